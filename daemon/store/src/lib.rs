@@ -59,6 +59,7 @@ mod segment;
 pub mod session;
 mod settings;
 mod snapshot;
+mod snapshots;
 mod swap;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -77,7 +78,7 @@ use aivonx_config::StoreOptions;
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
@@ -85,7 +86,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::{UnixMillis, snapshot::NewestSnapshot};
+use aivonx_protocol::UnixMillis;
 use arc_swap::ArcSwap;
 use tokio::{
     sync::{Notify, broadcast, watch},
@@ -203,9 +204,6 @@ const LETTING_GO: Duration = Duration::from_secs(1);
 /// Deadline of an operation that reads the whole store.
 const LONG: Duration = Duration::from_secs(300);
 
-/// How soon after the first change a store without any snapshot gets its first.
-const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
-
 impl Store {
     /// Opens the store in the data directory `dir`, which is made if it is not there. Verifies every record.
     ///
@@ -246,7 +244,7 @@ impl Store {
         };
         let weak = || Arc::downgrade(&store.inner);
         let tasks = vec![
-            tokio::spawn(take_snapshots(weak())),
+            tokio::spawn(snapshots::take_snapshots(weak())),
             tokio::spawn(trouble::mend(weak())),
             tokio::spawn(room::watch(weak())),
             tokio::spawn(ledgers::mend(weak())),
@@ -292,57 +290,6 @@ impl Store {
         let file = self.file_trouble();
         let stops = |trouble: &Arc<Trouble>| trouble.stops_changes;
         inner.condition.get().or_else(|| file.clone().filter(stops)).or_else(|| inner.room.trouble()).or(file)
-    }
-
-    /// Takes a snapshot now, whether or not something changed.
-    ///
-    /// # Errors
-    /// If the store does not check out, or the file cannot be written.
-    pub async fn snapshot(&self) -> Result<PathBuf, StoreError> {
-        let inner = self.inner.clone();
-        self.run_long(move |engine, _| inner.snapshot(engine)).await
-    }
-
-    /// The snapshot that holds everything, and whether it was taken now: an unchanged store needs no other, and each
-    /// would take the place of an older one.
-    ///
-    /// # Errors
-    /// As of [`Self::snapshot`].
-    pub async fn take_snapshot(&self) -> Result<(recover::Snapshot, bool), StoreError> {
-        let inner = self.inner.clone();
-        self.run_long(move |engine, _| {
-            let newest = snapshot::paths(&inner.layout.snapshots())?.into_iter().next();
-            let held = newest.map(|path| recover::look(path, Some(engine.seq())));
-            let has_all = |contents: &recover::Summary| contents.changes_behind == Some(0);
-            if let Some(held) = held.filter(|held| held.contents.as_ref().is_ok_and(has_all)) {
-                return Ok((held, false));
-            }
-            Ok((recover::look(inner.snapshot(engine)?, Some(engine.seq())), true))
-        })
-        .await
-    }
-
-    /// The kept snapshots, newest first, each read and verified.
-    ///
-    /// # Errors
-    /// If their directory cannot be read.
-    pub async fn snapshots(&self) -> Result<Vec<recover::Snapshot>, StoreError> {
-        let (dir, latest) = (self.inner.layout.snapshots(), self.latest());
-        // Not through the engine: reading files holds up nobody who writes.
-        tokio::task::spawn_blocking(move || {
-            Ok(snapshot::paths(&dir)?.into_iter().map(|path| recover::look(path, latest)).collect())
-        })
-        .await
-        .map_err(|e| StoreError::Panicked(e.to_string()))?
-    }
-
-    /// The newest snapshot that is whole, and how many changes were made since.
-    #[must_use]
-    pub fn newest_snapshot(&self) -> Option<NewestSnapshot> {
-        let counters = &self.inner.counters;
-        let taken = Some(counters.snapshot_taken.load(Ordering::Relaxed)).filter(|taken| *taken > 0)?;
-        let has = counters.snapshot_seq.load(Ordering::Acquire);
-        Some(NewestSnapshot { taken, behind: self.latest().unwrap_or(has).saturating_sub(has) })
     }
 
     /// Number of the last change; None once closed, or while it is being closed.
@@ -513,28 +460,6 @@ impl Inner {
             tracing::warn!(%error, "the sums of the usage ledger are not stored");
         }
     }
-
-    fn snapshot_if_behind(&self, engine: &Engine) -> Result<(), StoreError> {
-        if engine.seq() > self.counters.snapshot_seq.load(Ordering::Acquire) {
-            self.snapshot(engine)?;
-        }
-        Ok(())
-    }
-
-    fn snapshot(&self, engine: &Engine) -> Result<PathBuf, StoreError> {
-        let seq = engine.seq();
-        let path = snapshot::take(
-            engine,
-            &self.layout,
-            &self.marker.daemon,
-            Occasion::Routine,
-            self.options.snapshots,
-        )?;
-        self.counters.snapshot_seq.fetch_max(seq, Ordering::AcqRel);
-        self.counters.snapshot_taken.store(aivonx_domain::now(), Ordering::Relaxed);
-        tracing::debug!(file = %path.display(), "took a snapshot of the store");
-        Ok(path)
-    }
 }
 
 /// An engine that asks the store of `inner` before every change.
@@ -547,26 +472,5 @@ fn in_use(engine: Engine, inner: Weak<Inner>) -> Slot {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.inner.layout.dir).finish_non_exhaustive()
-    }
-}
-
-/// Takes a snapshot at every interval in which something changed, the first soon. Ends with the last clone.
-async fn take_snapshots(inner: Weak<Inner>) {
-    loop {
-        let Some(store) = inner.upgrade() else { return };
-        let none_yet = store.counters.snapshot_seq.load(Ordering::Acquire) == 0;
-        let wait = store.options.snapshot_interval;
-        let wait = if none_yet { FIRST_SNAPSHOT.min(wait) } else { wait };
-        let due = store.snapshot_due.clone();
-        drop(store);
-        // Due or not, the time has come.
-        let _ = tokio::time::timeout(wait, due.notified()).await;
-        let Some(inner) = inner.upgrade() else { return };
-        let store = Store { inner: inner.clone() };
-        if store.inner.condition.get().is_some() {
-            continue;
-        }
-        // A failure is counted and logged by `run`, and tried again after the next interval.
-        let _ = store.run_long(move |engine, _| inner.snapshot_if_behind(engine)).await;
     }
 }
