@@ -116,7 +116,7 @@ struct Part {
 #[derive(Debug)]
 enum Content {
     Text(String),
-    File { name: String, kind: Kind, bytes: Vec<Bytes> },
+    File { kind: Kind, bytes: Vec<Bytes> },
 }
 
 /// The boundary that a `Content-Type` names (RFC 2046, 5.1.1).
@@ -238,9 +238,12 @@ impl Form {
                     }
                     out.text(text);
                 }
-                Content::File { name, kind, bytes } => {
-                    let media_type = kind.media_type();
-                    out.text(&format!("{head}; filename=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n"));
+                Content::File { kind, bytes } => {
+                    // Its own name is text that nobody searched: the node needs no more than the end of one.
+                    let (end, media_type) = (kind.to_string().to_ascii_lowercase(), kind.media_type());
+                    out.text(&format!(
+                        "{head}; filename=\"file.{end}\"\r\nContent-Type: {media_type}\r\n\r\n"
+                    ));
                     bytes.iter().for_each(|bytes| out.bytes(bytes.clone()));
                 }
             }
@@ -309,16 +312,7 @@ fn part(head: &[u8], scan: &Scan<'_>, range: Range<usize>, upload: Upload) -> Re
     {
         return Err(FormError::Declared { field: name, declared, found });
     }
-    let content = Content::File { name: plain(&file), kind: found, bytes: scan.slice(range) };
-    Ok(Part { name, content })
-}
-
-/// A file's name without folders and without what could end the field that it stands in.
-fn plain(file: &str) -> String {
-    let last = file.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain = |c: char| if c.is_alphanumeric() || " ._-()".contains(c) { c } else { '_' };
-    let name: String = last.chars().map(plain).collect();
-    if name.trim_matches('.').is_empty() { "file".to_owned() } else { name }
+    Ok(Part { name, content: Content::File { kind: found, bytes: scan.slice(range) } })
 }
 
 /// What the head of a part says.
