@@ -6,6 +6,7 @@ mod answer;
 mod anthropic;
 mod chat;
 mod embed;
+mod in_turn;
 mod json;
 mod ollama;
 mod ollama_node;

@@ -1,6 +1,6 @@
 //! OpenAI's chat completions, and completions, as nodes serve them.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
@@ -261,8 +261,9 @@ struct Details {
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// The calls that began, by the index that the node gives them.
-    calls: Vec<usize>,
-    stopped: bool,
+    calls: HashMap<usize, usize>,
+    /// How many began.
+    begun: usize,
 }
 
 impl Reader {
@@ -285,11 +286,10 @@ impl Reader {
                 self.call(&call, &mut event);
             }
             if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-                self.stopped = true;
                 event(Event::Stop(match &*reason {
                     "length" => Stop::Length,
                     "content_filter" => Stop::Refused,
-                    _ if !self.calls.is_empty() => Stop::Calls,
+                    _ if self.begun > 0 => Stop::Calls,
                     _ => Stop::End,
                 }));
             }
@@ -312,13 +312,14 @@ impl Reader {
         let function = call.function.as_ref();
         let name = function.and_then(|function| function.name.as_deref()).unwrap_or_default();
         let known = match call.index {
-            Some(index) => self.calls.iter().position(|known| *known == index),
+            Some(index) => self.calls.get(&index).copied(),
             // Without an index a piece without a name goes on with the last call.
-            None => name.is_empty().then(|| self.calls.len().checked_sub(1)).flatten(),
+            None => name.is_empty().then(|| self.begun.checked_sub(1)).flatten(),
         };
         let at = known.unwrap_or_else(|| {
-            let at = self.calls.len();
-            self.calls.push(call.index.unwrap_or(at));
+            let at = self.begun;
+            self.begun += 1;
+            self.calls.entry(call.index.unwrap_or(at)).or_insert(at);
             event(Event::Call { at, id: call.id.as_deref().unwrap_or_default(), name });
             at
         });

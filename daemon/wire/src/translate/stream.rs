@@ -6,7 +6,9 @@ use http::{HeaderValue, StatusCode};
 use super::{
     About, Api,
     answer::{Answer, Event, Usage, Writer},
-    anthropic, embed, ollama, ollama_node, openai, openai_node,
+    anthropic, embed,
+    in_turn::InTurn,
+    ollama, ollama_node, openai, openai_node,
     openai_node::Unreadable,
     responses,
 };
@@ -103,8 +105,8 @@ impl Translator {
     #[must_use]
     pub fn stream(client: Api, node: Api, about: About, wishes: Wishes) -> Self {
         let writer: Box<dyn Writer> = match client {
-            Api::Messages => Box::new(anthropic::Events::default()),
-            Api::Responses => Box::new(responses::Events::default()),
+            Api::Messages => Box::new(InTurn::<anthropic::Events>::default()),
+            Api::Responses => Box::new(InTurn::<responses::Events>::default()),
             Api::OllamaChat | Api::OllamaGenerate => Box::new(ollama::Lines::new(client == Api::OllamaChat)),
             _ => Box::new(openai::Chunks::new(wishes.usage)),
         };

@@ -284,6 +284,66 @@ fn calls_have_ids_whatever_the_node_says() {
     assert_eq!(message["stop_reason"], "tool_use");
 }
 
+/// A stream in which two calls are written at the same time, and a third follows on them.
+fn interleaved() -> String {
+    let calls =
+        |calls: Value| format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": calls}}]}));
+    let head =
+        |at: usize| json!({"index": at, "id": format!("t{at}"), "function": {"name": "w", "arguments": ""}});
+    let piece = |at: usize, text: &str| json!({"index": at, "function": {"arguments": text}});
+    [
+        calls(json!([head(0), head(1)])),
+        calls(json!([piece(0, "{\"a\":"), piece(1, "{\"b\":")])),
+        calls(json!([piece(1, "2}"), piece(0, "1}")])),
+        calls(json!([head(2), piece(2, "{\"c\":3}")])),
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n"
+            .to_owned(),
+    ]
+    .concat()
+}
+
+#[test]
+fn calls_that_are_written_at_the_same_time_keep_their_arguments() {
+    let text = interleaved();
+    let events = objects(&stream(Api::Messages, Api::Chat, &[text.as_bytes()]).0);
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    for event in &events {
+        if event["type"] == "content_block_start" {
+            assert_eq!(event["index"], blocks.len());
+            blocks.push((event["content_block"]["id"].as_str().unwrap().to_owned(), String::new()));
+        } else if let Some(piece) = event["delta"]["partial_json"].as_str() {
+            assert_eq!(event["index"], blocks.len() - 1);
+            blocks.last_mut().unwrap().1.push_str(piece);
+        }
+    }
+    let want = [("t0", "{\"a\":1}"), ("t1", "{\"b\":2}"), ("t2", "{\"c\":3}")]
+        .map(|(id, text)| (id.into(), text.into()));
+    assert_eq!(blocks, want);
+    let events = objects(&stream(Api::Responses, Api::Chat, &[text.as_bytes()]).0);
+    let output = events.last().unwrap()["response"]["output"].as_array().unwrap().clone();
+    let calls: Vec<(String, String)> = output
+        .iter()
+        .map(|item| (item["call_id"].as_str().unwrap().into(), item["arguments"].as_str().unwrap().into()))
+        .collect();
+    assert_eq!(calls, want);
+}
+
+#[test]
+fn a_call_behind_a_whole_one_is_not_held_back() {
+    for client in [Api::Messages, Api::Responses] {
+        let mut translator = Translator::stream(client, Api::Chat, about(), Wishes::default());
+        let mut out = Pieces::default();
+        for at in 0..2 {
+            let call = json!({"index": at, "id": format!("t{at}"), "function": {"name": "w", "arguments": "{\"a\":1}"}});
+            let chunk = json!({"choices": [{"delta": {"tool_calls": [call]}}]});
+            translator.pass(format!("data: {chunk}\n\n").as_bytes(), &mut out);
+        }
+        let written: Vec<_> = std::iter::from_fn(|| out.pop(usize::MAX)).collect();
+        let written = String::from_utf8(written.concat()).unwrap();
+        assert!(written.contains("\"t0\"") && written.contains("\"t1\""), "{client:?}: {written}");
+    }
+}
+
 #[test]
 fn vectors_are_translated() {
     let openai = json!({"data": [{"index": 1, "embedding": [3.0]}, {"index": 0, "embedding": [1.5, -2]}],
