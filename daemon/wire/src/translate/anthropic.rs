@@ -183,24 +183,36 @@ fn document<'a>(block: &Object<'a>) -> Result<Cow<'a, str>, Refused> {
 
 fn outcome<'a>(block: &Object<'a>) -> Result<Outcome<'a>, Refused> {
     let mut outcome = Outcome { id: block.needed("tool_use_id")?, ..Outcome::default() };
-    let Some(content) = block.get("content") else { return Ok(outcome) };
-    if let Some(text) = string(content) {
-        outcome.text = text;
-        return Ok(outcome);
+    if let Some(content) = block.get("content") {
+        outcome.text = match string(content) {
+            Some(text) => text,
+            None => result(content, &mut outcome.images)?,
+        };
     }
+    // The other dialects have no place for it.
+    if block.flag("is_error")? == Some(true) {
+        outcome.text = match &*outcome.text {
+            "" => "Error".into(),
+            text => format!("Error: {text}").into(),
+        };
+    }
+    Ok(outcome)
+}
+
+/// The text in the blocks of a result; its images go to `images`.
+fn result<'a>(content: &'a RawValue, images: &mut Vec<Image<'a>>) -> Result<Cow<'a, str>, Refused> {
     let mut texts = Vec::new();
     each_block(content, "content", |block| {
         match &*block.kind {
             "text" => texts.push(block.object.needed("text")?),
-            "image" => outcome.images.push(image(&block.object)?),
+            "image" => images.push(image(&block.object)?),
             // A tool that was found, by name.
             "tool_reference" => texts.push(block.object.needed("tool_name")?),
             _ => return Err(block.refused()),
         }
         Ok(())
     })?;
-    outcome.text = joined(texts, "\n");
-    Ok(outcome)
+    Ok(joined(texts, "\n"))
 }
 
 fn read_tool<'a>(tool: &Object<'a>) -> Result<Tool<'a>, Refused> {

@@ -1,6 +1,12 @@
 //! A chat in no dialect: what the dialects have in common of a request, borrowed from the client's body.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, VecDeque},
+    ops::Range,
+};
+
+use crate::api::media;
 
 /// A request for the next message of a chat.
 #[derive(Debug, Default)]
@@ -125,13 +131,13 @@ pub(super) struct Sampling<'a> {
 impl<'a> Image<'a> {
     /// Of a URL, which may carry the image itself (RFC 2397).
     pub(super) fn of_url(url: Cow<'a, str>) -> Self {
-        let carried = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-        match carried {
-            Some((media, data)) => {
-                Self::Data { media: media.to_owned().into(), data: data.to_owned().into() }
-            }
-            None => Self::Url(url),
-        }
+        let Some(data) = media::payload(url.as_bytes()) else { return Self::Url(url) };
+        let begin = url.len() - data.len();
+        let cut = |range: Range<usize>| match &url {
+            Cow::Borrowed(url) => Cow::Borrowed(&url[range]),
+            Cow::Owned(url) => Cow::Owned(url[range].to_owned()),
+        };
+        Self::Data { media: cut("data:".len()..begin - ";base64,".len()), data: cut(begin..url.len()) }
     }
 
     /// Of base64 whose beginning says what it is.
@@ -150,7 +156,7 @@ impl Chat<'_> {
     /// Gives the calls ids that have none, and their outcomes the ids or the names that belong to them: one dialect
     /// joins the two by id, another by name and order.
     pub(super) fn join_calls(&mut self) {
-        let mut open: Vec<(String, String)> = Vec::new();
+        let mut open = OpenCalls::default();
         let mut made = 0;
         for message in &mut self.messages {
             match message {
@@ -160,29 +166,57 @@ impl Chat<'_> {
                             call.id = format!("call_{made}").into();
                             made += 1;
                         }
-                        open.push((call.id.to_string(), call.name.to_string()));
+                        open.add(call);
                     }
                 }
                 Message::Tool(outcome) => {
-                    let fits = |(id, name): &(String, String)| {
-                        if outcome.id.is_empty() {
-                            outcome.name.is_empty() || *name == *outcome.name
-                        } else {
-                            *id == *outcome.id
-                        }
-                    };
-                    let Some(at) = open.iter().position(fits) else { continue };
-                    let (id, name) = open.remove(at);
+                    let Some(call) = open.take(outcome) else { continue };
                     if outcome.id.is_empty() {
-                        outcome.id = id.into();
+                        outcome.id = call.id.clone();
                     }
                     if outcome.name.is_empty() {
-                        outcome.name = name.into();
+                        outcome.name = call.name.clone();
                     }
                 }
                 Message::System(_) | Message::User(_) => {}
             }
         }
+    }
+}
+
+/// The calls whose outcomes have not come yet. A body may have a million of each, so that none is searched for.
+#[derive(Default)]
+struct OpenCalls<'c, 'a> {
+    /// None once its outcome came.
+    calls: Vec<Option<&'c Call<'a>>>,
+    /// Indices in `calls`, oldest first; those of calls whose outcomes came may still be among them.
+    in_order: VecDeque<usize>,
+    by_id: HashMap<&'c str, VecDeque<usize>>,
+    by_name: HashMap<&'c str, VecDeque<usize>>,
+}
+
+impl<'c, 'a> OpenCalls<'c, 'a> {
+    fn add(&mut self, call: &'c Call<'a>) {
+        let at = self.calls.len();
+        self.calls.push(Some(call));
+        self.in_order.push_back(at);
+        self.by_id.entry(&call.id).or_default().push_back(at);
+        self.by_name.entry(&call.name).or_default().push_back(at);
+    }
+
+    /// The oldest call that this can be the outcome of: by id, or else by name, or else any.
+    fn take(&mut self, outcome: &Outcome<'_>) -> Option<&'c Call<'a>> {
+        let fitting = match (&*outcome.id, &*outcome.name) {
+            ("", "") => &mut self.in_order,
+            ("", name) => self.by_name.get_mut(name)?,
+            (id, _) => self.by_id.get_mut(id)?,
+        };
+        while let Some(at) = fitting.pop_front() {
+            if let Some(call) = self.calls[at].take() {
+                return Some(call);
+            }
+        }
+        None
     }
 }
 

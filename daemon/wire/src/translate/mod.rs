@@ -145,8 +145,15 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
         Api::OllamaChat => ollama::chat(&body)?,
         Api::OllamaGenerate => ollama::generate(&body)?,
     };
-    let native = matches!(client, Api::OllamaChat | Api::OllamaGenerate);
-    if native && !chat.messages.iter().any(|message| !matches!(message, chat::Message::System(_))) {
+    // A prompt of a generation has a system message of its own, which is no prompt yet.
+    let is_idle = match client {
+        Api::OllamaChat => chat.messages.is_empty(),
+        Api::OllamaGenerate => {
+            chat.messages.iter().all(|message| matches!(message, chat::Message::System(_)))
+        }
+        _ => false,
+    };
+    if is_idle {
         return Ok(Request::Answer(ollama::idle(about, &body, client == Api::OllamaChat)));
     }
     if client == Api::OllamaGenerate && node == Api::Chat && body.flag("raw")? == Some(true) {

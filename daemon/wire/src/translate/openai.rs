@@ -101,14 +101,8 @@ pub(super) fn choice<'a>(body: &Object<'a>) -> Result<Option<Choice<'a>>, Refuse
 
 fn read_message<'a>(message: &Object<'a>) -> Result<Message<'a>, Refused> {
     let role = message.needed("role")?;
-    let parts = || parts(message.get("content"));
-    let text = || -> Result<Cow<'a, str>, Refused> {
-        let texts = parts()?.into_iter().enumerate().map(|(at, part)| match part {
-            Part::Text(text) => Ok(text),
-            Part::Image(_) => Err(Refused::not_carried(&format!("content[{at}]"))),
-        });
-        Ok(joined(texts.collect::<Result<_, _>>()?, "\n"))
-    };
+    let parts = || parts(message.get("content"), "content");
+    let text = || text(parts()?);
     Ok(match &*role {
         "system" | "developer" => Message::System(text()?),
         "user" => Message::User(parts()?),
@@ -137,18 +131,27 @@ fn read_message<'a>(message: &Object<'a>) -> Result<Message<'a>, Refused> {
     })
 }
 
-/// Content as chat completions have it: nothing, a string, or parts.
-fn parts(content: Option<&RawValue>) -> Result<Vec<Part<'_>>, Refused> {
+/// The text of content that is text alone.
+pub(super) fn text(parts: Vec<Part<'_>>) -> Result<Cow<'_, str>, Refused> {
+    let texts = parts.into_iter().enumerate().map(|(at, part)| match part {
+        Part::Text(text) => Ok(text),
+        Part::Image(_) => Err(Refused::not_carried(&format!("content[{at}]"))),
+    });
+    Ok(joined(texts.collect::<Result<_, _>>()?, "\n"))
+}
+
+/// Content as chat completions and responses have it under this name: nothing, a string, or parts.
+pub(super) fn parts<'a>(content: Option<&'a RawValue>, name: &str) -> Result<Vec<Part<'a>>, Refused> {
     let Some(content) = content else { return Ok(Vec::new()) };
     if let Some(text) = string(content) {
         return Ok(vec![Part::Text(text)]);
     }
     let list: Vec<&RawValue> = serde_json::from_str(content.get())
-        .map_err(|_| Refused::expected("content", "a string or a list of parts"))?;
+        .map_err(|_| Refused::expected(name, "a string or a list of parts"))?;
     let read = |(at, part): (usize, _)| {
         Object::of(part)
             .and_then(|part| read_part(&part))
-            .map_err(|refused| refused.within(&format!("content[{at}]")))
+            .map_err(|refused| refused.within(&format!("{name}[{at}]")))
     };
     list.into_iter().enumerate().map(read).collect()
 }
@@ -162,6 +165,7 @@ fn read_part<'a>(part: &Object<'a>) -> Result<Part<'a>, Refused> {
             let url = image.needed("url").map_err(|refused| refused.within("image_url"))?;
             Ok(Part::Image(Image::of_url(url)))
         }
+        "input_image" => Ok(Part::Image(Image::of_url(part.needed("image_url")?))),
         kind => Err(Refused::value("type", kind)),
     }
 }

@@ -1,11 +1,13 @@
 //! OpenAI's responses.
 
-use serde_json::{Value, json, value::RawValue};
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
 
 use super::{
     Refused,
     answer::{About, Answer, Called, Event, Stop, Usage, Writer},
-    chat::{Call, Chat, Format, Image, Message, Outcome, Part, Said, Tool, joined},
+    chat::{Call, Chat, Format, Message, Outcome, Part, Said, Tool, joined},
     json::{Object, string},
     openai,
 };
@@ -76,12 +78,13 @@ fn read_tool<'a>(tool: &Object<'a>) -> Result<Tool<'a>, Refused> {
 fn read_item<'a>(item: &Object<'a>, into: &mut Vec<Message<'a>>) -> Result<(), Refused> {
     let kind = item.text("type")?.unwrap_or("message".into());
     match &*kind {
-        // Thoughts, words and calls of one turn are items of their own.
+        // Thoughts, words and calls of one turn are items of their own, and nothing may stand between its calls and what
+        // they came to.
         "message" => match (read_message(item)?, into.last_mut()) {
             (Message::Assistant(more), Some(Message::Assistant(said)))
-                if said.text.is_empty() && said.calls.is_empty() =>
+                if said.text.is_empty() || !said.calls.is_empty() =>
             {
-                said.text = more.text;
+                append(&mut said.text, more.text);
             }
             (message, _) => into.push(message),
         },
@@ -99,7 +102,7 @@ fn read_item<'a>(item: &Object<'a>, into: &mut Vec<Message<'a>>) -> Result<(), R
         "function_call_output" => {
             let mut outcome = Outcome { id: item.needed("call_id")?, ..Outcome::default() };
             let mut texts = Vec::new();
-            for part in parts(item.get("output"), "output")? {
+            for part in openai::parts(item.get("output"), "output")? {
                 match part {
                     Part::Text(text) => texts.push(text),
                     Part::Image(image) => outcome.images.push(image),
@@ -119,8 +122,13 @@ fn read_item<'a>(item: &Object<'a>, into: &mut Vec<Message<'a>>) -> Result<(), R
                     break;
                 }
             }
-            if !thoughts.is_empty() {
-                into.push(Message::Assistant(Said { thinking: joined(thoughts, "\n"), ..Said::default() }));
+            let thinking = joined(thoughts, "\n");
+            match into.last_mut() {
+                _ if thinking.is_empty() => {}
+                Some(Message::Assistant(said)) if !said.calls.is_empty() => {
+                    append(&mut said.thinking, thinking)
+                }
+                _ => into.push(Message::Assistant(Said { thinking, ..Said::default() })),
             }
         }
         kind => return Err(Refused::value("type", kind)),
@@ -130,15 +138,11 @@ fn read_item<'a>(item: &Object<'a>, into: &mut Vec<Message<'a>>) -> Result<(), R
 
 fn read_message<'a>(message: &Object<'a>) -> Result<Message<'a>, Refused> {
     let role = message.needed("role")?;
-    let parts = parts(message.get("content"), "content")?;
+    let parts = openai::parts(message.get("content"), "content")?;
     if role == "user" {
         return Ok(Message::User(parts));
     }
-    let texts = parts.into_iter().enumerate().map(|(at, part)| match part {
-        Part::Text(text) => Ok(text),
-        Part::Image(_) => Err(Refused::not_carried(&format!("content[{at}]"))),
-    });
-    let text = joined(texts.collect::<Result<_, _>>()?, "\n");
+    let text = openai::text(parts)?;
     match &*role {
         "system" | "developer" => Ok(Message::System(text)),
         "assistant" => Ok(Message::Assistant(Said { text, ..Said::default() })),
@@ -146,27 +150,14 @@ fn read_message<'a>(message: &Object<'a>) -> Result<Message<'a>, Refused> {
     }
 }
 
-fn parts<'a>(content: Option<&'a RawValue>, name: &str) -> Result<Vec<Part<'a>>, Refused> {
-    let Some(content) = content else { return Ok(Vec::new()) };
-    if let Some(text) = string(content) {
-        return Ok(vec![Part::Text(text)]);
-    }
-    let list: Vec<&RawValue> = serde_json::from_str(content.get())
-        .map_err(|_| Refused::expected(name, "a string or a list of parts"))?;
-    let read = |(at, part): (usize, _)| {
-        Object::of(part)
-            .and_then(|part| read_part(&part))
-            .map_err(|refused| refused.within(&format!("{name}[{at}]")))
-    };
-    list.into_iter().enumerate().map(read).collect()
-}
-
-fn read_part<'a>(part: &Object<'a>) -> Result<Part<'a>, Refused> {
-    match &*part.text("type")?.unwrap_or_default() {
-        "input_text" | "output_text" | "text" => Ok(Part::Text(part.needed("text")?)),
-        "refusal" => Ok(Part::Text(part.needed("refusal")?)),
-        "input_image" => Ok(Part::Image(Image::of_url(part.needed("image_url")?))),
-        kind => Err(Refused::value("type", kind)),
+/// Puts more behind a text that may be empty.
+fn append<'a>(text: &mut Cow<'a, str>, more: Cow<'a, str>) {
+    if text.is_empty() {
+        *text = more;
+    } else if !more.is_empty() {
+        let text = text.to_mut();
+        text.push('\n');
+        text.push_str(&more);
     }
 }
 

@@ -319,3 +319,103 @@ fn what_has_no_counterpart_is_refused_by_name() {
         assert_eq!(refused(Api::Messages, Api::Chat, &body), says);
     }
 }
+
+#[test]
+fn many_calls_are_joined_to_their_outcomes_at_once() {
+    const CALLS: usize = 100_000;
+    let call = |_| json!({"function": {"name": "w", "arguments": {}}});
+    for (id, name) in [(true, false), (false, true), (false, false)] {
+        let outcome = |n: usize| {
+            let mut message = json!({"role": "tool", "content": "x"});
+            if id {
+                // From behind, so that each is the last to be found.
+                message["tool_call_id"] = format!("call_{}", CALLS - 1 - n).into();
+            }
+            if name {
+                message["tool_name"] = "w".into();
+            }
+            message
+        };
+        let first = json!({"role": "assistant", "tool_calls": (0..CALLS).map(call).collect::<Value>()});
+        let messages: Value = std::iter::once(first).chain((0..CALLS).map(outcome)).collect();
+        let body = json!({"model": "m", "stream": false, "messages": messages});
+        let begun = std::time::Instant::now();
+        let sent = sent(Api::OllamaChat, Api::Chat, &body);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+        let last = if id { 0 } else { CALLS - 1 };
+        assert_eq!(sent["messages"][CALLS]["tool_call_id"], format!("call_{last}"));
+    }
+}
+
+#[test]
+fn outcomes_belong_to_the_oldest_call_that_fits() {
+    let call = |name: &str| json!({"function": {"name": name, "arguments": {}}});
+    let body = json!({"model": "m", "stream": false, "messages": [
+        {"role": "assistant", "tool_calls": [call("a"), call("b"), call("a"), call("b")]},
+        {"role": "tool", "tool_name": "b", "content": "1"},
+        {"role": "tool", "content": "2"},
+        {"role": "tool", "content": "3"},
+        {"role": "tool", "tool_name": "b", "content": "4"},
+        {"role": "tool", "tool_name": "a", "content": "5"},
+    ]});
+    let sent = sent(Api::OllamaChat, Api::Chat, &body);
+    let ids: Vec<&str> =
+        (1..6).map(|at| sent["messages"][at]["tool_call_id"].as_str().unwrap_or_default()).collect();
+    assert_eq!(ids, ["call_1", "call_0", "call_2", "call_3", ""]);
+}
+
+#[test]
+fn a_chat_with_nothing_but_a_system_message_is_answered_by_the_model() {
+    let body =
+        json!({"model": "m", "stream": false, "messages": [{"role": "system", "content": "Greet me."}]});
+    assert_eq!(sent(Api::OllamaChat, Api::Chat, &body)["messages"][0]["content"], "Greet me.");
+    let idle =
+        request(Api::OllamaChat, Api::Chat, false, &about(), br#"{"model":"m","messages":[]}"#).unwrap();
+    assert!(matches!(idle, Request::Answer(_)));
+}
+
+#[test]
+fn that_a_tool_failed_is_said_in_its_result() {
+    let result = |content: Value, is_error: bool| {
+        let body = json!({"model": "m", "max_tokens": 1, "messages": [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "w", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": content, "is_error": is_error}]}]});
+        sent(Api::Messages, Api::Chat, &body)["messages"][1]["content"].clone()
+    };
+    assert_eq!(result("no such file".into(), true), "Error: no such file");
+    assert_eq!(
+        result(json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), true),
+        "Error: a\nb"
+    );
+    assert_eq!(result(json!([]), true), "Error");
+    assert_eq!(result("fine".into(), false), "fine");
+}
+
+#[test]
+fn nothing_stands_between_the_calls_of_a_response_and_their_outcomes() {
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "w", "arguments": "{}"});
+    let outcome = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "1"});
+    let said = |text: &str| json!({"type": "message", "role": "assistant", "content": text});
+    let thought = json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]});
+    let body = json!({"model": "m", "stream": false, "input": [
+        said("first"), call("c1"), said("then"), thought, call("c2"), outcome("c1"), outcome("c2"), said("done")]});
+    let sent = sent(Api::Responses, Api::Chat, &body);
+    let roles: Vec<&str> = (0..4).map(|at| sent["messages"][at]["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["assistant", "tool", "tool", "assistant"]);
+    let turn = &sent["messages"][0];
+    assert_eq!((&turn["content"], &turn["reasoning_content"]), (&json!("first\nthen"), &json!("hm")));
+    assert_eq!(turn["tool_calls"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn images_in_urls_are_found_however_their_scheme_is_written() {
+    for url in ["data:image/png;base64,aGk=", "DATA:image/png;BASE64,aGk="] {
+        let body = json!({"model": "m", "stream": false, "messages": [
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]});
+        assert_eq!(
+            sent(Api::Chat, Api::OllamaChat, &body)["messages"][0]["images"],
+            json!(["aGk="]),
+            "{url}"
+        );
+    }
+}
