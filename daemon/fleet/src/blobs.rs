@@ -11,16 +11,18 @@ use std::{
     time::Duration,
 };
 
+use aivonx_protocol::audit::HexBytes;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Fleet,
+    AbortOnDrop, Fleet,
     client::{CallError, Session, collect, head},
     dial::dial,
     error::FleetError,
@@ -37,24 +39,19 @@ const LOOK: Duration = Duration::from_secs(10);
 const ANSWER: usize = 64 << 10;
 
 /// The SHA-256 of a blob.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(HexBytes<32>);
 
 impl Digest {
     /// Reads `sha256:` or `sha256-` and 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256").and_then(|rest| rest.strip_prefix([':', '-']))?;
-        let good = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        good.then(|| Self(hex.to_ascii_lowercase()))
+        hex.parse().ok().map(Self)
     }
 
     fn is_of(&self, hash: Sha256) -> bool {
-        let mut hex = String::with_capacity(64);
-        for byte in hash.finalize() {
-            hex.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
-        }
-        hex == self.0
+        self.0 == HexBytes(hash.finalize().into())
     }
 
     fn path(&self) -> String {
@@ -160,6 +157,11 @@ impl Fleet {
         having
     }
 
+    /// Whether the caller's organization uploaded the blob, or else the fleet, since the daemon began.
+    pub fn has_uploaded(&self, realm: impl Into<NodeScope>, digest: &Digest) -> bool {
+        self.jobs().kind_of(&realm.into(), digest).is_some()
+    }
+
     /// Passes a blob on to a node of the caller's own, piece by piece: `None` is its end. A sender that is dropped
     /// before the end breaks the upload off.
     ///
@@ -173,10 +175,13 @@ impl Fleet {
         length: Option<u64>,
         pieces: mpsc::Receiver<Option<Bytes>>,
     ) -> Result<Uploaded, FleetError> {
-        let node = self.jobs().upload_to(&realm.into())?;
+        let realm = realm.into();
+        let node = self.jobs().upload_to(&realm)?;
+        // It would answer without reading it, and only who sends all of it shows to have it.
+        let has = !self.having_blob(&before, vec![node.clone()], &digest).await.is_empty();
         let differs = Arc::new(AtomicBool::new(false));
         let path = digest.path();
-        let (known, kind) = (digest.clone(), Arc::<OnceLock<Kind>>::default());
+        let kind = Arc::<OnceLock<Kind>>::default();
         let upload = Upload {
             first: Vec::new(),
             kind: kind.clone(),
@@ -190,6 +195,10 @@ impl Fleet {
         };
         let sent = match &node.at.unusable {
             Some(why) => Err(why.clone()),
+            None if has => {
+                let read = upload.collect().await.map_err(|error| error.to_string());
+                read.map(|_| (StatusCode::OK, Bytes::new()))
+            }
             None => {
                 send(&node, self.checker.connect, &path, &before, upload).await.map_err(|e| e.to_string())
             }
@@ -199,7 +208,7 @@ impl Fleet {
             _ if differs.load(Ordering::Acquire) => Uploaded::Differs,
             Ok((status @ (StatusCode::OK | StatusCode::CREATED), _)) => {
                 if let Some(kind) = kind.get() {
-                    self.jobs().is_of_kind(known, *kind);
+                    self.jobs().is_of_kind(&realm, digest, *kind);
                 }
                 Uploaded::Kept { node: node.name.clone(), status }
             }
@@ -226,14 +235,6 @@ async fn send(
     let answer = sender.send_request(request).await?;
     let status = answer.status();
     Ok((status, collect(answer.into_body(), ANSWER).await?))
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// A blob on its way. Its last piece is held back until the digest is known to be right, so that a node never takes

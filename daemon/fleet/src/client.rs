@@ -11,10 +11,9 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::task::JoinHandle;
 
 use super::{
-    Endpoint,
+    AbortOnDrop, Endpoint,
     dial::{DialError, dial},
     via,
 };
@@ -64,13 +63,7 @@ pub(super) struct Session<'a> {
 #[derive(Debug)]
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
+    _driver: AbortOnDrop<()>,
 }
 
 impl<'a> Session<'a> {
@@ -93,11 +86,11 @@ impl<'a> Session<'a> {
         }
         let stream = dial(self.endpoint, self.connect_timeout).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::spawn(async move {
+        let _driver = AbortOnDrop(tokio::spawn(async move {
             // An error of the connection reaches the caller through its pending answer.
             let _ = connection.await;
-        });
-        Ok(self.open.insert(Open { sender, driver }))
+        }));
+        Ok(self.open.insert(Open { sender, _driver }))
     }
 
     /// Sends one request and waits for the head of the answer. No deadline of its own but for connecting.

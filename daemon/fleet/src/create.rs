@@ -88,6 +88,11 @@ impl Definition {
         self.body.get("from").and_then(Value::as_str).filter(|name| !name.is_empty())
     }
 
+    /// The files that it is made of.
+    pub fn files(&self) -> impl Iterator<Item = &Digest> {
+        self.files.iter().map(|(_, digest)| digest)
+    }
+
     /// Whether its prompts are to go to a third party.
     #[must_use]
     pub fn is_remote(&self) -> bool {
@@ -157,7 +162,7 @@ impl Fleet {
         check_name(model)?;
         let realm = realm.into();
         let mut targets = self.jobs().targets(&realm, nodes)?;
-        let digests: BTreeSet<&Digest> = definition.files.iter().map(|(_, digest)| digest).collect();
+        let digests: BTreeSet<&Digest> = definition.files().collect();
         let mut parts: Vec<String> = digests.iter().map(ToString::to_string).collect();
         if let Some(from) = definition.from() {
             let having = self.checker.registry.having(&realm, &model_name::normalize(from));
@@ -165,7 +170,7 @@ impl Fleet {
             parts.push(format!("the model {from}"));
         }
         for (file, digest) in &definition.files {
-            let kind = self.jobs().kind_of(digest);
+            let kind = self.jobs().kind_of(&realm, digest);
             if let Some(declared) = kind.and_then(|kind| kind.contradicts(file)) {
                 let message = format!("'{file}' is declared as {declared}, but is none by its first bytes");
                 return Err(FleetError::field("files", message, "name the file as what it is"));

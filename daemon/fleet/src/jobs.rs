@@ -35,12 +35,12 @@ use super::{
 const KEPT: usize = 100;
 
 /// Jobs on nodes at work at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Of them, those for one organization.
-const AT_ONCE_FOR_ONE: usize = 16;
+pub(super) const AT_ONCE_FOR_ONE: usize = 16;
 
-/// Uploaded files of which it is remembered what they are.
+/// Uploaded files of one organization of which it is remembered what they are.
 const FILES: usize = 4096;
 
 /// Lines a reader may be behind before it waits in its own task.
@@ -62,8 +62,8 @@ struct State {
     stopping: bool,
     /// The id of the node that an organization, or the fleet itself, uploaded to last.
     uploads: HashMap<Option<String>, String>,
-    /// What uploaded files are.
-    kinds: HashMap<Digest, Kind>,
+    /// What the files are that an organization, or the fleet itself, uploaded.
+    kinds: HashMap<Option<String>, HashMap<Digest, Kind>>,
 }
 
 /// One job of either kind.
@@ -383,18 +383,19 @@ impl Jobs {
         Ok(node)
     }
 
-    /// The file of this digest was uploaded, and is of this kind.
-    pub(super) fn is_of_kind(&self, digest: Digest, kind: Kind) {
-        let kinds = &mut self.lock().kinds;
+    /// The file of this digest was uploaded by one with this scope, and is of this kind.
+    pub(super) fn is_of_kind(&self, realm: &NodeScope, digest: Digest, kind: Kind) {
+        let mut state = self.lock();
+        let kinds = state.kinds.entry(realm.organization().map(str::to_owned)).or_default();
         if kinds.len() >= FILES {
             kinds.clear();
         }
         kinds.insert(digest, kind);
     }
 
-    /// What the file of this digest is, if it was uploaded here.
-    pub(super) fn kind_of(&self, digest: &Digest) -> Option<Kind> {
-        self.lock().kinds.get(digest).copied()
+    /// What the file of this digest is, if it was uploaded by one of the same organization.
+    pub(super) fn kind_of(&self, realm: &NodeScope, digest: &Digest) -> Option<Kind> {
+        self.lock().kinds.get(&realm.organization().map(str::to_owned))?.get(digest).copied()
     }
 
     pub(super) fn targets(&self, realm: &NodeScope, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {

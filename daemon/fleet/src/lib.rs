@@ -3,6 +3,7 @@
 //! The data path sees one immutable [`Snapshot`] behind an atomic pointer and each node's [`Live`] atomics;
 //! everything that changes them runs on the control plane.
 
+mod abort_on_drop;
 mod add;
 pub mod address;
 mod blobs;
@@ -65,6 +66,7 @@ mod update;
 pub mod via;
 mod watch;
 
+pub use abort_on_drop::AbortOnDrop;
 pub use aivonx_scheduler::{Answer, Block, Chain, Terms};
 pub use blobs::{Digest, Uploaded};
 pub use copies::NewPlacement;

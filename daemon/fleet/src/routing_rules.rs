@@ -106,8 +106,13 @@ impl RoutingRules {
     /// Whether the caller may ask for a model of this name.
     #[must_use]
     pub fn allows(&self, model: &str) -> bool {
-        (self.models.allow_all() && self.narrowed.allow_all())
-            || model_name::with_normal(model, |normal| self.allows_normal(normal))
+        self.allows_all() || model_name::with_normal(model, |normal| self.allows_normal(normal))
+    }
+
+    /// Whether the caller may ask for every model.
+    #[must_use]
+    pub fn allows_all(&self) -> bool {
+        self.models.allow_all() && self.narrowed.allow_all()
     }
 
     /// Whether the caller may be served `model` under the name `alias`: the lists allow the model, or the alias by its
@@ -152,7 +157,7 @@ impl RoutingRules {
             Nodes::Shared | Nodes::Organization(_, Rule::Shared) => !assigned,
             Nodes::Organization(..) => false,
         };
-        nodes && self.cloud && self.models.allow_all() && self.narrowed.allow_all()
+        nodes && self.cloud && self.allows_all()
     }
 }
 

@@ -5,7 +5,7 @@ use aivonx_protocol::{
     key::{self, KeyScope, NewKey},
 };
 use aivonx_tests::{
-    fake::{FakeNode, Kind},
+    fake::{FakeNode, Fault, Kind},
     harness::{Answer, Daemon, Request},
 };
 use serde_json::{Value, json};
@@ -72,6 +72,19 @@ async fn a_large_blob_goes_through_in_pieces() {
         assert!(matches!(status, 200 | 201), "{status}");
     }
     assert_eq!(node.with(|state| state.blobs[digest].len()), content.len());
+}
+
+#[tokio::test]
+async fn an_upload_ends_with_its_client() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    node.fail_next(Fault::Status(404, "there is no such blob"));
+    node.fail_next(Fault::Silence);
+    let mut client = daemon.client().await;
+    client.send(&Request::new("POST", &format!("/api/blobs/{DIGEST}")).body(CONTENT)).await;
+    node.until_requests(2).await;
+    client.reset();
+    node.until_gone(1).await;
 }
 
 #[tokio::test]
@@ -148,4 +161,53 @@ async fn what_a_third_party_runs_is_not_made_where_that_is_not_allowed() {
     }
     ask(&infer, &format!("/api/blobs/{OTHER}"), &json!({})).await.expect(403);
     assert!(node.requests().iter().all(|sent| sent.head.target() != "/api/create"));
+}
+
+#[tokio::test]
+async fn who_may_not_use_all_models_makes_them_of_files_of_its_own() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[], "").await;
+    let key = async |organization: &str, models: &[&str]| {
+        let new = NewKey {
+            name: format!("writer{}", models.len()),
+            organization: Some(organization.into()),
+            user: None,
+            scopes: vec![KeyScope::ModelsWrite],
+            models: models.iter().map(ToString::to_string).collect(),
+            networks: Vec::new(),
+            expires: None,
+        };
+        daemon.control().await.ask(key::Create(Box::new(new))).await.unwrap().secret.expose().to_owned()
+    };
+    daemon.tenant("acme").await;
+    daemon.aivonx().ok(&["node", "add", "own", &node.url(), "--org", "acme"]).await;
+    daemon.until_active(1).await;
+    let (bounded, free) = (key("acme", &["mine*"]).await, key("acme", &[]).await);
+    // The file of a model that is on the node, by whatever way it came there.
+    let hex: String = DIGEST.trim_start_matches("sha256:").into();
+    node.with(|state| state.blobs.insert(DIGEST.into(), CONTENT.into()));
+    let blob = async |key: &str, method: &str, content: &'static [u8]| {
+        let request = Request::new(method, &format!("/api/blobs/sha256-{}", hex.to_uppercase()));
+        daemon.ask(&request.field("x-api-key", key).body(content)).await
+    };
+    let create = async |key: &str, part: &str| {
+        let body = json!({"model": "mine", part: {"a.gguf": DIGEST}});
+        daemon.ask(&Request::json("/api/create", &body).field("x-api-key", key)).await
+    };
+    for part in ["files", "adapters"] {
+        let refused = create(&bounded, part).await.expect(404).json();
+        let words = refused["error"].as_str().unwrap();
+        assert!(words.contains(DIGEST) && words.contains("/api/blobs/"), "{words}");
+    }
+    // To send less than all of it shows nothing, though the node would take it.
+    blob(&bounded, "HEAD", b"").await.expect(404);
+    blob(&free, "HEAD", b"").await.expect(200);
+    blob(&bounded, "POST", b"").await.expect(400);
+    create(&bounded, "files").await.expect(404);
+    assert!(node.requests().iter().all(|sent| sent.head.target() != "/api/create"));
+    blob(&bounded, "POST", CONTENT).await.expect(200);
+    blob(&bounded, "HEAD", b"").await.expect(200);
+    create(&bounded, "files").await.expect(200);
+    assert!(models(&node).contains(&"mine:latest".to_owned()));
+    create(&free, "adapters").await.expect(200);
 }

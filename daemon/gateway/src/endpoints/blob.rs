@@ -1,6 +1,6 @@
 //! The files that models are made of, on their way to a node: they are not collected here, however large they are.
 
-use aivonx_fleet::{Digest, RoutingRules, Uploaded};
+use aivonx_fleet::{AbortOnDrop, Digest, RoutingRules, Uploaded};
 use aivonx_identity::Caller;
 use aivonx_protocol::Fault;
 use bytes::Bytes;
@@ -55,11 +55,13 @@ pub(crate) async fn answer(
     let shared = &exchange.worker.shared;
     let (fleet, eligible, before) = (shared.fleet.clone(), asked.eligible.clone(), asked.before);
     if *asked.method == Method::HEAD {
+        // Clients send only what is not there, and of these callers nothing else may become a model.
+        let lacks = !eligible.allows_all() && !fleet.has_uploaded(&eligible, &digest);
         flight.allow(Waiting::Work, exchange.worker.now(), exchange.settings.header_wait);
         let look = shared.control.spawn(async move { fleet.has_blob(before, &eligible, &digest).await });
         let has = flight.watch(look).await.map_err(VerdictError)?.map_err(|_| STOPPED)?;
         let has = has.map_err(|error| Refusal::from(Fault::from(error)))?;
-        let status = if has { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        let status = if has && !lacks { StatusCode::OK } else { StatusCode::NOT_FOUND };
         return Ok(answer::typed(status, HeaderValue::from_static("text/plain"), Bytes::new()));
     }
     if Encoding::of(asked.fields)?.is_some() {
@@ -71,9 +73,9 @@ pub(crate) async fn answer(
         return Err(BodyError::TooLarge(LARGEST).into());
     }
     let (pieces, reader) = mpsc::channel(PIECES);
-    let upload = shared
-        .control
-        .spawn(async move { fleet.upload_blob(before, &eligible, digest, length, reader).await });
+    let upload = async move { fleet.upload_blob(before, &eligible, digest, length, reader).await };
+    // A client that leaves ends it, also where the node has ceased to read.
+    let upload = AbortOnDrop(shared.control.spawn(upload));
     pass(exchange, &flight, incoming, pieces).await?;
     // The node checks the digest of all of it.
     flight.no_deadline(Waiting::Work);

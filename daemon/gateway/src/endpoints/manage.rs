@@ -72,7 +72,7 @@ pub(crate) struct Asked<'r> {
 }
 
 /// Models that may not be used may not be pulled, made, copied or deleted either; nor is one made that a node would
-/// hand on to a third party.
+/// hand on to a third party, nor one of the files of a model that may not be used: what others uploaded may be that.
 fn check(exchange: &Exchange, caller: &Caller, wish: &Wish) -> Result<(), Refusal> {
     let eligible = caller.eligible();
     let snapshot = exchange.worker.shared.hot.load();
@@ -86,6 +86,15 @@ fn check(exchange: &Exchange, caller: &Caller, wish: &Wish) -> Result<(), Refusa
         if !eligible.cloud() && (names_cloud(model) || wish.is_remote() || handed_on()) {
             return Err(NoNode::Cloud(model.to_owned()).into());
         }
+    }
+    let fleet = &exchange.worker.shared.fleet;
+    if !eligible.allows_all()
+        && let Some(digest) = wish.files().find(|digest| !fleet.has_uploaded(eligible, digest))
+    {
+        let message = format!(
+            "the file {digest} was not uploaded by your organization lately: send it to /api/blobs/{digest} first"
+        );
+        return Err(Refusal::Manage { status: StatusCode::NOT_FOUND, message });
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a client wants of models: read from its body, and begun on the fleet.
 
-use aivonx_fleet::{Definition, Fleet, FleetError, RoutingRules};
+use aivonx_fleet::{Definition, Digest, Fleet, FleetError, RoutingRules};
 use aivonx_protocol::{Fault, Request, Untrusted, job::Job, model};
 use aivonx_wire::api::{Peek, route::Action};
 use http::{HeaderValue, StatusCode};
@@ -77,6 +77,12 @@ impl Wish {
             Self::Pull { model, .. } | Self::Delete { model } | Self::Push { model, .. } => (model, None),
         };
         std::iter::once(&**first).chain(second)
+    }
+
+    /// The files that it is made of.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Digest> {
+        let definition = if let Self::Create { definition, .. } = self { Some(definition) } else { None };
+        definition.into_iter().flat_map(Definition::files)
     }
 
     /// Whether what it makes hands prompts on to a third party.
