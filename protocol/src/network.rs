@@ -15,6 +15,9 @@ pub struct Network(IpNet);
 #[error("it is no network; use 192.0.2.0/24, 2001:db8::/32 or an address")]
 pub struct NoNetwork;
 
+/// Bits of an IPv6 address that an IPv4 address within it has before its own (RFC 4291, 2.5.5.2).
+const V4_IN_V6: u8 = 96;
+
 impl Network {
     /// Whether `address` is in it. An IPv4 address in IPv6 form is the IPv4 address.
     #[must_use]
@@ -55,7 +58,13 @@ impl FromStr for Network {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self(address.to_canonical().into()));
         }
-        text.parse::<IpNet>().map(|net| Self(net.trunc())).map_err(|_| NoNetwork)
+        let net = text.parse::<IpNet>().map_err(|_| NoNetwork)?.trunc();
+        // IPv4 in IPv6 form is the IPv4 network, as it is with addresses.
+        let v4 = match net.prefix_len().checked_sub(V4_IN_V6) {
+            Some(prefix) if !net.addr().is_ipv4() => IpNet::new(net.addr().to_canonical(), prefix).ok(),
+            _ => None,
+        };
+        Ok(Self(v4.filter(|v4| v4.addr().is_ipv4()).unwrap_or(net)))
     }
 }
 
@@ -91,7 +100,10 @@ mod tests {
             ("192.0.2.7/24", "192.0.2.200", "192.0.3.1"),
             ("192.0.2.7", "::ffff:192.0.2.7", "192.0.2.8"),
             ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.0.0.1"),
+            ("::ffff:0:0/96", "198.51.100.1", "::1"),
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
+            ("2001:db8::/112", "2001:db8::ffff", "0.0.0.1"),
             ("0.0.0.0/0", "198.51.100.1", "::1"),
         ] {
             assert!(network(net).contains(address(inside)), "{net} {inside}");

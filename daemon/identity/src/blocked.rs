@@ -81,10 +81,18 @@ impl Blocked {
     #[must_use]
     pub fn address(&self, address: IpAddr, now: UnixMillis) -> bool {
         let bits = bits(address);
-        self.lengths.keys().any(|length| {
+        // IPv6 networks around all of IPv4 mean IPv6 alone.
+        let shortest = if address.to_canonical().is_ipv4() { V4_IN_V6 } else { 0 };
+        self.lengths.keys().filter(|length| **length >= shortest).any(|length| {
             let network = bits & mask(*length);
             self.networks.get(&(network, *length)).is_some_and(|until| *until > now)
         })
+    }
+
+    /// Whether the user with this id is blocked.
+    #[must_use]
+    pub fn user(&self, id: &str, now: UnixMillis) -> bool {
+        holds(&self.users, id, now)
     }
 
     /// Whether the caller, or the user it acts for, is blocked.
@@ -95,10 +103,7 @@ impl Blocked {
             Caller::User { user, .. } => (Some(&*user.id), None),
             Caller::Key(key) => (key.user.as_ref().map(|user| &*user.id), Some(&*key.id)),
         };
-        let holds = |map: &HashMap<String, UnixMillis>, id: Option<&str>| {
-            id.and_then(|id| map.get(id)).is_some_and(|until| *until > now)
-        };
-        holds(&self.users, user) || holds(&self.keys, key)
+        user.is_some_and(|id| self.user(id, now)) || key.is_some_and(|id| holds(&self.keys, id, now))
     }
 
     /// Another number after every change.
@@ -106,6 +111,10 @@ impl Blocked {
     pub fn version(&self) -> u64 {
         self.version
     }
+}
+
+fn holds(map: &HashMap<String, UnixMillis>, id: &str, now: UnixMillis) -> bool {
+    map.get(id).is_some_and(|until| *until > now)
 }
 
 /// Bits of an IPv6 address that an IPv4 address within it has before its own (RFC 4291, 2.5.5.2).
@@ -167,6 +176,11 @@ mod tests {
         assert!(of(&["0.0.0.0/0"]).address("8.8.8.8".parse().unwrap(), 0));
         assert!(!of(&["0.0.0.0/0"]).address("2001:db8::1".parse().unwrap(), 0), "IPv4 alone");
         assert!(of(&["::/0"]).address("2001:db8::1".parse().unwrap(), 0));
+        for (network, address) in [("::/0", "8.8.8.8"), ("::/64", "192.0.2.1"), ("::/64", "::ffff:192.0.2.1")]
+        {
+            assert!(!of(&[network]).address(address.parse().unwrap(), 0), "{network} {address}: IPv6 alone");
+        }
+        assert!(of(&["::ffff:10.0.0.0/104"]).address("10.1.1.1".parse().unwrap(), 0));
     }
 
     #[test]

@@ -141,24 +141,40 @@ impl Blocks {
     /// Unblocks; it holds when this returns.
     ///
     /// # Errors
-    /// `NotFound` if that is not blocked; or the store fails.
+    /// `NotFound` if that is not blocked, `Conflict` if two that are have the name; or the store fails.
     pub async fn remove(&self, actor: &Actor, target: &str) -> Result<(), Fault> {
+        let not_blocked = || {
+            let fault = Fault::new(FaultKind::NotFound, format!("{target:?} is not blocked"));
+            fault.field("target").hint("what is: aivonx block list")
+        };
         let id = match self.resolve(actor, target).await {
-            Ok(found) => found.id,
-            // It may be gone, and its block remain.
-            Err(error) => {
-                let all = self.store.blocks().list(&TenantScope::All).await?;
-                let named = |record: &&BlockRecord| record.target == target || record.id == target;
-                all.iter().find(named).map(|record| record.id.clone()).ok_or(error)?
-            }
+            Ok(found) if self.store.blocks().get(&TenantScope::All, &found.id).await?.is_some() => found.id,
+            // What was blocked may be gone or called otherwise by now, and its block remain.
+            Ok(_) => self.blocked_as(target).await?.ok_or_else(not_blocked)?,
+            Err(error) => self.blocked_as(target).await?.ok_or(error)?,
         };
         match self.store.blocks().remove(&TenantScope::All, &id, None).await {
             Ok(_) => Ok(self.in_force.settle().await?),
-            Err(StoreError::NotFound { .. }) => {
-                let fault = Fault::new(FaultKind::NotFound, format!("{target:?} is not blocked"));
-                Err(fault.field("target").hint("what is: aivonx block list"))
-            }
+            Err(StoreError::NotFound { .. }) => Err(not_blocked()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The id of the block that is listed under this name or id; with two of a name, only the id says which.
+    async fn blocked_as(&self, target: &str) -> Result<Option<String>, Fault> {
+        let all = self.store.blocks().list(&TenantScope::All).await?;
+        let named = |record: &&BlockRecord| {
+            let (kind, id) = record.id.split_once(':').unwrap_or_default();
+            let bare = target.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':')).unwrap_or(target);
+            bare == record.target || bare == id
+        };
+        let mut found = all.into_iter().filter(|record| named(&record));
+        match (found.next(), found.next()) {
+            (Some(first), Some(second)) => {
+                let fault = Fault::new(FaultKind::Conflict, format!("two blocks are called {target:?}"));
+                Err(fault.field("target").hint(format!("say which: {} or {}", first.id, second.id)))
+            }
+            (found, _) => Ok(found.map(|record| record.id)),
         }
     }
 
@@ -244,8 +260,11 @@ fn view(record: BlockRecord) -> Block {
 
 #[cfg(test)]
 mod tests {
+    use aivonx_protocol::user::Role;
+    use aivonx_store::UserRecord;
+
     use super::*;
-    use crate::rig::{Rig, root};
+    use crate::rig::{Rig, root, user_record};
 
     async fn blocks(rig: &Rig) -> Arc<Blocks> {
         Blocks::open(rig.store(), &rig.identity).await.unwrap()
@@ -275,6 +294,40 @@ mod tests {
         assert_eq!(all.list().await.unwrap(), []);
         let gone = all.remove(&root(), "192.0.2.0/24").await.unwrap_err();
         assert_eq!(gone.kind, FaultKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_block_is_removed_by_what_the_list_calls_it() {
+        let rig = Rig::new().await;
+        let all = blocks(&rig).await;
+        let add = async |name: &str| {
+            rig.store().users().insert(user_record(name, Role::Member, None)).await.unwrap().id
+        };
+        let block = async || all.add(&root(), "bob", None, String::new()).await.unwrap();
+        let rename = async |id: &str| {
+            let name = format!("old-{}", id.replace('_', "-"));
+            let set = move |user: &mut UserRecord| user.name = name;
+            rig.store().users().update(&TenantScope::All, id, None, set).await.unwrap();
+        };
+        let first = add("bob").await;
+        block().await;
+        rename(&first).await;
+        let second = add("bob").await;
+        all.remove(&root(), "bob").await.unwrap();
+        assert_eq!(all.list().await.unwrap(), []);
+
+        // Of two that are called so, and are so no more, the id says which.
+        block().await;
+        rename(&second).await;
+        let third = add("bob").await;
+        block().await;
+        rename(&third).await;
+        let both = all.remove(&root(), "bob").await.unwrap_err();
+        assert_eq!(both.kind, FaultKind::Conflict, "{both}");
+        all.remove(&root(), &format!("user:{second}")).await.unwrap();
+        assert_eq!(all.list().await.unwrap()[0].id, third);
+        all.remove(&root(), "bob").await.unwrap();
+        assert_eq!(all.list().await.unwrap(), []);
     }
 
     #[tokio::test]
