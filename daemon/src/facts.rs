@@ -222,10 +222,8 @@ fn warnings(
                 .to_owned(),
         );
     }
-    if config.is_exposed() {
-        warnings.push(
-            "everyone who can reach a listener may use the gateway (access.mode = \"open\")".to_owned(),
-        );
+    if let Some(keys) = config.exposed_by() {
+        warnings.push(format!("everyone who can reach a listener may use the gateway ({keys})"));
     }
     warnings
 }

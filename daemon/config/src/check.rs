@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    exposed::Exposure,
     find::{Find, Places},
     model::{AccessMode, Config, Listen, LogTarget},
     sections::LISTEN,
@@ -55,26 +56,22 @@ impl Rules<'_> {
         if access.i_understand || !self.usable(&["access.mode", "access.i_understand"]) {
             return;
         }
-        for (at, listen) in self.config.listen.iter().enumerate() {
-            let key = format!("{LISTEN}[{at}].address");
-            let mode = format!("{LISTEN}[{at}].access");
-            if self.config.mode_of(listen) != AccessMode::Open
-                || listen.address.ip().to_canonical().is_loopback()
-                || !self.usable(&[&key, &mode])
-            {
+        for Exposure { at, key, value, may } in self.config.exposures() {
+            let named = |name: &str| format!("{LISTEN}[{at}].{name}");
+            if !self.usable(&["address", "access", "routes", "redirect"].map(named)) {
                 continue;
             }
-            let mode = if listen.access.is_some() { &mode } else { "access.mode" };
+            let listen = self.config.listen[at].address;
             finds.push(Find {
                 span: self.listen_place(at),
                 what: format!(
-                    "{key} is {}, not loopback, and {mode} is \"open\": everyone who can reach it may use every model",
-                    listen.address
+                    "{} is {listen}, not loopback, and {key} is \"{value}\": everyone who can reach it may {may}",
+                    named("address")
                 ),
                 accepted: Some("a loopback address, or any with access.i_understand = true".into()),
                 fix: Some(format!(
                     "listen on \"127.0.0.1:{}\", or write i_understand = true under [access] if the network is trusted",
-                    listen.address.port()
+                    listen.port()
                 )),
             });
         }
@@ -146,7 +143,7 @@ impl Rules<'_> {
         if !self.config.access.allowed_hosts.is_empty() || !self.usable(&[key]) {
             return;
         }
-        let on_network = |listen: &Listen| !listen.address.ip().to_canonical().is_loopback();
+        let on_network = |listen: &Listen| !listen.is_on_loopback();
         let Some(at) = self.config.listen.iter().position(on_network) else { return };
         let address = format!("{LISTEN}[{at}].address");
         if !self.usable(&[&address]) {

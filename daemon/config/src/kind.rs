@@ -297,7 +297,7 @@ impl<T: Word> Kind<Option<T>> for OneOfOrNone {
     }
 
     fn accepted(&self) -> String {
-        format!("{}, or \"\" for none", Kind::<T>::accepted(&OneOf))
+        format!("{}, or \"\" as if it were left out", Kind::<T>::accepted(&OneOf))
     }
 }
 

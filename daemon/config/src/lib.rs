@@ -6,6 +6,7 @@
 mod check;
 pub mod credentials;
 mod document;
+mod exposed;
 mod find;
 mod form;
 mod kind;

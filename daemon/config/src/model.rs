@@ -126,10 +126,16 @@ impl Word for ClientCerts {
 }
 
 impl Listen {
+    /// Whether only this machine reaches it.
+    #[must_use]
+    pub fn is_on_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
+
     /// Whether clients of other machines reach it without TLS.
     #[must_use]
     pub fn is_plain_on_a_network(&self) -> bool {
-        self.tls_cert.is_empty() && !self.redirect && !self.address.ip().to_canonical().is_loopback()
+        self.tls_cert.is_empty() && !self.redirect && !self.is_on_loopback()
     }
 }
 
@@ -155,8 +161,9 @@ table! {
         /// `required`: only with an API key or access token. `optional`: without one too, under the anonymous limits.
         /// `open`: everyone who can connect may use it, with or without credentials.
         mode: AccessMode = AccessMode::Required, OneOf, Restart;
-        /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model. It
-        /// also stands for `i_understand` of every listener.
+        /// Needed for `open` on an address that is not loopback, and for `anonymous` in its `routes` (`inference`,
+        /// `management`, `diagnostics`): everyone on that network may then use every model. It also stands for
+        /// `i_understand` of every listener.
         i_understand: bool = false, Flag, Restart;
         /// Allow pull and delete over HTTP without a key, where requests without one are taken. Keys need the scope
         /// `models:write`.
@@ -180,12 +187,6 @@ table! {
 }
 
 impl Config {
-    /// Whether everyone who can reach a listener that is not on loopback may use the gateway.
-    #[must_use]
-    pub fn is_exposed(&self) -> bool {
-        self.listen.iter().any(|l| self.mode_of(l) == AccessMode::Open && !l.address.ip().is_loopback())
-    }
-
     /// Whether any web page can make a browser ask the gateway under a name of its own (DNS rebinding).
     #[must_use]
     pub fn takes_any_host(&self) -> bool {
@@ -261,8 +262,8 @@ table! {
         head_bytes: usize = 64 << 10, Size(8 * KIB, MIB), Reload;
         /// Most client connections at once.
         connections: usize = 10_000, Count(1, 1_000_000), Restart;
-        /// Most of them from one address, or one IPv6 network of 64 bits; 0 is half of `connections`. Behind a proxy
-        /// that is all its clients: it may then be as many as `connections`.
+        /// Most of them from one address, or one IPv6 network of 64 bits; 0 is half of `connections`. Those of
+        /// `proxy.trusted` may have as many as `connections`.
         connections_per_address: usize = 0, Count(0, 1_000_000), Restart;
         /// Most TLS handshakes under way at once, of which one address may have half; further connections are closed.
         handshakes: usize = 1000, Count(1, 1_000_000), Restart;

@@ -86,7 +86,7 @@ impl Kind<Option<PathBuf>> for AbsolutePath {
     }
 
     fn accepted(&self) -> String {
-        format!("{}, or \"\" for the default place", Kind::<PathBuf>::accepted(self))
+        format!("{}, or \"\" as if it were left out", Kind::<PathBuf>::accepted(self))
     }
 }
 

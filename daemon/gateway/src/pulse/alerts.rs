@@ -42,8 +42,8 @@ pub struct Scene {
     pub down: Vec<Down>,
     /// The logins that are locked.
     pub locked: Vec<Lockout>,
-    /// Whether everyone who reaches a listener may use the gateway.
-    pub exposed: bool,
+    /// The keys by which everyone who reaches a listener may use the gateway, if there are some.
+    pub exposed: Option<String>,
 }
 
 /// What needs somebody, the worst first.
@@ -177,8 +177,8 @@ fn fleet(scene: &Scene, watch: &Watch, all: &mut Vec<Alert>) {
             format!("{} requests within the hour are missing from the log or the ledger", watch.lost());
         all.push(alert(AlertKind::Lost, text, AlertPlace::Log).helps("aivonx logs --level warn"));
     }
-    if scene.exposed {
-        let text = "everyone who can reach a listener may use the gateway (access.mode = \"open\")";
+    if let Some(keys) = &scene.exposed {
+        let text = format!("everyone who can reach a listener may use the gateway ({keys})");
         all.push(alert(AlertKind::Exposed, text, AlertPlace::Elsewhere).helps("aivonx config show"));
     }
 }
@@ -274,7 +274,7 @@ mod tests {
             none_active: true,
             down: vec![gpu("gpu2"), Down { refuses: true, simulated: true, ..gpu("gpu3") }],
             locked: vec![lock("alice")],
-            exposed: true,
+            exposed: Some("listen[1].access = \"open\"".into()),
         };
         let told = alerts(&scene, &watch);
         assert_eq!(
@@ -302,6 +302,7 @@ mod tests {
         );
         assert!(told[6].text.starts_with("gpu3 (simulated) refuses its credential"));
         assert!(told[7].text.starts_with("3 attempts within the hour"));
+        assert!(told[11].text.contains("listen[1].access"), "{:?}", told[11]);
         // A user bound to an organization sees its nodes and its users.
         let bound = Scene { down: vec![gpu("gpu2")], locked: vec![lock("alice")], ..Scene::default() };
         let told = alerts(&bound, &watch);

@@ -79,7 +79,7 @@ fn scene(services: &Services, actor: &Actor, reach: &TenantScope, may: &dyn Fn(P
         none_active: fleet && !snapshot.nodes.is_empty() && enabled(Pool::Active) == 0,
         down,
         locked,
-        exposed: fleet && services.config.get().is_exposed(),
+        exposed: services.config.get().exposed_by().filter(|_| fleet),
     }
 }
 
