@@ -1,7 +1,7 @@
 //! Who a request is from, and whether they may ask it.
 //!
 //! Any field is taken in which one of the three ecosystems sends a credential: `Authorization` with the schemes
-//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, and `x-api-key`.
+//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, and `x-api-key` or `api-key`.
 
 use std::{
     borrow::Cow,
@@ -73,10 +73,11 @@ pub(super) fn caller(
         Some(RouteRule::Anonymous) if exchange.access == AccessMode::Required => AccessMode::Optional,
         _ => exchange.access,
     };
-    // Credentials are ignored: the answer does not depend on the caller.
+    // Credentials are ignored: the answer does not depend on the caller, or the body proves who that is.
     let is_free = route.need() == Need::Nothing
         || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead));
-    if is_free && matches!(rule, None | Some(RouteRule::Anonymous)) {
+    let proves = matches!(route.action, Action::Account(_));
+    if is_free && (proves || matches!(rule, None | Some(RouteRule::Anonymous))) {
         return Ok(Caller::Anonymous);
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
@@ -111,7 +112,7 @@ pub(super) fn caller(
 }
 
 /// Counts and records that a request was refused.
-fn denied(
+pub(super) fn denied(
     cx: &ConnContext,
     exchange: &Exchange,
     route: &Route,
@@ -181,7 +182,7 @@ pub(super) fn authorize(
         }
     }
     let why = match (caller, scope) {
-        (_, KeyScope::AdminRead) => Forbidden::Diagnostics,
+        (_, KeyScope::AdminRead) if rule.is_none() => Forbidden::Diagnostics,
         (Caller::Anonymous, KeyScope::ModelsWrite) => Forbidden::Management,
         (_, scope) => Forbidden::Scope(scope),
     };

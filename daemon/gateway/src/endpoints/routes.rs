@@ -5,10 +5,13 @@ use aivonx_protocol::{
     key::KeyScope,
     route::{RouteAccess, RouteGroup, RouteRule},
 };
-use aivonx_wire::api::route::{Need, ROUTES, Route};
+use aivonx_wire::api::route::{Action, Need, ROUTES, Route};
 
-/// The group of a route: by what it needs.
+/// The group of a route: by what it needs. Logging in needs nothing, and is about the account all the same.
 pub(crate) fn group(route: &Route) -> RouteGroup {
+    if matches!(route.action, Action::Account(_) | Action::OwnUsage) {
+        return RouteGroup::Account;
+    }
     match route.need() {
         // Choosing nodes is a field of requests, no route.
         Need::Scope(KeyScope::Infer | KeyScope::NodesChoose) => RouteGroup::Inference,
@@ -69,6 +72,20 @@ mod tests {
         let all = access(config, &config.listen[0], "here");
         assert!(all.iter().all(|one| !one.routes.is_empty()));
         all.into_iter().map(|one| one.access).collect()
+    }
+
+    #[test]
+    fn logging_in_is_about_the_account() {
+        let config = Config::default();
+        let all = access(&config, &config.listen[0], "here");
+        let group_of = |path: &str| {
+            let named = |one: &&RouteAccess| one.routes.iter().any(|route| route.ends_with(path));
+            all.iter().find(named).unwrap().group
+        };
+        for path in ["login", "refresh", "logout", "me", "password/reset"] {
+            assert_eq!(group_of(&format!(" /api/account/{path}")), RouteGroup::Account, "{path}");
+        }
+        assert_eq!(group_of(" /health"), RouteGroup::Open);
     }
 
     #[test]
