@@ -15,7 +15,7 @@ use super::{
     budget::{Group, Held},
     deadline::{CancelReason, InFlight, Waiting},
     decode::{Encoding, decode},
-    error_response::Refusal,
+    error_response::{BLOCKED, Refusal},
     exchange::Exchange,
     fields::{Field, Fields},
     gather::{Gather, Segments, join},
@@ -66,6 +66,7 @@ pub(super) fn verdict_text(verdict: CancelReason) -> &'static str {
         CancelReason::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
         CancelReason::Stopping => "the gateway is shutting down",
         CancelReason::Revoked => "the credential was revoked",
+        CancelReason::Blocked => BLOCKED,
         CancelReason::Retired => "the node was removed from the gateway",
         CancelReason::Cancelled => "an administrator ended the request",
     }

@@ -94,6 +94,8 @@ pub(super) enum CancelReason {
     Retired,
     /// The key or user it runs under was withdrawn.
     Revoked,
+    /// Who asks, or where from, was blocked.
+    Blocked,
     /// An administrator ended it.
     Cancelled,
 }

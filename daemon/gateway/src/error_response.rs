@@ -31,7 +31,7 @@ use super::{
 pub(super) enum Refusal {
     #[error(transparent)]
     Host(#[from] HostError),
-    #[error("this is blocked here; ask an administrator of the gateway")]
+    #[error("{BLOCKED}")]
     Blocked,
     #[error("{0} may not connect here: it is in no network of the listener's allow")]
     NotAdmitted(IpAddr),
@@ -120,6 +120,9 @@ pub(super) enum Refusal {
     Internal(&'static str),
 }
 
+/// What somebody who is blocked is told.
+pub(super) const BLOCKED: &str = "this is blocked here; ask an administrator of the gateway";
+
 /// Seconds a client should wait before it tries again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -167,7 +170,7 @@ impl Refusal {
                 CancelReason::Stopping | CancelReason::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
                 CancelReason::Revoked => (StatusCode::UNAUTHORIZED, Ended),
                 // Not one of those that stock clients try again.
-                CancelReason::Cancelled => (StatusCode::FORBIDDEN, Ended),
+                CancelReason::Blocked | CancelReason::Cancelled => (StatusCode::FORBIDDEN, Ended),
             },
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),

@@ -74,6 +74,7 @@ impl Ending {
             CancelReason::Stopping
             | CancelReason::Retired
             | CancelReason::Revoked
+            | CancelReason::Blocked
             | CancelReason::Cancelled => Outcome::Ended,
         };
         Self { outcome, error: Some(verdict_text(verdict)) }

@@ -151,7 +151,7 @@ impl Worker {
         for flight in self.flights.borrow().iter() {
             if blocked.address(flight.begun.client, now) || flight.is_of(|caller| blocked.caller(caller, now))
             {
-                flight.end(CancelReason::Revoked);
+                flight.end(CancelReason::Blocked);
             }
         }
         // Not those with something under way, which has its last words first.
@@ -383,8 +383,10 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
         // Behind a proxy are all its clients.
         let is_proxy = forwarded::is_trusted(&worker.settings().trusted, peer);
         let Some(place) = worker.shared.places.client(peer, is_proxy) else {
-            // Best effort: the queue of the socket takes this little without waiting.
-            let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            // Best effort: the queue of the socket takes this little without waiting. With TLS it would be no answer.
+            if rules.tls.is_none() {
+                let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            }
             continue;
         };
         // Chunks of a few bytes must not wait for each other.

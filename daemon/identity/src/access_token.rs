@@ -33,19 +33,12 @@ pub struct Tokens {
 }
 
 impl Identity {
-    /// Logs in over HTTP; see [`Self::authenticate`].
+    /// Begins a session over HTTP for somebody whom [`Self::authenticate`] knows.
     ///
     /// # Errors
-    /// As [`Self::authenticate`].
-    pub async fn http_login(
-        &self,
-        name: &str,
-        password: &WireSecret,
-        otp: Option<&WireSecret>,
-        source: &Source,
-        via: &str,
-    ) -> Result<Tokens, AccountError> {
-        let Authenticated { user, owed } = self.authenticate(name, password, otp, source, via).await?;
+    /// If the store fails.
+    pub async fn http_login(&self, proven: Authenticated, source: &Source) -> Result<Tokens, AccountError> {
+        let Authenticated { user, owed } = proven;
         let agent = match source {
             Source::Http { user_agent, .. } => user_agent.as_deref(),
             _ => None,

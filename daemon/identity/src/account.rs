@@ -55,6 +55,19 @@ impl Identity {
         Ok(())
     }
 
+    /// The user `name`, if that is a good reset code of theirs.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn reset_holder(
+        &self,
+        name: &str,
+        code: &WireSecret,
+    ) -> Result<Option<UserRecord>, AccountError> {
+        let found = self.store.users().by_name(&TenantScope::All, None, &name.to_lowercase()).await?;
+        Ok(found.filter(|user| user.enabled && is_reset(user, code)))
+    }
+
     /// Sets a new password with the code an administrator gave. Ends every session. The second factor stays.
     ///
     /// # Errors
@@ -76,9 +89,7 @@ impl Identity {
             .check_rules(new.clone(), anyone)
             .await?
             .map_err(AccountError::WeakPassword)?;
-        let found = self.store.users().by_name(&TenantScope::All, None, &name).await?;
-        let user = found.filter(|user| user.enabled && is_reset(user, code));
-        let Some(user) = user else {
+        let Some(user) = self.reset_holder(&name, code).await? else {
             self.audit.note(unknown(Action::PasswordReset, &name, source, via).detail("reason", "code"));
             return Err(AccountError::ResetCode);
         };

@@ -52,7 +52,9 @@ fn code_of<T>(result: Result<T, AccountError>) -> &'static str {
 impl Rig {
     async fn login(&self, password: &str, otp: Option<&str>) -> Result<Tokens, AccountError> {
         let otp = otp.map(secret);
-        self.identity.http_login("alice", &secret(password), otp.as_ref(), &here(), VIA).await
+        let proven =
+            self.identity.authenticate("alice", &secret(password), otp.as_ref(), &here(), VIA).await?;
+        self.identity.http_login(proven, &here()).await
     }
 
     async fn refresh(&self, token: &WireSecret) -> Result<Tokens, AccountError> {

@@ -19,7 +19,8 @@ fn http() -> Source {
 impl Rig {
     async fn log_in(&self, name: &str) {
         let password = WireSecret::new(PASSWORD.into());
-        self.identity.http_login(name, &password, None, &http(), "test").await.unwrap();
+        let proven = self.identity.authenticate(name, &password, None, &http(), "test").await.unwrap();
+        self.identity.http_login(proven, &http()).await.unwrap();
     }
 
     /// A member who can log in.

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use aivonx_identity::{AccountError, Actor, Caller, Identity, RequiredActions, Source, access_token::Tokens};
+use aivonx_domain::now;
+use aivonx_identity::{
+    AccountError, Actor, Blocks, Caller, Identity, RequiredActions, Source, access_token::Tokens,
+};
 use aivonx_limits::{Exceeded, Limits};
 use aivonx_protocol::{
     Fault, FaultKind, Reply, WireSecret,
@@ -26,6 +29,7 @@ use super::{
 };
 use crate::{
     answer::{self, Answer},
+    authenticate::denied,
     body,
     conn::ConnContext,
     deadline::InFlight,
@@ -92,7 +96,7 @@ pub(crate) async fn answer(
         source,
         body: text,
     };
-    let work = carry_out(shared.identity.clone(), shared.limits.clone(), request);
+    let work = carry_out(shared.identity.clone(), shared.limits.clone(), shared.blocks.clone(), request);
     // Carried to its end even if the client leaves: failures are counted, and no change stays half done.
     let done = shared.control.spawn(work).await.map_err(|_| STOPPED)?;
     if matches!(done, Err(Failed::Account(AccountError::OtpRequired))) && asked.what == Account::Login {
@@ -101,6 +105,12 @@ pub(crate) async fn answer(
     let (status, body) = done.map_err(|failed| match failed {
         Failed::Account(error) => error.into(),
         Failed::Exceeded(exceeded) => limit::refuse(exchange, &asked.caller, *exceeded),
+        Failed::Blocked(user) => {
+            let snapshot = shared.identity.hot().load();
+            exchange.record.subject = snapshot.user(&user).map(|user| user.subject.clone());
+            denied(cx, exchange, asked.route, fields, &Refusal::Blocked);
+            Refusal::Blocked
+        }
     })?;
     let body = body.map_or_else(Bytes::new, |value| value.to_string().into());
     let mut answer = answer::json(status, body);
@@ -123,6 +133,8 @@ fn at_the_door(what: Account) -> Option<LimitName> {
 enum Failed {
     Account(AccountError),
     Exceeded(Box<Exceeded>),
+    /// The user with this id is blocked.
+    Blocked(String),
 }
 
 impl From<AccountError> for Failed {
@@ -137,11 +149,17 @@ impl From<Exceeded> for Failed {
     }
 }
 
+/// Passes a user who is not blocked.
+fn admit(blocks: &Blocks, user: &str) -> Result<(), Failed> {
+    if blocks.hot().user(user, now()) { Err(Failed::Blocked(user.to_owned())) } else { Ok(()) }
+}
+
 /// Counts a token operation: for the user whose refresh token it is, else for the address. Nobody is kept from
-/// ending a session.
+/// ending a session; nothing else is for those who are blocked.
 async fn count_token(
     identity: &Identity,
     limits: &Limits,
+    blocks: &Blocks,
     token: &WireSecret,
     request: &Request,
 ) -> Result<(), Failed> {
@@ -152,6 +170,7 @@ async fn count_token(
     if request.what == Account::Logout {
         return Ok(());
     }
+    admit(blocks, &user.id)?;
     let organization = user.organization.as_ref().map(|organization| &organization.level);
     limits.throttle(Some([organization, Some(&user.level), None]), *address)?;
     match user.level.caps.of(LimitName::TokenHour) {
@@ -160,17 +179,25 @@ async fn count_token(
     }
 }
 
-async fn carry_out(identity: Arc<Identity>, limits: Arc<Limits>, request: Request) -> Result<Done, Failed> {
+async fn carry_out(
+    identity: Arc<Identity>,
+    limits: Arc<Limits>,
+    blocks: Arc<Blocks>,
+    request: Request,
+) -> Result<Done, Failed> {
     let Request { source, via, .. } = &request;
     match request.what {
         Account::Login => {
             let Login { username, password, otp } = request.body(LOGIN)?;
-            let tokens = identity.http_login(&username, &password, otp.as_ref(), source, via).await?;
+            let proven = identity.authenticate(&username, &password, otp.as_ref(), source, via).await?;
+            // Not before: nobody else learns who is blocked.
+            admit(&blocks, &proven.user.id)?;
+            let tokens = identity.http_login(proven, source).await?;
             Ok((StatusCode::OK, Some(tokens_json(&tokens))))
         }
         Account::Refresh => {
             let Refresh { refresh } = request.body(REFRESH)?;
-            count_token(&identity, &limits, &refresh, &request).await?;
+            count_token(&identity, &limits, &blocks, &refresh, &request).await?;
             let tokens = identity.http_refresh(&refresh, source, via).await?;
             Ok((StatusCode::OK, Some(tokens_json(&tokens))))
         }
@@ -180,7 +207,7 @@ async fn carry_out(identity: Arc<Identity>, limits: Arc<Limits>, request: Reques
                 None if request.body.is_empty() => return Err(AccountError::NoToken.into()),
                 None => {
                     let Refresh { refresh } = request.body(REFRESH)?;
-                    count_token(&identity, &limits, &refresh, &request).await?;
+                    count_token(&identity, &limits, &blocks, &refresh, &request).await?;
                     identity.http_logout_with(&refresh, source, via).await?;
                 }
             }
@@ -188,6 +215,9 @@ async fn carry_out(identity: Arc<Identity>, limits: Arc<Limits>, request: Reques
         }
         Account::PasswordReset => {
             let Reset { username, code, password } = request.body(RESET)?;
+            if let Some(user) = identity.reset_holder(&username, &code).await? {
+                admit(&blocks, &user.id)?;
+            }
             identity.redeem_reset(&username, &code, &password, source, via).await?;
             Ok((StatusCode::NO_CONTENT, None))
         }

@@ -175,7 +175,9 @@ async fn begin(
 async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|cx| {
-        if let Some(verdict @ (CancelReason::Revoked | CancelReason::Cancelled)) = flight.verdict() {
+        if let Some(verdict @ (CancelReason::Revoked | CancelReason::Blocked | CancelReason::Cancelled)) =
+            flight.verdict()
+        {
             return Poll::Ready(Err(VerdictError(verdict)));
         }
         flight.register(cx);

@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     account,
     audit::{self, AuditEntry, AuditFilter, Outcome},
-    key, token,
+    block, key, token,
     user::{self, UserChange},
 };
 use aivonx_wire::api::route::{Account, Action, ROUTES, Route};
@@ -244,4 +244,35 @@ async fn making_ones_own_keys_and_tokens_counts_and_revoking_does_not() {
         g.delete(&format!("/api/account/keys/{id}"), &access).await.expect(204);
     }
     make("d").await.expect(429);
+}
+
+#[tokio::test]
+async fn a_blocked_user_gets_no_new_tokens_and_sets_no_password() {
+    let g = gateway().await;
+    let code = g.control.ask(user::ResetPassword { user: "alice".into() }).await.unwrap().code;
+    let reset = json!({"username": "alice", "code": code.expose(), "password": NEW});
+    let block = || {
+        let (target, reason) = ("alice".to_owned(), String::new());
+        block::Add { target, lasts_ms: None, reason }
+    };
+    g.control.ask(block()).await.expect("a block");
+    let refused = g.daemon.post("/api/account/password/reset", &reset).await.expect(403);
+    assert!(refused.text().contains("blocked"), "{}", refused.text());
+    g.control.ask(block::Remove { target: "alice".into() }).await.expect("no block");
+    g.daemon.post("/api/account/password/reset", &reset).await.expect(204);
+
+    let (_, refresh) = g.tokens(NEW).await;
+    g.control.ask(block()).await.expect("a block");
+    g.login("alice", NEW).await.expect(403);
+    // Nobody else learns of it.
+    super::refused(&g.login("alice", PASSWORD).await, 401, "invalid_credentials");
+    g.refresh(&refresh).await.expect(403);
+    for via in ["POST /api/account/login", "POST /api/account/refresh", "POST /api/account/password/reset"] {
+        let written = g.audit(via).await;
+        let denied =
+            |entry: &&AuditEntry| entry.action == audit::Action::Denied && entry.actor.name == "alice";
+        assert_eq!(written.iter().filter(denied).count(), 1, "{via}: {written:?}");
+    }
+    g.control.ask(block::Remove { target: "alice".into() }).await.expect("no block");
+    g.refresh(&refresh).await.expect(200);
 }
