@@ -62,11 +62,6 @@ pub(super) struct ConnContext {
 }
 
 impl ConnContext {
-    /// The port for HTTPS to which its requests are sent instead of being answered.
-    pub(super) fn redirects_to(&self) -> Option<u16> {
-        self.listener.redirect.filter(|_| !self.https)
-    }
-
     /// Where the answer of the request goes.
     pub(super) fn transport(&self) -> Transport {
         Transport { conn: self.state.clone(), stream: self.stream.clone() }

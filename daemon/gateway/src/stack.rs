@@ -162,18 +162,23 @@ async fn layers(
     let named =
         match host::check(&exchange.settings, loopback, head.version, &head.uri, fields, forwarded.host) {
             // What watches over the gateway may ask for it by any name.
-            Err(HostError::NotServed(_)) if path == "/health" && !loopback => None,
+            Err(HostError::NotServed(_))
+                if path == "/health" && !loopback && cx.listener.redirect.is_none() =>
+            {
+                None
+            }
             checked => checked?,
         };
 
-    // Before anything is answered that somebody could read on the way.
-    if let Some(port) = cx.redirects_to() {
+    // Before anything is answered that somebody could read on the way; whatever a proxy says of it, nothing is served here.
+    if let Some(port) = cx.listener.redirect {
         return redirect::answer(port, named, &head.uri);
     }
 
     // Before anyone is known: browsers ask without the page's credentials whether the page may ask.
     if head.method == Method::OPTIONS {
-        let route = route::find(path).map(|(route, _)| route);
+        let is_served = |route: &&Route| cx.listener.rule(route) != Some(RouteRule::Off);
+        let route = route::find(path).map(|(route, _)| route).filter(is_served);
         exchange.record.route = route.map_or(exchange.record.route, |route| route.pattern);
         return Ok(cors::options(route, &head.headers));
     }

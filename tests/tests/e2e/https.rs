@@ -241,7 +241,7 @@ async fn a_plain_listener_sends_its_clients_to_https() {
         "[[listen]]\naddress = \"127.0.0.1:0\"\n{}[[listen]]\naddress = \"127.0.0.1:0\"\nredirect = true\n",
         keys(&[lab.path()])
     );
-    let daemon = Daemon::run(&[&node], &listeners).await;
+    let daemon = Daemon::run(&[&node], &format!("[proxy]\ntrusted = [\"127.0.0.1\"]\n{listeners}")).await;
     let status = daemon.control().await.ask(daemon::GetStatus).await.expect("a status");
     let [https, plain] = [1, 2].map(|at| status.listen[at].parse::<SocketAddr>().expect("an address"));
     for request in [
@@ -258,6 +258,9 @@ async fn a_plain_listener_sends_its_clients_to_https() {
     }
     let answer = Client::connect(plain).await.ask(&Request::get("/health?a=b")).await.expect(308);
     assert_eq!(answer.field("location"), Some(&*format!("https://127.0.0.1:{}/health?a=b", https.port())));
+    // Nor is anything served to whom a proxy says to come over HTTPS.
+    let proxied = chat().field("Host", "localhost").field("X-Forwarded-Proto", "https");
+    Client::connect(plain).await.ask(&proxied).await.expect(308);
     // Nobody is sent to where a stranger wants it.
     Client::connect(plain).await.ask(&Request::get("/").field("Host", "evil.example")).await.expect(403);
     assert!(node.requests().is_empty());
@@ -302,7 +305,7 @@ async fn what_cannot_be_served_is_refused_before_it_starts() {
     }
     std::fs::set_permissions(dirs[0].join("key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let (code, said) = check(&keys(&[&dirs[0]])).await;
-    assert!(code == 1 && said.contains("chmod 600"), "{said}");
+    assert!(code == 1 && said.contains("mode 0644") && said.contains("chmod 6"), "{said}");
     for keys in ["i_understand = true\n", "redirect = true\n"] {
         let (code, said) = check(keys).await;
         assert_eq!(code, 0, "{said}");
