@@ -15,7 +15,8 @@ const HOST: &str = "x-forwarded-host";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ForwardedError {
     #[error(
-        "Forwarded and X-Forwarded-For name different clients; let the proxy set one, and remove the other"
+        "Forwarded and the X-Forwarded fields name different clients, protocols or hosts; let the proxy set one kind, and \
+         remove the other"
     )]
     Differ,
     #[error("{0} cannot be read")]
@@ -46,8 +47,15 @@ pub(super) fn read<'h>(headers: &'h HeaderMap, trusted: &[Network]) -> Result<Fo
     let client = by_x.or(by_element);
     // Of the proxy that asks: those before it are behind its word.
     let last = elements.last().copied().unwrap_or_default();
-    let proto = list(PROTO)?.last().copied().or(last.proto);
-    let host = list(HOST)?.last().copied().or(last.host);
+    let (proto, host) = (list(PROTO)?.last().copied(), list(HOST)?.last().copied());
+    let agree = |x: Option<&str>, element: Option<&str>| {
+        let same = |x: &str| element.is_some_and(|element| element.eq_ignore_ascii_case(x));
+        elements.is_empty() || x.is_none_or(same)
+    };
+    if !agree(proto, last.proto) || !agree(host, last.host) {
+        return Err(ForwardedError::Differ);
+    }
+    let (proto, host) = (proto.or(last.proto), host.or(last.host));
     Ok(Forwarded { client, https: proto.map(|proto| proto.eq_ignore_ascii_case("https")), host })
 }
 
@@ -244,6 +252,19 @@ mod tests {
         for (x, element) in [("192.0.2.1", "for=127.0.0.1"), ("unknown", "for=127.0.0.1")] {
             let spoofed = [("x-forwarded-for", x), ("forwarded", element)];
             assert_eq!(client_of(&spoofed), Err(ForwardedError::Differ), "{x} {element}");
+        }
+        let proxy = "for=192.0.2.1;proto=http;host=gw.example";
+        for (name, value, agrees) in [
+            ("x-forwarded-proto", "https", false),
+            ("x-forwarded-proto", "HTTP", true),
+            ("x-forwarded-host", "other.example", false),
+            ("x-forwarded-host", "gw.example", true),
+        ] {
+            let both = of(&[(name, value), ("forwarded", proxy)]);
+            assert_eq!(read(&both, &trusted()).is_ok(), agrees, "{name} {value}");
+            // What the proxy does not say is not the client's to add.
+            let added = of(&[(name, value), ("forwarded", "for=192.0.2.1")]);
+            assert_eq!(read(&added, &trusted()), Err(ForwardedError::Differ), "{name} {value}");
         }
     }
 

@@ -45,6 +45,8 @@ async fn a_trusted_proxy_names_the_client() {
     let both = tags().field("X-Forwarded-For", "192.0.2.9").field("Forwarded", "for=127.0.0.1");
     let answer = daemon.ask(&both).await.expect(400);
     assert!(answer.text().contains("different clients"), "{}", answer.text());
+    let spoofed = tags().field("X-Forwarded-Proto", "https").field("Forwarded", "for=192.0.2.9;proto=http");
+    daemon.ask(&spoofed).await.expect(400);
     // Hosts too; those that are not served stay so.
     daemon.ask(&tags().field("X-Forwarded-Host", "localhost")).await.expect(200);
     daemon.ask(&tags().field("X-Forwarded-Host", "evil.example")).await.expect(403);
@@ -153,6 +155,37 @@ async fn groups_of_routes_are_closed_and_opened_by_listener() {
 }
 
 #[tokio::test]
+async fn logging_in_is_closed_with_the_account() {
+    let node = FakeNode::ollama().await;
+    let rules = ["account = \"off\"", "account = \"key\", open = \"off\""];
+    let listener = |rule| format!("[[listen]]\naddress = \"127.0.0.1:0\"\nroutes = {{ {rule} }}\n");
+    let daemon = Daemon::run(&[&node], &rules.map(listener).concat()).await;
+    let all = listeners(&daemon).await;
+    let status =
+        async |at: usize, request: Request| Client::connect(all[at]).await.ask(&request).await.status;
+    for (path, body) in [
+        ("login", json!({"username": "nobody", "password": "x"})),
+        ("refresh", json!({"refresh": "x"})),
+        ("password/reset", json!({"username": "nobody", "code": "x", "password": "marked-kettle-orbit"})),
+    ] {
+        let path = format!("/api/account/{path}");
+        let ask = || Request::json(&path, &body);
+        let served = status(0, ask()).await;
+        assert!([400, 401].contains(&served), "{path} {served}");
+        assert_eq!([status(1, ask()).await, status(2, ask()).await], [404, served], "{path}");
+    }
+    assert_eq!(
+        [status(1, Request::get("/health")).await, status(2, Request::get("/health")).await],
+        [200, 404]
+    );
+    // Not even a preflight says that it is there.
+    for (path, served) in [("/api/account/login", false), ("/health", true)] {
+        let answer = Client::connect(all[1]).await.ask(&Request::new("OPTIONS", path)).await.expect(204);
+        assert_eq!(answer.field("allow").is_some(), served, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn other_sites_ask_only_with_a_key() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
@@ -194,7 +227,8 @@ async fn what_runs_for_a_blocked_one_ends() {
         let said = aivonx.ok(&["block", "add", target, "--for", "1h", "--reason", "spam"]).await;
         assert!(said.contains("aivonx block remove"), "{said}");
         let answer = stream.rest(head).await;
-        assert!(answer.lines().last().unwrap()["error"].is_string(), "{}", answer.text());
+        let last = answer.lines().pop().unwrap();
+        assert!(last["error"].as_str().unwrap().contains("blocked"), "{last}");
         let refused = daemon.ask(&request).await.expect(403);
         assert!(refused.text().contains("blocked"), "{}", refused.text());
         let list = aivonx.json(&["block", "list"]).await;
