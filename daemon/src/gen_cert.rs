@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -43,7 +43,13 @@ pub(crate) fn gen_cert(args: &GenCert) -> Result<String, AppError> {
         write(path, text, *mode).map_err(|source| AppError::Directory { path: path.clone(), source })?;
     }
     let [ca, _, cert, key] = files.map(|(path, ..)| path);
-    Ok(said(&args.names, &ca, &cert, &key))
+    let mut said = said(&args.names, &ca, &cert, &key);
+    if fs::metadata(&key).is_ok_and(|made| made.uid() == 0) {
+        let key = key.display();
+        // The daemon of the package is not root.
+        said += &format!("\nlet the daemon read the key: chown root:aivonx {key}; chmod 640 {key}");
+    }
+    Ok(said)
 }
 
 fn said(names: &[String], ca: &Path, cert: &Path, key: &Path) -> String {
@@ -111,6 +117,8 @@ mod tests {
         let dir = base.path().join("new/lab");
         let said = run(&dir, &["localhost", "127.0.0.1"]).unwrap();
         assert!(said.contains("localhost, 127.0.0.1"), "{said}");
+        let is_root = fs::metadata(dir.join("key.pem")).unwrap().uid() == 0;
+        assert_eq!(said.contains("chown root:aivonx"), is_root, "{said}");
         let listen = Listen {
             tls_cert: vec![dir.join("cert.pem")],
             tls_key: vec![dir.join("key.pem")],

@@ -71,12 +71,12 @@ impl Signals {
 /// sent the signal.
 fn reload(live: &Live, certificates: &Certificates, audit: &Audit) {
     lifecycle::reloading();
-    // One that is refused is logged.
-    let new = certificates.reload();
     let entry =
         Entry::new(Action::ConfigReload).actor(Who::signal()).via("SIGHUP").object("config", None, None);
     let (entry, line) = match live.reload() {
         Ok(mut done) => {
+            // One that is refused is logged. Only with the file: a reload that fails changes nothing.
+            let new = certificates.reload();
             done.applied.extend(new.as_ref().into_iter().flatten().cloned());
             tracing::info!(
                 event = "config_reload",
@@ -113,7 +113,38 @@ fn reload(live: &Live, certificates: &Certificates, audit: &Audit) {
 
 #[cfg(test)]
 mod tests {
+    use aivonx_config::Listen;
+    use aivonx_gateway::{Inherited, bind_all};
+
     use super::*;
+    use crate::{args::GenCert, gen_cert::gen_cert};
+
+    #[tokio::test]
+    async fn a_reload_that_fails_leaves_the_certificates_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            gen_cert(&GenCert { dir: dir.path().join(name), names: vec!["localhost".into()] }).unwrap();
+        };
+        make("served");
+        make("new");
+        let listen = Listen {
+            address: "127.0.0.1:0".parse().unwrap(),
+            tls_cert: vec![dir.path().join("served/cert.pem")],
+            tls_key: vec![dir.path().join("served/key.pem")],
+            ..Listen::default()
+        };
+        let bound = bind_all(&[listen], 1, Inherited::default()).unwrap();
+        let certificates = Certificates::of(&bound);
+        for name in ["cert.pem", "key.pem"] {
+            std::fs::copy(dir.path().join("new").join(name), dir.path().join("served").join(name)).unwrap();
+        }
+        let file = dir.path().join("aivonxd.toml");
+        std::fs::write(&file, "[proxy]\nretries = 1\n").unwrap();
+        let live = Live::from_file(&file).unwrap();
+        std::fs::write(&file, "[proxy]\nretires = 1\n").unwrap();
+        reload(&live, &certificates, &Audit::memory());
+        assert_eq!(certificates.reload().unwrap(), ["listen[0].tls_cert"], "it was not read yet");
+    }
 
     #[tokio::test]
     async fn a_reload_by_signal_is_audited_however_it_went() {

@@ -127,12 +127,15 @@ impl Tls {
     /// Reads the files now; whether others are served than before.
     ///
     /// # Errors
-    /// One cannot be used, or has expired: those before are served on.
+    /// One cannot be used, or is new and has expired: those before are served on.
     pub fn reload(&self) -> Result<bool, PairError> {
         let read = stamps(&self.files, self.clients.as_ref());
         let pairs = read_all(&self.files).and_then(|pairs| {
-            let now = Timestamp::now();
-            self.files.iter().zip(&pairs).try_for_each(|(files, pair)| files.not_expired(pair, now))?;
+            let (now, served) = (Timestamp::now(), self.served.load());
+            // One that is served already does not get worse, and must not keep the others from being renewed.
+            let chains = served.chains.iter().zip(&self.files).zip(&pairs);
+            let mut new = chains.filter(|((chain, _), pair)| chain.cert != pair.certified.cert);
+            new.try_for_each(|((_, files), pair)| files.not_expired(pair, now))?;
             Ok((pairs, self.clients.as_ref().map(Clients::read).transpose()?))
         });
         let mut state = self.state();

@@ -42,8 +42,8 @@ pub(super) enum Problem {
         "the file holds no private key; name one in PEM (-----BEGIN PRIVATE KEY-----), without a passphrase"
     )]
     NoKey,
-    #[error("others may read or change the key (mode {0:04o}); run: chmod 600 {path}", path = .1.display())]
-    Open(u32, PathBuf),
+    #[error("others may read or change the key (mode {mode:04o}); run: {fix}")]
+    Open { mode: u32, fix: String },
     #[error("the certificate cannot be used: {0}")]
     Certificate(String),
     #[error("the key cannot be used: {0}; RSA, ECDSA (P-256, P-384) and Ed25519 keys can")]
@@ -101,9 +101,10 @@ impl Files {
         let (names, until) = meaning(own).map_err(|why| self.cert_error(Problem::Certificate(why)))?;
 
         let key = contents(&self.key).map_err(|problem| self.key_error(problem))?;
-        let mode = fs::metadata(&self.key).map_err(|e| self.key_error(Problem::Unreadable(e)))?.mode();
-        if mode & TOO_OPEN != 0 {
-            return Err(self.key_error(Problem::Open(mode & 0o7777, self.key.clone())));
+        let found = fs::metadata(&self.key).map_err(|e| self.key_error(Problem::Unreadable(e)))?;
+        if found.mode() & TOO_OPEN != 0 {
+            let (mode, fix) = (found.mode() & 0o7777, closing(&self.key, &found));
+            return Err(self.key_error(Problem::Open { mode, fix }));
         }
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| self.key_error(Problem::NoKey))?;
         let key = any_supported_type(&key).map_err(|error| self.key_error(Problem::Key(error)))?;
@@ -115,6 +116,15 @@ impl Files {
             }
             Err(error) => Err(self.cert_error(Problem::Certificate(error.to_string()))),
         }
+    }
+}
+
+/// How a key is closed to others. The daemon of the package is not root, and reads what is root's by its group.
+fn closing(key: &Path, found: &fs::Metadata) -> String {
+    let key = key.display();
+    match found.uid() {
+        0 => format!("chown root:aivonx {key}; chmod 640 {key}"),
+        _ => format!("chmod 600 {key}"),
     }
 }
 

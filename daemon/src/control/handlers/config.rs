@@ -18,14 +18,16 @@ impl Serve<config::Show> for Services {
 impl Serve<config::Reload> for Services {
     async fn serve(&self, _: By<config::Reload>, _: config::Reload) -> Result<Reloaded, Fault> {
         let (config, certificates) = (self.config.clone(), self.certificates.clone());
-        match spawn_blocking(move || (config.reload(), certificates.reload())).await {
-            Ok((Ok(mut reloaded), Ok(new))) => {
+        // Certificates only with the file: a reload that fails changes nothing.
+        let reload = move || config.reload().map(|reloaded| (reloaded, certificates.reload()));
+        match spawn_blocking(reload).await {
+            Ok(Ok((mut reloaded, Ok(new)))) => {
                 reloaded.applied.extend(new);
                 Ok(reloaded)
             }
-            Ok((Ok(_), Err(error))) => Err(Fault::new(FaultKind::Invalid, error.to_string())
+            Ok(Ok((_, Err(error)))) => Err(Fault::new(FaultKind::Invalid, error.to_string())
                 .hint("The certificate before is served on. What else changed in the file is in effect.")),
-            Ok((Err(mistakes), _)) => Err(Fault::new(FaultKind::Invalid, mistakes.to_string())
+            Ok(Err(mistakes)) => Err(Fault::new(FaultKind::Invalid, mistakes.to_string())
                 .hint("Nothing was changed: correct the file and reload again.")),
             Err(e) => Err(Fault::new(FaultKind::Internal, format!("reloading failed: {e}"))),
         }
