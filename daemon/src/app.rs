@@ -435,7 +435,7 @@ fn housekeeping(identity: &Arc<Identity>, blocks: &Arc<Blocks>) {
                 Ok(()) => {}
                 Err(StoreError::Closed) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "sessions and failed logins that are over are not forgotten")
+                    tracing::warn!(%error, "sessions, failed logins and blocks that are over are not forgotten")
                 }
             }
         }
