@@ -91,7 +91,8 @@ pub(super) fn caller(
     match known {
         Ok(caller) => {
             exchange.record.subject = caller.subject().cloned();
-            if shared.blocks.hot().caller(&caller, now()) {
+            let blocked = shared.blocks.hot();
+            if !blocked.is_empty() && blocked.caller(&caller, now()) {
                 denied(cx, exchange, route, fields, &Refusal::Blocked);
                 return Err(Refusal::Blocked);
             }

@@ -153,7 +153,8 @@ async fn layers(
     }
     let forwarded = forwarded?;
     // The peer was looked at when it connected, but may be blocked since, and stand for others.
-    if cx.worker.shared.blocks.hot().address(cx.client, now()) {
+    let blocked = cx.worker.shared.blocks.hot();
+    if !blocked.is_empty() && blocked.address(cx.client, now()) {
         return Err(Refusal::Blocked);
     }
 

@@ -377,7 +377,8 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
         };
         let peer = peer.ip().to_canonical();
         // Nothing is said to those: whoever is blocked is meant to find nobody.
-        if worker.shared.blocks.hot().address(peer, now()) {
+        let blocked = worker.shared.blocks.hot();
+        if !blocked.is_empty() && blocked.address(peer, now()) {
             continue;
         }
         // Behind a proxy are all its clients.
