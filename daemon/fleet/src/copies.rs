@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aivonx_domain::{TenantScope, model_name, now};
-use aivonx_protocol::{job::JobState, model::Placement, node::AdminState};
+use aivonx_domain::{TenantScope, model_name};
+use aivonx_protocol::{job::JobState, model::Placement};
 use aivonx_store::CopiesRecord;
 use serde_json::{Map, Value, json};
 use tokio::{sync::Notify, time::timeout};
@@ -15,7 +15,7 @@ use tokio::{sync::Notify, time::timeout};
 use super::{
     Fleet,
     error::FleetError,
-    inventory::Inventory,
+    holders::{Holder, context, has, held, nodes_for, spot},
     job_state::Deed,
     jobs::check_name,
     keep::{Efforts, Spot, Step},
@@ -105,7 +105,8 @@ impl Fleet {
         let owner = scope.organization().map(str::to_owned);
         let normal = model_name::normalize(&place.model).into_owned();
         let records = self.store.copies();
-        let record = match records.by_name(reach, owner.as_deref(), &normal).await? {
+        let old = records.by_name(reach, owner.as_deref(), &normal).await?;
+        let record = match &old {
             Some(old) => {
                 let NewPlacement { model, copies, on, pin, pull } = place;
                 let change = move |new: &mut CopiesRecord| {
@@ -142,39 +143,75 @@ impl Fleet {
             }
         };
         self.settle().await?;
+        if let Some(old) = old {
+            self.release(&old, Some(&record));
+        }
         let model = shown(record.model.clone());
         tracing::info!(event = "model_placed", organization = record.organization.as_deref(), %model, copies = record.copies, "model is kept loaded");
-        Ok(self.view_placement(record))
+        Ok(self.view_placement(record, &self.everywhere()))
     }
 
-    /// Keeps a model loaded no longer. What is loaded leaves when its node has other use for the memory.
+    /// Keeps a model loaded no longer. What is loaded leaves when its node has other use for the memory. One who reaches
+    /// the whole fleet removes what an organization keeps if the fleet itself and no other organization does.
     ///
     /// # Errors
-    /// It is not kept loaded within reach.
+    /// It is not kept loaded within reach, or several organizations keep it.
     pub async fn unplace_model(&self, reach: &TenantScope, model: &str) -> Result<(), FleetError> {
         let scope = NodeScope::from(reach);
         let normal = model_name::normalize(model);
         let records = self.store.copies();
-        let Some(record) = records.by_name(reach, scope.organization(), &normal).await? else {
-            let message = format!("model '{}' is not kept loaded", shown(model.to_owned()));
-            return Err(FleetError::field("model", message, "see `aivonx model place --list`"));
+        let mut found = records.list(reach).await?;
+        found.retain(|record| record.normal == normal);
+        let own = found.iter().position(|record| record.organization.as_deref() == scope.organization());
+        let record = match (own, &found[..]) {
+            (Some(at), _) => found.swap_remove(at),
+            (None, [_]) => found.remove(0),
+            (None, []) => {
+                let message = format!("model '{}' is not kept loaded", shown(model.to_owned()));
+                return Err(FleetError::field("model", message, "see `aivonx model place --list`"));
+            }
+            (None, several) => {
+                let owners = several.iter().filter_map(|record| record.organization.as_deref());
+                let owners: Vec<String> = owners.map(|id| self.checker.registry.slug(id)).collect();
+                let message = format!(
+                    "model '{}' is kept loaded by several organizations: {}",
+                    shown(model.to_owned()),
+                    owners.join(", ")
+                );
+                return Err(FleetError::field("model", message, "have each of them remove it"));
+            }
         };
         records.remove(reach, &record.id, None).await?;
         self.settle().await?;
-        for (node, inventory) in self.checker.registry.inventories(&scope) {
-            let holds = held(&inventory, &record.normal);
-            if record.pin && holds.is_some_and(|left| left.is_none()) {
-                // Without a time of its own it would stay for ever; now it is as long as the node is used to.
-                let (connect, model) = (self.checker.connect, record.model.clone());
-                let context = context(&inventory, &record.normal);
-                tokio::spawn(async move {
-                    let with = context.into_iter().collect();
-                    // Best effort: whoever needs the memory has it leave anyway.
-                    let _ = memory::load(&node.at.endpoint, connect, &model, &with).await;
-                });
-            }
-        }
+        self.release(&record, None);
         Ok(())
+    }
+
+    /// Has copies that `old` pinned, and `new` does not, leave as any other does: without a time of their own they would
+    /// stay for ever.
+    fn release(&self, old: &CopiesRecord, new: Option<&CopiesRecord>) {
+        if !old.pin {
+            return;
+        }
+        let all = self.everywhere();
+        let holding = |record: &CopiesRecord| -> Vec<_> {
+            let nodes = nodes_for(record, &all).into_iter();
+            nodes.filter(|(_, inventory)| held(inventory, &record.normal).is_some()).collect()
+        };
+        let mut wanted = new.filter(|new| new.pin).map(&holding).unwrap_or_default();
+        wanted.truncate(new.map_or(0, |new| new.copies as usize));
+        for (node, inventory) in holding(old) {
+            let stays = wanted.iter().any(|(other, _)| other.id == node.id);
+            if stays || held(inventory, &old.normal) != Some(None) {
+                continue;
+            }
+            let (connect, model, node) = (self.checker.connect, old.model.clone(), node.clone());
+            let with = context(inventory, &old.normal).into_iter().collect();
+            tokio::spawn(async move {
+                // Best effort: who needs the memory has it leave anyway.
+                let _ = memory::load(&node.at.endpoint, connect, &model, &with).await;
+            });
+        }
     }
 
     /// The models that are kept loaded within reach, by name.
@@ -183,11 +220,12 @@ impl Fleet {
     /// If the store fails.
     pub async fn placements(&self, reach: &TenantScope) -> Result<Vec<Placement>, FleetError> {
         let records = self.store.copies().list(reach).await?;
-        Ok(records.into_iter().map(|record| self.view_placement(record)).collect())
+        let all = self.everywhere();
+        Ok(records.into_iter().map(|record| self.view_placement(record, &all)).collect())
     }
 
-    fn view_placement(&self, record: CopiesRecord) -> Placement {
-        let nodes = self.nodes_for(&record);
+    fn view_placement(&self, record: CopiesRecord, all: &[Holder]) -> Placement {
+        let nodes = nodes_for(&record, all);
         let efforts = self.copies.efforts();
         let (mut loaded, mut loading, mut lacks) = (Vec::new(), Vec::new(), None);
         for (node, inventory) in &nodes {
@@ -223,36 +261,38 @@ impl Fleet {
         }
     }
 
-    /// The nodes that a model may be kept on now, with what they have.
-    fn nodes_for(&self, record: &CopiesRecord) -> Vec<(Contact, Arc<Inventory>)> {
-        let reach = match &record.organization {
-            Some(id) => TenantScope::Organization(id.clone()),
-            None => TenantScope::All,
-        };
-        let mut nodes = self.checker.registry.inventories(&NodeScope::from(&reach));
-        nodes.retain(|(node, _)| {
-            node.active && node.admin_state == AdminState::Enabled && is_on(record, node)
-        });
-        nodes
+    fn everywhere(&self) -> Vec<Holder> {
+        self.checker.registry.inventories(&NodeScope::ALL)
     }
 
     /// Sees to it that what is to be kept loaded is. Ends with the fleet.
     pub(super) async fn keep_copies(fleet: Weak<Self>) {
         let Some(copies) = fleet.upgrade().map(|fleet| fleet.copies.clone()) else { return };
+        let mut pinned = Vec::new();
         loop {
             // Whatever changes is noticed at the next look.
             let _ = timeout(LOOK, copies.changed.notified()).await;
             let Some(fleet) = fleet.upgrade() else { return };
-            fleet.look_after_copies();
+            fleet.look_after_copies(&mut pinned);
         }
     }
 
-    fn look_after_copies(self: &Arc<Self>) {
+    /// `pinned` are the ids of nodes with the models that are not to be driven out there, as of the last look.
+    fn look_after_copies(self: &Arc<Self>, pinned: &mut Vec<(String, String)>) {
         let records = self.copies.all();
-        if records.is_empty() {
+        if records.is_empty() && pinned.is_empty() {
             return;
         }
-        let nodes: Vec<_> = records.iter().map(|record| self.nodes_for(record)).collect();
+        let all = self.everywhere();
+        let nodes: Vec<_> = records.iter().map(|record| nodes_for(record, &all)).collect();
+        let pins = records.iter().zip(&nodes).filter(|(record, _)| record.pin);
+        let pins =
+            pins.flat_map(|(record, nodes)| nodes.iter().map(|(n, _)| (n.id.clone(), record.normal.clone())));
+        let pins: Vec<(String, String)> = pins.collect();
+        if pins != *pinned {
+            self.checker.registry.dispatch.pin(&pins);
+            *pinned = pins;
+        }
         let mut placed: HashMap<String, usize> = HashMap::new();
         for (record, nodes) in records.iter().zip(&nodes) {
             for (node, _) in nodes.iter().filter(|(_, inventory)| held(inventory, &record.normal).is_some()) {
@@ -267,7 +307,7 @@ impl Fleet {
                 let Some((node, inventory)) = nodes.iter().find(|(node, _)| node.id == step.node()) else {
                     continue;
                 };
-                if self.copies.efforts().begin(&node.id, &record.normal) {
+                if self.copies.efforts().begin(record, &step) {
                     *placed.entry(node.id.clone()).or_default() += 1;
                     let context = context(inventory, &record.normal);
                     tokio::spawn(self.clone().carry_out(record.clone(), node.clone(), step, context));
@@ -289,7 +329,7 @@ impl Fleet {
     ) {
         let keep_alive = if record.pin { json!(-1) } else { json!(KEEP) };
         let result = match step {
-            Step::Load { pull, .. } => Some(self.load_copy(&record, &node, pull, keep_alive).await),
+            Step::Load { pull, .. } => self.load_copy(&record, &node, pull, keep_alive).await,
             Step::Stay { .. } => {
                 let mut with: Map<String, Value> = context.into_iter().collect();
                 with.insert("keep_alive".to_owned(), keep_alive);
@@ -302,18 +342,26 @@ impl Fleet {
             tracing::warn!(event = "placement_failed", node = %node.name, organization = record.organization.as_deref(),
                 model = %shown(record.model.clone()), %error, "a model that is to be kept loaded is not");
         }
+        let is_news = result.is_some();
         self.copies.efforts().end(&node.id, &record.normal, result, Instant::now());
-        self.copies.changed.notify_one();
+        let current = self.copies.all();
+        if !current.contains(&record) {
+            self.release(&record, current.iter().find(|other| other.id == record.id));
+        }
+        // What came to nothing is tried again at the next look, and not at once.
+        if is_news {
+            self.copies.changed.notify_one();
+        }
     }
 
-    /// Loads the model on a node, in jobs that show what is done.
+    /// Loads the model on a node, in jobs that show what is done. None if too many jobs are at work.
     async fn load_copy(
         &self,
         record: &CopiesRecord,
         node: &Contact,
         pull: bool,
         keep_alive: Value,
-    ) -> Result<(), String> {
+    ) -> Option<Result<(), String>> {
         let reach = match &record.organization {
             Some(id) => TenantScope::Organization(id.clone()),
             None => TenantScope::All,
@@ -322,55 +370,19 @@ impl Fleet {
         let pull = pull.then_some(Deed::Pull { insecure: false });
         for deed in pull.into_iter().chain([Deed::Load { keep_alive: Some(keep_alive) }]) {
             let job = self.jobs().start(&scope, &record.model, deed, vec![node.clone()], Vec::new());
-            let job = job.map_err(|error| error.to_string())?;
-            let mut steps = self.jobs().follow(&reach, &job.id).map_err(|error| error.to_string())?;
-            let ended = steps.wait_for(|job| job.state != JobState::Running).await;
-            let ended = ended.map_err(|_| "the job was forgotten".to_owned())?;
-            if ended.state != JobState::Done {
-                let error = ended.targets.iter().find_map(|target| target.error.clone());
-                return Err(error.unwrap_or_else(|| "the job was cancelled".to_owned()));
-            }
+            let followed = job.and_then(|job| self.jobs().follow(&reach, &job.id));
+            let mut steps = match followed {
+                Ok(steps) => steps,
+                Err(FleetError::TooMany(_)) => return None,
+                Err(error) => return Some(Err(error.to_string())),
+            };
+            let error = match steps.wait_for(|job| job.state != JobState::Running).await {
+                Ok(ended) if ended.state == JobState::Done => continue,
+                Ok(ended) => ended.targets.iter().find_map(|target| target.error.clone()),
+                Err(_) => Some("the job was forgotten".to_owned()),
+            };
+            return Some(Err(error.unwrap_or_else(|| "the job was cancelled".to_owned())));
         }
-        Ok(())
+        Some(Ok(()))
     }
-}
-
-fn spot(node: &Contact, inventory: &Inventory, record: &CopiesRecord) -> Spot {
-    Spot {
-        node: node.id.clone(),
-        has: has(inventory, &record.normal),
-        held: held(inventory, &record.normal),
-        loaded: inventory.loaded.len(),
-    }
-}
-
-/// Whether a placement may be on a node. The fleet's is on an organization's own node only where that is named: requests
-/// of others do not get there.
-fn is_on(record: &CopiesRecord, node: &Contact) -> bool {
-    let own = node.organization == record.organization;
-    match record.on.as_deref().map(|on| on.split_once('=').ok_or(on)) {
-        None => own,
-        Some(Ok((label, value))) => own && node.labels.get(label).is_some_and(|found| found == value),
-        Some(Err(name)) => node.name == name || node.id == name,
-    }
-}
-
-fn has(inventory: &Inventory, normal: &str) -> bool {
-    inventory.models.iter().any(|model| model_name::normalize(&model.name) == normal)
-}
-
-/// Whether the model is in memory, and until when: `Some(None)` is without an end.
-fn held(inventory: &Inventory, normal: &str) -> Option<Option<Duration>> {
-    let loaded = inventory.loaded.iter().find(|model| model_name::normalize(&model.name) == normal)?;
-    let until = loaded.facts.expires();
-    Some(until.map(|at| Duration::from_millis(at.saturating_sub(now()))).filter(|left| *left < FOR_EVER))
-}
-
-/// Nodes write a date centuries ahead for a model that stays.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// The option that asks for the context that the model is loaded with: with another it would be loaded anew.
-fn context(inventory: &Inventory, normal: &str) -> Option<(String, Value)> {
-    let loaded = inventory.loaded.iter().find(|model| model_name::normalize(&model.name) == normal)?;
-    loaded.facts.context_length.map(|tokens| ("options".to_owned(), json!({"num_ctx": tokens})))
 }

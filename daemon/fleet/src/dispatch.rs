@@ -214,10 +214,14 @@ impl Dispatch {
         });
     }
 
-    /// From now on the models of these normal names, and no others, are not driven out of memory for others.
-    pub(super) fn pin<'a>(&self, normal: impl Iterator<Item = &'a str>) {
-        let pinned: Vec<ModelId> = normal.map(|normal| self.model(normal)).collect();
-        self.with(|state, _| state.scheduler.pin(&pinned));
+    /// From now on these, ids of nodes with normal names of models, and no others are not driven out of memory for others.
+    pub(super) fn pin(&self, pairs: &[(String, String)]) {
+        let models: Vec<ModelId> = pairs.iter().map(|(_, normal)| self.model(normal)).collect();
+        self.with(|state, _| {
+            let nodes = pairs.iter().map(|(id, _)| state.nodes.get(&**id).copied());
+            let pinned = nodes.zip(models).filter_map(|(node, model)| Some((node?, model)));
+            state.scheduler.pin(pinned.collect());
+        });
     }
 
     /// What was learned of the nodes there are.

@@ -91,10 +91,7 @@ impl Fleet {
 
     /// Brings what is to be kept loaded in line with the store.
     pub(super) async fn sync_copies(&self) -> Result<(), StoreError> {
-        let records = self.store.copies().list(&TenantScope::All).await?;
-        let pinned = records.iter().filter(|record| record.pin).map(|record| &*record.normal);
-        self.checker.registry.dispatch.pin(pinned);
-        self.copies.set(records);
+        self.copies.set(self.store.copies().list(&TenantScope::All).await?);
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use std::{
 
 use aivonx_store::CopiesRecord;
 
+use super::jobs::{AT_ONCE, AT_ONCE_FOR_ONE};
+
 /// First pause before a model is loaded again where it was just loaded, and the longest; each is twice the one before.
 /// A node that has no room for what is to be kept there drives one model out with another.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,6 +22,10 @@ const EXPIRES_SOON: Duration = Duration::from_secs(5 * 60);
 
 /// Time after which a copy that still would leave soon is asked again to stay: its node may not heed that.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Loads at once, and for one organization: the other jobs are for what people ask for.
+const LOADS: usize = AT_ONCE / 4;
+const LOADS_FOR_ONE: usize = AT_ONCE_FOR_ONE / 4;
 
 /// A node that a model may be kept on, as far as is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,10 +74,18 @@ struct Tried {
     error: Option<String>,
 }
 
+/// What is at work on a node for a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum UnderWay {
+    /// A load, for the organization with this id or the fleet.
+    Load(Option<String>),
+    Stay,
+}
+
 /// What is at work, and what was tried.
 #[derive(Debug, Default)]
 pub(super) struct Efforts {
-    under_way: HashSet<(String, String)>,
+    under_way: HashMap<(String, String), UnderWay>,
     tried: HashMap<(String, String), Tried>,
     /// When a copy was last asked to stay.
     asked: HashMap<(String, String), Instant>,
@@ -102,19 +116,21 @@ impl Efforts {
             let due = if record.pin { ends.is_some() } else { soon };
             let within = holding <= record.copies as usize;
             let recent = self.asked.get(&key(&spot.node)).is_some_and(|at| *at + ASK_AGAIN > now);
-            if due && within && !recent && !self.under_way.contains(&key(&spot.node)) {
+            if due && within && !recent && !self.under_way.contains_key(&key(&spot.node)) {
                 self.asked.insert(key(&spot.node), now);
                 steps.push(Step::Stay { node: spot.node.clone() });
             }
         }
         let idle = |spot: &&Spot| spot.held.is_none();
-        let at_work = spots.iter().filter(idle).filter(|spot| self.under_way.contains(&key(&spot.node)));
+        let at_work = spots.iter().filter(idle).filter(|spot| self.under_way.contains_key(&key(&spot.node)));
         let missing = (record.copies as usize).saturating_sub(holding + at_work.count());
         let mut free: Vec<&Spot> = spots
             .iter()
             .filter(idle)
             .filter(|spot| spot.has || record.pull)
-            .filter(|spot| !self.under_way.contains(&key(&spot.node)) && self.is_due(&key(&spot.node), now))
+            .filter(|spot| {
+                !self.under_way.contains_key(&key(&spot.node)) && self.is_due(&key(&spot.node), now)
+            })
             .collect();
         // Those that have it first, then those that carry least.
         free.sort_by_key(|spot| {
@@ -132,9 +148,25 @@ impl Efforts {
         })
     }
 
-    /// A step on `node` begins. False if one is under way there.
-    pub(super) fn begin(&mut self, node: &str, normal: &str) -> bool {
-        self.under_way.insert((node.to_owned(), normal.to_owned()))
+    /// A step for a placement begins. False if one is under way on the node, or too many loads are at work.
+    pub(super) fn begin(&mut self, record: &CopiesRecord, step: &Step) -> bool {
+        let key = (step.node().to_owned(), record.normal.clone());
+        let new = match step {
+            Step::Load { .. } => UnderWay::Load(record.organization.clone()),
+            Step::Stay { .. } => UnderWay::Stay,
+        };
+        if let UnderWay::Load(owner) = &new {
+            let loads = self.under_way.values().filter(|other| **other != UnderWay::Stay).count();
+            let own = self.under_way.values().filter(|other| owner.is_some() && **other == new).count();
+            if loads >= LOADS || own >= LOADS_FOR_ONE {
+                return false;
+            }
+        }
+        if self.under_way.contains_key(&key) {
+            return false;
+        }
+        self.under_way.insert(key, new);
+        true
     }
 
     /// A step on `node` is over; `loaded` if it was a load, with what came of it.
@@ -149,7 +181,7 @@ impl Efforts {
 
     /// Whether a step is under way on `node`.
     pub(super) fn is_under_way(&self, node: &str, normal: &str) -> bool {
-        self.under_way.contains(&(node.to_owned(), normal.to_owned()))
+        self.under_way.contains_key(&(node.to_owned(), normal.to_owned()))
     }
 
     /// Why the model is not loaded on `node`, as far as that was tried.
@@ -214,7 +246,7 @@ mod tests {
         let spots = [has("a"), busy, has("c"), Spot { node: "d".into(), ..Spot::default() }];
         let placed = HashMap::from([("a".to_owned(), 1)]);
         assert_eq!(efforts.steps(&record(2), &spots, &placed, now), [load("c"), load("b")]);
-        assert!(efforts.begin("c", "m:latest") && !efforts.begin("c", "m:latest"));
+        assert!(efforts.begin(&record(2), &load("c")) && !efforts.begin(&record(2), &load("c")));
         assert_eq!(efforts.steps(&record(2), &spots, &placed, now), [load("b")]);
         // More than there are.
         assert_eq!(nodes(&efforts.steps(&record(9), &spots, &placed, now)), ["b", "a"]);
@@ -243,7 +275,7 @@ mod tests {
         let (mut now, none) = (Instant::now(), HashMap::new());
         let mut pauses = Vec::new();
         for _ in 0..12 {
-            efforts.begin("a", "m:latest");
+            efforts.begin(&record(1), &load("a"));
             efforts.end("a", "m:latest", Some(Err("no room".into())), now);
             assert_eq!(nodes(&efforts.steps(&record(1), &[has("a"), has("b")], &none, now)), ["b"]);
             let began = now;
@@ -260,5 +292,26 @@ mod tests {
         efforts.end("a", "m:latest", Some(Ok(())), now);
         efforts.steps(&record(1), &[holds("a", None)], &none, now + STAYED);
         assert_eq!(nodes(&efforts.steps(&record(1), &[has("a")], &none, now)), ["a"]);
+    }
+
+    #[test]
+    fn loads_leave_room_for_other_jobs_and_other_organizations() {
+        let mut efforts = Efforts::default();
+        let mut begun = |owner: &str, node: usize| {
+            let record = CopiesRecord {
+                organization: (!owner.is_empty()).then(|| owner.to_owned()),
+                normal: format!("{owner}:latest"),
+                ..record(9)
+            };
+            efforts.begin(&record, &load(&format!("n{node}")))
+        };
+        assert_eq!((0..99).filter(|node| begun("a", *node)).count(), LOADS_FOR_ONE);
+        assert_eq!((0..99).filter(|node| begun("b", *node)).count(), LOADS_FOR_ONE);
+        assert_eq!((0..99).filter(|node| begun("", *node)).count(), LOADS - 2 * LOADS_FOR_ONE);
+        assert!(!begun("c", 0));
+        assert!(efforts.begin(&record(9), &Step::Stay { node: "n".into() }), "that is no load");
+        efforts.end("n0", "a:latest", None, Instant::now());
+        assert_eq!(efforts.error("n0", "a:latest"), None);
+        assert!(efforts.begin(&record(9), &load("n0")));
     }
 }

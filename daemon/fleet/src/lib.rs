@@ -23,6 +23,7 @@ mod error;
 mod explain;
 mod follow;
 mod health;
+mod holders;
 mod inventory;
 mod job_run;
 mod job_state;

@@ -6,7 +6,7 @@ use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Event, Fault, FaultKind,
     job::JobKind,
-    node::{AdminState, NewNode, NodeChange},
+    node::{AdminState, NewNode, NodeChange, TraitsChange},
     organization::NodeAccess,
     strategy::Strategy,
 };
@@ -14,7 +14,7 @@ use aivonx_store::OrganizationRecord;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::{
-    Ended, FleetError, RoutingRules,
+    Ended, FleetError, NewPlacement, RoutingRules,
     service::tests::{ALL, Rig, new},
     testing::FakeNode,
 };
@@ -306,4 +306,47 @@ async fn one_organization_takes_neither_the_places_of_others_nor_their_history()
     }
     assert!(jobs.list(&two.other).len() <= 101);
     assert!(jobs.show(ALL, &kept.id).is_ok());
+}
+
+#[tokio::test]
+async fn what_is_kept_loaded_is_removed_by_its_owner_by_the_fleet_and_with_its_owner() {
+    let two = Two::new().await;
+    let fleet = &two.rig.fleet;
+    let place = async |reach: &TenantScope| {
+        let new = NewPlacement { model: "m".into(), copies: 1, on: None, pin: false, pull: false };
+        fleet.place_model(reach, new).await.unwrap();
+    };
+    let owners = async || -> Vec<Option<String>> {
+        fleet.placements(ALL).await.unwrap().into_iter().map(|placement| placement.organization).collect()
+    };
+    let refused =
+        async |reach: &TenantScope| fleet.unplace_model(reach, "m:latest").await.unwrap_err().to_string();
+    place(&two.acme).await;
+    assert!(refused(&two.other).await.contains("is not kept loaded"));
+    fleet.unplace_model(ALL, "m").await.unwrap();
+    assert!(owners().await.is_empty());
+    place(&two.acme).await;
+    place(&two.other).await;
+    let told = refused(ALL).await;
+    assert!(
+        told.contains("several organizations") && told.contains("acme") && told.contains("other"),
+        "{told}"
+    );
+    // The fleet's own comes first.
+    place(ALL).await;
+    fleet.unplace_model(ALL, "m").await.unwrap();
+    assert!(owners().await.iter().all(Option::is_some));
+    let acme = two.acme.organization().unwrap();
+    two.rig.store.organizations().remove_with_contents(ALL, acme, None).await.unwrap();
+    assert_eq!(owners().await, [Some("other".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_node_goes_with_it() {
+    let two = Two::new().await;
+    let change = TraitsChange { models_at_once: Some(Some(3)), ..TraitsChange::default() };
+    two.rig.fleet.set_traits(ALL, "commons", &change).await.unwrap();
+    assert_eq!(two.rig.store.node_traits().list(ALL).await.unwrap().len(), 1);
+    two.rig.fleet.remove(ALL, "commons", None).await.unwrap();
+    assert!(two.rig.store.node_traits().list(ALL).await.unwrap().is_empty());
 }

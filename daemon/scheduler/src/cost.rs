@@ -200,7 +200,7 @@ impl Scheduler {
             let model = self.models.get(held.model.0 as usize);
             let copies = model.map_or(1, |model| model.copies).max(1);
             let wanted = model.map_or(0.0, |model| model.asked.per_second(now) * WANTED_WITHIN);
-            let pinned = if model.is_some_and(|model| model.pinned) { PINNED } else { 0.0 };
+            let pinned = if self.pinned.contains(&(node, held.model)) { PINNED } else { 0.0 };
             self.load(node, held.model, held.bytes) * wanted / f64::from(copies) + pinned
         };
         leaving.map(loss).sum::<f64>() * risk

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use slab::Slab;
 
 use crate::{
@@ -145,8 +145,6 @@ pub(crate) struct Model {
     pub(crate) loads: Time,
     /// Nodes that hold it once everything assigned has begun.
     pub(crate) copies: u32,
-    /// Whether it is to stay where it is loaded.
-    pub(crate) pinned: bool,
 }
 
 /// The nodes, the requests that wait and run there, and what was learned of them.
@@ -155,6 +153,8 @@ pub struct Scheduler {
     pub(crate) nodes: Vec<Node>,
     pub(crate) models: Vec<Model>,
     pub(crate) pairs: HashMap<(NodeId, ModelId), Learned>,
+    /// Models that are to stay loaded, by node.
+    pub(crate) pinned: HashSet<(NodeId, ModelId)>,
     pub(crate) jobs: Slab<Job>,
     pub(crate) prefixes: Index,
     pub(crate) service: Service,
@@ -323,10 +323,9 @@ impl Scheduler {
         }
     }
 
-    /// Says which models are to stay where they are loaded.
-    pub fn pin(&mut self, models: &[ModelId]) {
-        self.models.iter_mut().for_each(|model| model.pinned = false);
-        models.iter().for_each(|model| self.model(*model).pinned = true);
+    /// Says which models are to stay loaded on which nodes.
+    pub fn pin(&mut self, pinned: HashSet<(NodeId, ModelId)>) {
+        self.pinned = pinned;
     }
 
     /// Says what models a node has.

@@ -123,20 +123,33 @@ fn a_model_that_is_wanted_is_not_driven_out_while_another_node_has_room() {
 
 #[test]
 fn a_model_that_is_to_stay_is_driven_out_only_where_nothing_else_can_be() {
-    for pinned in [0, 1] {
+    for pinned in [0_u16, 1] {
         let mut fleet = fleet(2, 3, None);
         for node in [0, 1] {
             fleet.set_node(NodeId(node), true, None, Some(1), 0.0);
         }
         fleet.look(NodeId(0), [(1, 5)].into_iter(), 0.0);
         fleet.look(NodeId(1), [(2, 5)].into_iter(), 0.0);
-        fleet.pin(&[ModelId(pinned)]);
+        fleet.pin([(NodeId(pinned), ModelId(pinned.into()))].into_iter().collect());
         let (_, node) = submit(&mut fleet, &ask(2, 10, &[]), 2, 1.0);
-        assert_eq!(node.map(u32::from), Some(1 - pinned), "where the other one is");
-        let only = &candidates(2)[pinned as usize..=pinned as usize];
+        assert_eq!(node, Some(1 - pinned), "where the other one is");
+        let only = &candidates(2)[pinned.into()..=pinned.into()];
         let (job, _) = fleet.submit(Policy::Cost, &ask(2, 10, &[]), only, 2.0).unwrap();
         assert!(fleet.terms_of(job).evict >= 600.0);
     }
+}
+
+#[test]
+fn a_model_that_is_to_stay_on_one_node_may_be_driven_out_on_another() {
+    let mut fleet = fleet(2, 3, None);
+    for node in [0, 1] {
+        fleet.set_node(NodeId(node), true, None, Some(1), 0.0);
+        fleet.look(NodeId(node), [(1, 5)].into_iter(), 0.0);
+    }
+    fleet.pin([(NodeId(0), ModelId(0))].into_iter().collect());
+    let (job, node) = submit(&mut fleet, &ask(2, 10, &[]), 2, 1.0);
+    assert_eq!(node, Some(1));
+    assert!(fleet.terms_of(job).evict < 600.0);
 }
 
 #[test]

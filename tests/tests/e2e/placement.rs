@@ -136,3 +136,52 @@ async fn a_node_that_cannot_load_is_said_and_another_is_taken() {
     nodes[0].fail_always(None);
     until_held(&[&nodes[0], &nodes[1]], "big:latest", 2).await;
 }
+
+/// Waits until the node holds the model with an end, or without one.
+async fn until_pinned(node: &FakeNode, wanted: bool) {
+    let asked = async {
+        loop {
+            let last = node.requests().into_iter().rfind(|request| request.head.target() == "/api/generate");
+            let pinned = last.is_some_and(|request| request.json()["keep_alive"] == -1);
+            if pinned == wanted {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    within(if wanted { "the model to be pinned" } else { "the model to be released" }, asked).await;
+}
+
+#[tokio::test]
+async fn what_is_pinned_no_longer_is_released() {
+    let nodes = [FakeNode::ollama().await, FakeNode::ollama().await];
+    let daemon = Daemon::run(&[], OFTEN).await;
+    daemon.aivonx().ok(&["node", "add", "a", &nodes[0].url()]).await;
+    daemon.aivonx().ok(&["node", "add", "b", &nodes[1].url()]).await;
+    daemon.until_active(2).await;
+    let place = async |arguments: &[&str]| {
+        daemon.aivonx().ok(&[&["model", "place", "m"], arguments].concat()).await;
+    };
+    let pinned = async |copies: usize| {
+        until_placed(&daemon, |one| one["loaded"].as_array().unwrap().len() == copies).await;
+    };
+    place(&["--copies", "2", "--pin"]).await;
+    until_pinned(&nodes[0], true).await;
+    until_pinned(&nodes[1], true).await;
+    pinned(2).await;
+    // Fewer copies: one is left to itself.
+    place(&["--copies", "1", "--pin"]).await;
+    until_pinned(&nodes[1], false).await;
+    // No pin.
+    place(&["--copies", "1"]).await;
+    until_pinned(&nodes[0], false).await;
+    // No placement; what others hold without an end on other nodes is theirs.
+    place(&["--copies", "1", "--pin", "--on", "a"]).await;
+    until_pinned(&nodes[0], true).await;
+    until_placed(&daemon, |one| one["loaded"] == json!(["a"])).await;
+    let asked = nodes[1].requests().iter().filter(|sent| sent.head.target() == "/api/generate").count();
+    daemon.aivonx().ok(&["model", "place", "m", "--remove"]).await;
+    until_pinned(&nodes[0], false).await;
+    let now = nodes[1].requests().iter().filter(|sent| sent.head.target() == "/api/generate").count();
+    assert_eq!(now, asked);
+}
