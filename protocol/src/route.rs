@@ -69,7 +69,11 @@ impl FromStr for RouteRule {
             "off" => Ok(Self::Off),
             "anonymous" => Ok(Self::Anonymous),
             "key" => Ok(Self::Key),
-            scope => scope.parse().map(Self::Scope).map_err(|_| NoRouteRule),
+            // To choose a node is no use where nothing can be asked of it.
+            scope => match scope.parse() {
+                Ok(KeyScope::NodesChoose) | Err(_) => Err(NoRouteRule),
+                Ok(scope) => Ok(Self::Scope(scope)),
+            },
         }
     }
 }
@@ -104,4 +108,19 @@ operations! {
 
     /// Who may ask what, on each listener.
     "route.list" List -> Vec<RouteAccess> as Routes, needs ConfigRead;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_as_they_are_written() {
+        for text in ["off", "anonymous", "key", "infer", "models:read", "models:write", "admin:read"] {
+            assert_eq!(text.parse::<RouteRule>().unwrap().to_string(), text);
+        }
+        for text in ["", "Key", "nodes:choose", "infer,models:read"] {
+            assert!(text.parse::<RouteRule>().is_err(), "{text}");
+        }
+    }
 }
