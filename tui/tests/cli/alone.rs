@@ -51,6 +51,11 @@ fn wrong_usage_is_two() {
         "node add gpu1",
         "node add gpu1 http://x --max-parallel many",
         "node set gpu1",
+        // What is kept beside the record has no revision.
+        "node set gpu1 --third-party --revision 3",
+        "node set gpu1 --models-at-once 2 --max-parallel 4 --revision 3",
+        "key set work --priority high --revision 3",
+        "key set work --no-keep-waiting --revision 3",
         "node add gpu1 http://x --bearer secret",
         "node add gpu1 http://x --basic-user ann",
         "node drain gpu1 --timeout 5s",

@@ -157,7 +157,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "keep_waiting")]
     pub no_keep_waiting: bool,
     /// Only if the record still has this revision (see key show)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["priority", "keep_waiting", "no_keep_waiting"])]
     pub revision: Option<u64>,
 }
 
@@ -351,7 +351,7 @@ fn change(args: &SetArgs) -> Result<KeyChange, Failure> {
         expires: if args.no_expires { Some(None) } else { args.expires.map(Some) },
     };
     let waits = args.waits.priority.is_some() || args.waits.keep_waiting || args.no_keep_waiting;
-    if change == KeyChange::default() && !(waits && args.revision.is_none()) {
+    if change == KeyChange::default() && !waits {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --expires 90d; all options: aivonx key set --help",
         ));

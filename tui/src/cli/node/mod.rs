@@ -125,7 +125,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "revision")]
     pub probe: bool,
     /// Only if the record still has this revision (see node show)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["third_party", "no_third_party", "models_at_once"])]
     pub revision: Option<u64>,
 }
 
@@ -274,7 +274,7 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
     };
     let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
     let said = args.traits.change(args.no_third_party) != TraitsChange::default();
-    if change == nothing && !args.probe && !(said && args.revision.is_none()) {
+    if change == nothing && !args.probe && !said {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --max-parallel 4; all options: aivonx node set --help",
         ));
