@@ -4,6 +4,7 @@
 //! control handlers and in the terminal program. Enums that cross the wire are only ever appended to.
 
 pub mod account;
+mod action;
 pub mod audit;
 pub mod backup;
 pub mod block;
@@ -22,6 +23,7 @@ pub mod model;
 pub mod money;
 pub mod network;
 pub mod node;
+mod noted;
 pub mod operation;
 pub mod organization;
 pub mod permission;
@@ -31,6 +33,7 @@ pub mod privacy;
 pub mod program;
 pub mod pulse;
 pub mod request;
+mod role;
 pub mod route;
 pub mod running;
 pub mod samples;

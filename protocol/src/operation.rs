@@ -21,7 +21,7 @@
 //! `Add(Box<NewNode>)`. `noted` is for what changes something, and is left out where the handler writes to the audit
 //! log itself.
 
-use crate::{Fault, Permission, Reply, Request, audit::Noted};
+use crate::{Fault, Permission, Reply, Request, noted::Noted};
 
 /// One thing that can be asked.
 pub trait Operation: Into<Request> + Send + 'static {
@@ -143,7 +143,7 @@ macro_rules! operations {
                 match self { $(Self::$op(_) => $crate::Permission::$need,)* }
             }
 
-            pub(crate) fn noted(&self) -> Option<$crate::audit::Noted> {
+            pub(crate) fn noted(&self) -> Option<$crate::noted::Noted> {
                 match self { $(Self::$op(operation) => $crate::operation::Operation::noted(operation),)* }
             }
 
@@ -180,7 +180,7 @@ macro_rules! operations {
                 const NEEDS: $crate::Permission = $crate::Permission::$need;
                 operations! { @answer $(-> $reply as $variant)? $(=> $event)? }
 
-                fn noted(&self) -> Option<$crate::audit::Noted> {
+                fn noted(&self) -> Option<$crate::noted::Noted> {
                     operations! { @noted self $(|$me| $noted)? }
                 }
             }
@@ -273,7 +273,7 @@ macro_rules! nouns {
 
             /// What the audit log notes of it; None if nothing, or if that is written where it is carried out.
             #[must_use]
-            pub fn noted(&self) -> Option<$crate::audit::Noted> {
+            pub fn noted(&self) -> Option<$crate::noted::Noted> {
                 match self { $(Self::$noun(request) => request.noted(),)* }
             }
 

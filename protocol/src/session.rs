@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, WireSecret, user::Role};
+use crate::{UnixMillis, WireSecret, role::Role};
 
 /// What kind of proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

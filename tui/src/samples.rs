@@ -338,7 +338,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         _ => match request.name() {
             "daemon.status" => Reply::Status(Box::new(status())),
             "daemon.pulse" => Reply::Pulse(Box::new(pulse())),
-            "account.totp_begin" => Reply::TotpOffer(crate::state::testing::offer()),
+            "account.totp_begin" => Reply::TotpOffer(offer()),
             "account.password" | "account.totp_disable" | "account.verify" | "account.redeem" => {
                 Reply::Done(())
             }

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{Endpoint, Hot, address::embedded, dial::DialError};
+use super::{Endpoint, Hot, address::embedded, dial_error::DialError};
 
 /// What the nodes' bounds have in common.
 #[derive(Debug)]

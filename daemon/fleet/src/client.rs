@@ -12,11 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
-use super::{
-    AbortOnDrop, Endpoint,
-    dial::{DialError, dial},
-    via,
-};
+use super::{AbortOnDrop, Endpoint, dial::dial, dial_error::DialError, via};
 
 /// Largest answer read as a whole: a catalogue of some ten thousand models.
 pub(super) const ANSWER_CAP: usize = 16 << 20;

@@ -17,10 +17,10 @@ use super::{
     error::FleetError,
     holders::{Holder, context, has, held, nodes_for, spot},
     job_state::Deed,
-    jobs::check_name,
     keep::{Efforts, Spot, Step},
     memory,
     node_scope::NodeScope,
+    record::check_model_name,
     registry::Contact,
     sanitize::shown,
 };
@@ -89,7 +89,7 @@ impl Fleet {
         reach: &TenantScope,
         place: NewPlacement,
     ) -> Result<Placement, FleetError> {
-        check_name(&place.model)?;
+        check_model_name(&place.model)?;
         if !(1..=COPIES_MAX).contains(&place.copies) {
             let message = format!("{} is no number of copies", place.copies);
             let fix = format!("use a number from 1 to {COPIES_MAX}, or --remove");

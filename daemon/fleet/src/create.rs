@@ -8,8 +8,8 @@ use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Endpoint, Fleet, blobs::Digest, client::Session, error::FleetError, job_state::Deed, jobs::check_name,
-    node_scope::NodeScope, pull::refusal, registry::Contact,
+    Endpoint, Fleet, blobs::Digest, client::Session, error::FleetError, job_state::Deed,
+    node_scope::NodeScope, pull::refusal, record::check_model_name, registry::Contact,
 };
 
 /// How long a node may take to copy a model, which is a matter of its manifest alone.
@@ -122,7 +122,7 @@ impl Fleet {
         destination: &str,
         node: Option<&str>,
     ) -> Result<Job, FleetError> {
-        check_name(destination)?;
+        check_model_name(destination)?;
         let realm = realm.into();
         let targets = self.active_with(&realm, model, node)?;
         let deed = Deed::Copy { destination: destination.to_owned() };
@@ -159,7 +159,7 @@ impl Fleet {
         definition: Definition,
         nodes: &[String],
     ) -> Result<Job, FleetError> {
-        check_name(model)?;
+        check_model_name(model)?;
         let realm = realm.into();
         let mut targets = self.jobs().targets(&realm, nodes)?;
         let digests: BTreeSet<&Digest> = definition.files().collect();
@@ -193,7 +193,7 @@ impl Fleet {
         model: &str,
         node: Option<&str>,
     ) -> Result<Vec<Contact>, FleetError> {
-        check_name(model)?;
+        check_model_name(model)?;
         if let Some(node) = node {
             return Ok(vec![self.for_models(realm, node)?]);
         }

@@ -8,13 +8,13 @@ use std::{
 use aivonx_protocol::{WireSecret, node::Credential};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
-use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::{
     address::{NodeUrl, special},
     bounds::{Bounds, same_place},
-    dial::DialError,
+    dial_error::DialError,
+    tls::EndpointTls,
 };
 
 /// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that a pool can
@@ -39,15 +39,6 @@ pub struct Endpoint {
     pub bounds: Option<Bounds>,
     /// The addresses to which the host resolved last, of those that may be dialled.
     found: Arc<Mutex<Vec<IpAddr>>>,
-}
-
-/// TLS towards a node.
-#[derive(Clone)]
-pub struct EndpointTls {
-    /// Roots and versions.
-    pub config: Arc<rustls::ClientConfig>,
-    /// Name expected in the certificate.
-    pub server_name: ServerName<'static>,
 }
 
 /// A credential that no header can carry. Never shows the secret.

@@ -5,7 +5,7 @@ use aivonx_store::StoreError;
 
 use super::{
     address::{NodeUrl, UrlError},
-    dial::DialError,
+    dial_error::DialError,
     endpoint::CredentialError,
     tls::TlsError,
 };

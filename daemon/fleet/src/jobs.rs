@@ -27,6 +27,7 @@ use super::{
     job_run,
     job_state::{Deed, Feed, OnNodes},
     node_scope::NodeScope,
+    record::check_model_name,
     registry::Contact,
     task::{Ended, Task},
 };
@@ -184,7 +185,7 @@ impl Jobs {
         nodes: &[String],
         insecure: bool,
     ) -> Result<Job, FleetError> {
-        check_name(model)?;
+        check_model_name(model)?;
         let realm = realm.into();
         let targets = self.targets(&realm, nodes)?;
         self.start(&realm, model, Deed::Pull { insecure }, targets, before)
@@ -428,20 +429,6 @@ pub(super) fn fit_for_models(node: &Contact) -> Result<(), FleetError> {
     }
     if node.admin_state == AdminState::Disabled {
         return unfit("is disabled", format!("enable it first: aivonx node enable {}", node.name));
-    }
-    Ok(())
-}
-
-/// Whether `model` can be the name of a model at all.
-pub(super) fn check_name(model: &str) -> Result<(), FleetError> {
-    let wrong = |c: char| c.is_control() || c.is_whitespace();
-    if model.is_empty() || model.len() > 512 || model.contains(wrong) {
-        let shown = Untrusted::new(model).max(100);
-        return Err(FleetError::field(
-            "model",
-            format!("model '{shown}' is not a model name: empty, too long, or with spaces"),
-            "write it as NAME or NAME:TAG, such as llama3.2:3b",
-        ));
     }
     Ok(())
 }

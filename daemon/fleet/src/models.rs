@@ -14,16 +14,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
-    Fleet,
-    client::Session,
-    error::FleetError,
-    job_state::Deed,
-    jobs::{check_name, fit_for_models},
-    nearest::nearest_models,
-    node_scope::NodeScope,
-    pull::refusal,
-    registry::Contact,
-    sanitize::shown,
+    Fleet, client::Session, error::FleetError, job_state::Deed, jobs::fit_for_models,
+    nearest::nearest_models, node_scope::NodeScope, pull::refusal, record::check_model_name,
+    registry::Contact, sanitize::shown,
 };
 
 /// How long a node may take to delete a model.
@@ -86,7 +79,7 @@ impl Fleet {
         name: &str,
         node: Option<&str>,
     ) -> Result<ModelRemoved, FleetError> {
-        check_name(name)?;
+        check_model_name(name)?;
         let realm = realm.into();
         let mut having = self.checker.registry.having(&realm, &model_name::normalize(name));
         if let Some(wanted) = node {
@@ -157,7 +150,7 @@ impl Fleet {
         node: Option<&str>,
         keep_alive: Option<serde_json::Value>,
     ) -> Result<Job, FleetError> {
-        check_name(name)?;
+        check_model_name(name)?;
         if keep_alive.as_ref().is_some_and(is_nothing) {
             let message = "a model that is kept for no time is not loaded";
             return Err(FleetError::field("keep_alive", message, "give a time, or unload the model instead"));
@@ -190,7 +183,7 @@ impl Fleet {
         name: &str,
         node: Option<&str>,
     ) -> Result<Job, FleetError> {
-        check_name(name)?;
+        check_model_name(name)?;
         let realm = NodeScope::from(reach);
         let normal = model_name::normalize(name);
         let registry = &self.checker.registry;

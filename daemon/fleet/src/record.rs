@@ -33,6 +33,20 @@ pub(super) fn check_name(name: &str) -> Result<(), FleetError> {
     ))
 }
 
+/// Whether `model` can be the name of a model at all.
+pub(super) fn check_model_name(model: &str) -> Result<(), FleetError> {
+    let wrong = |c: char| c.is_control() || c.is_whitespace();
+    if model.is_empty() || model.len() > 512 || model.contains(wrong) {
+        let shown = Untrusted::new(model).max(100);
+        return Err(FleetError::field(
+            "model",
+            format!("model '{shown}' is not a model name: empty, too long, or with spaces"),
+            "write it as NAME or NAME:TAG, such as llama3.2:3b",
+        ));
+    }
+    Ok(())
+}
+
 /// The full name of a node that a user bound to the organization `slug` calls `name`. Each organization has names of
 /// its own: one that is taken would reveal another's node.
 pub(super) fn full_name(slug: &str, name: &str) -> String {

@@ -14,7 +14,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 
-use super::{address::NodeUrl, endpoint::EndpointTls};
+use super::address::NodeUrl;
 
 /// Why no TLS set-up came about.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,15 @@ impl TlsError {
             Self::Rustls(_) => "see the daemon's log",
         }
     }
+}
+
+/// TLS towards a node.
+#[derive(Clone)]
+pub struct EndpointTls {
+    /// Roots and versions.
+    pub config: Arc<rustls::ClientConfig>,
+    /// Name expected in the certificate.
+    pub server_name: ServerName<'static>,
 }
 
 /// The set-up for `url`, or None if it is plain HTTP.

@@ -206,7 +206,7 @@ impl Meaning {
 mod tests {
     use std::{io, time::Duration};
 
-    use aivonx_fleet::dial::DialError;
+    use aivonx_fleet::DialError;
     use http::StatusCode;
 
     use super::{Blame, Class, Meaning, SendError};

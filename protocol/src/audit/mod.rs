@@ -1,26 +1,26 @@
 //! The audit log: who did what, in a chain that proves itself.
 
-mod action;
 pub mod canonical;
 mod chain;
 mod entry;
 mod hex_bytes;
-mod noted;
 mod signed;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use action::{Action, NoAction, Outcome};
 pub use chain::{Break, Chain, Problem, Restart};
 pub use entry::{AuditActor, AuditEntry, AuditFilter, AuditObject, AuditOrganization, AuditSource};
 pub use hex_bytes::{Digest, HexBytes, NotHex, PublicKey, Signature};
-pub use noted::Noted;
 pub(crate) use signed::is_signed;
 pub use signed::{Checkpoint, CheckpointKind, ExportSignature, NoPublicKey};
 
 use crate::{Network, UnixMillis, operation::operations};
+pub use crate::{
+    action::{Action, NoAction, Outcome},
+    noted::Noted,
+};
 
 /// Most entries one [`List`] is answered with.
 pub const PAGE_MAX: u32 = 1000;

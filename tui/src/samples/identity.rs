@@ -276,3 +276,19 @@ pub(crate) fn snapshots() -> Vec<Snapshot> {
     };
     vec![newest, damaged, oldest]
 }
+
+/// A second factor as the daemon offers it, for somebody with a name of so many letters.
+pub(crate) fn offer_to(letters: usize) -> aivonx_protocol::account::TotpOffer {
+    let secret = concat!("GEZDGNBVGY3TQOJQ", "GEZDGNBVGY3TQOJQ");
+    let name = "a.long_name-".repeat(6).split_at(letters).0.to_owned();
+    let uri = format!(
+        "otpauth://totp/aivonx:{name}?secret={secret}&issuer=aivonx&algorithm=SHA1&digits=6&period=30"
+    );
+    let secret = aivonx_protocol::WireSecret::new(secret.into());
+    aivonx_protocol::account::TotpOffer { secret, uri: aivonx_protocol::WireSecret::new(uri) }
+}
+
+/// The same for a usual name.
+pub(crate) fn offer() -> aivonx_protocol::account::TotpOffer {
+    offer_to(5)
+}

@@ -16,8 +16,7 @@ use crate::{
         Dialog, Link, Model, Screen,
         list::Rows as _,
         testing::{
-            answer_all, call, connected, event, full, full_as, offer, press, press_all, refuse, reply,
-            type_text,
+            answer_all, call, connected, event, full, full_as, press, press_all, refuse, reply, type_text,
         },
     },
     view::tests::shot,
@@ -269,7 +268,7 @@ fn holding(scope: Scope) -> Model {
     match scope {
         Scope::Always | Scope::Everywhere | Scope::Overview => {}
         Scope::Enrol => {
-            model.dialogs.push(Dialog::Enrol(Box::new(crate::state::account::Enrol::new(offer()))))
+            model.dialogs.push(Dialog::Enrol(Box::new(crate::state::account::Enrol::new(samples::offer()))))
         }
         Scope::Lock => drop(press(&mut model, "ctrl-k")),
         Scope::List | Scope::Nodes => drop(press(&mut model, "2")),

@@ -10,12 +10,12 @@ use ratatui::{
 use super::tests::{shot, shots};
 use crate::{
     render::qr::{self, Modules},
+    samples::{offer, offer_to},
     state::{
         Dialog, Model,
         account::Enrol,
         testing::{
-            answer_all, call, empty, full, full_as, not_set_up, offer, offer_to, press, press_all, refuse,
-            reply, type_text,
+            answer_all, call, empty, full, full_as, not_set_up, press, press_all, refuse, reply, type_text,
         },
     },
     theme::Theme,

@@ -10,7 +10,7 @@ mod pool;
 
 use std::{io, time::Duration};
 
-use aivonx_fleet::dial::DialError;
+use aivonx_fleet::DialError;
 use http::Method;
 
 pub(super) use connection::NodeBody;

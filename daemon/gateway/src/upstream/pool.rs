@@ -3,10 +3,7 @@
 use std::{cell::RefCell, sync::Arc};
 
 use aivonx_domain::table::Map;
-use aivonx_fleet::{
-    Endpoint, Node,
-    dial::{DialError, dial},
-};
+use aivonx_fleet::{DialError, Endpoint, Node, dial::dial};
 use http::{HeaderMap, StatusCode};
 use rustix::io::Errno;
 use scopeguard::ScopeGuard;

@@ -16,8 +16,7 @@ use crate::{
         Dialog, Model, Screen,
         form::FormFor,
         testing::{
-            answer_all, call, connected, empty, full, not_set_up, offer, press, press_all, refuse, reply,
-            type_text,
+            answer_all, call, connected, empty, full, not_set_up, press, press_all, refuse, reply, type_text,
         },
     },
     update::update,
@@ -83,7 +82,7 @@ fn the_first_run_leads_to_a_second_factor_and_on() {
     let (ticket, request) = calls(&effects, "account.totp_begin");
     let asked = AccountRequest::TotpBegin(account::TotpBegin { password: WireSecret::new(PASSWORD.into()) });
     assert_eq!(request, Request::Account(asked));
-    reply(&mut model, ticket, Reply::TotpOffer(offer()));
+    reply(&mut model, ticket, Reply::TotpOffer(samples::offer()));
     assert!(shot(&model).contains("GEZD GNBV"), "{}", shot(&model));
     assert!(model.account.password.is_none() && !format!("{model:?}").contains("quiet"));
     // Letters are keys there, digits the code.

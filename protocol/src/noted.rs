@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Action;
+use crate::action::Action;
 
 /// What is noted of an operation, successful or not: in the words of the protocol, and without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
