@@ -64,6 +64,40 @@ pub struct PrivacySettings {
     pub profile: Option<LimitProfile>,
 }
 
+/// What happens to personal data in answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerMode {
+    /// Nothing is looked for.
+    #[default]
+    Off,
+    /// Found and counted.
+    Detect,
+    /// Found and replaced.
+    Redact,
+}
+
+impl AnswerMode {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Detect => "detect",
+            Self::Redact => "redact",
+        }
+    }
+}
+
+/// What happens to personal data in the answers to an organization, or to those without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerPrivacy {
+    /// Slug of the organization; None: those without one.
+    pub organization: Option<String>,
+    /// What happens to what is found.
+    pub answers: AnswerMode,
+}
+
 /// How often a category was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivacyCount {
@@ -128,4 +162,20 @@ operations! {
         /// At most [`TEST_MAX`] bytes.
         text: WireSecret,
     } -> PrivacyReport as PrivacyReport, needs PrivacyRead;
+
+    /// What holds for answers.
+    "privacy.answers" Answers {
+        /// Slug or id.
+        organization: Option<String>,
+    } -> AnswerPrivacy as AnswerPrivacy, needs PrivacyRead;
+
+    /// Change it.
+    "privacy.set_answers" SetAnswers {
+        /// Slug or id.
+        organization: Option<String>,
+        /// What happens to what is found.
+        answers: AnswerMode,
+    } -> AnswerPrivacy as AnswerPrivacy, needs PrivacyWrite,
+        noted |op| Noted::on_organization("privacy", op.organization.as_deref())
+            .with("privacy_answers", op.answers);
 }

@@ -244,6 +244,8 @@ pub enum Reply {
     Block(Box<block::Block>),
     /// Who may ask what.
     Routes(Vec<route::RouteAccess>),
+    /// What happens to personal data in answers.
+    AnswerPrivacy(privacy::AnswerPrivacy),
 }
 
 /// One step of a stream. Append only.

@@ -121,6 +121,8 @@ pub struct AccessRecord {
     pub limit: Option<LimitName>,
     /// What was found in the prompt, by category.
     pub findings: Findings,
+    /// The same in the answer.
+    pub answer_findings: Findings,
     /// From the request's head to the choice of a node.
     pub queued: Option<Duration>,
     /// From the request's head to the first byte of a stream, as predicted when its node was chosen.
@@ -158,12 +160,22 @@ impl AccessRecord {
             cost: 0,
             limit: None,
             findings: Findings::default(),
+            answer_findings: Findings::default(),
             queued: None,
             predicted: None,
             first_byte: None,
             duration: Duration::ZERO,
         }
     }
+
+    /// What was found in the prompt and in the answer.
+    #[must_use]
+    pub fn found(&self) -> Findings {
+        let mut found = self.findings;
+        found.join(&self.answer_findings);
+        found
+    }
+
     /// Id and slug of the organization it was for.
     #[must_use]
     pub fn organization(&self) -> Option<&(Arc<str>, Arc<str>)> {

@@ -84,6 +84,7 @@ pub fn requests(most: usize) -> impl Strategy<Value = Vec<AccessRecord>> {
             cost,
             limit,
             findings,
+            answer_findings: findings,
             queued,
             first_byte,
             duration,

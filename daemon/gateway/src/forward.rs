@@ -26,6 +26,7 @@ use super::{
     headers,
     meaning::Meaning,
     opened::{Opened, is_stream},
+    privacy::Answers,
     queue,
     relayed::{NodeHalf, Relayed},
     responses,
@@ -63,6 +64,8 @@ pub(super) struct Call<'a> {
     pub(super) priority: Priority,
     /// Seconds of waiting for the fleet's own nodes after which third parties are asked.
     pub(super) overflow: f64,
+    /// How the answer is searched, if it is.
+    pub(super) answers: Option<Answers>,
 }
 
 impl Call<'_> {
@@ -252,12 +255,8 @@ pub(super) async fn forward(
     drop(candidates);
     drop(call.body);
     let stream = if streaming { stream } else { Stream::Never };
-    relay(
-        exchange,
-        flight,
-        answered,
-        Kind { dialect: call.dialect, stream, strip, output: call.route.output },
-    )
+    let Call { dialect, route: Forward { output, .. }, answers, .. } = call;
+    relay(exchange, flight, answered, Kind { dialect, stream, strip, output, answers })
 }
 
 /// How the node of the last attempt was asked.
@@ -273,6 +272,8 @@ pub(super) struct Kind {
     /// Take out the usage that it did not ask for.
     pub(super) strip: bool,
     pub(super) output: Output,
+    /// How it is searched, if it is.
+    pub(super) answers: Option<Answers>,
 }
 
 /// Passes a node's answer on.
@@ -315,6 +316,9 @@ pub(super) fn relay(
     });
     let content_type = translator.as_ref().map(Translator::content_type);
     relay.translate(translator);
+    if let Some(screen) = kind.answers.and_then(|answers| answers.screen(streams, &headers)) {
+        relay.screen(screen);
+    }
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;

@@ -1,11 +1,16 @@
-//! Personal data in prompts: the body is searched as the caller's mode says.
+//! Personal data in prompts and answers: they are searched as the caller's modes say.
 
 use aivonx_domain::Findings;
 use aivonx_identity::Caller;
+use aivonx_protocol::privacy::AnswerMode;
 use aivonx_wire::{
-    api::{Edits, route::Forward},
-    privacy::{self, Blocked, Privacy},
+    api::{
+        Edits,
+        route::{Forward, Output, Stream},
+    },
+    privacy::{self, Blocked, Privacy, answer::Screen},
 };
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     aside::aside,
@@ -22,6 +27,47 @@ type Searched = (Result<Findings, Blocked>, Collected, Edits);
 /// Up to this many bytes are searched where they are: as long as a handful of requests take.
 const AT_ONCE: u64 = 64 << 10;
 
+/// What is done about the prompts of a caller and the answers to them.
+fn of(exchange: &Exchange, caller: &Caller) -> Privacy {
+    match caller.organization() {
+        Some(organization) => organization.privacy,
+        None => exchange.worker.shared.identity.hot().load().privacy(),
+    }
+}
+
+/// How answers are searched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answers {
+    privacy: Privacy,
+    framing: Stream,
+}
+
+impl Answers {
+    /// For a caller, of answers that are framed so if they stream; None if nothing is looked for.
+    pub(super) fn of(exchange: &Exchange, caller: &Caller, framing: Stream) -> Option<Self> {
+        let privacy = of(exchange, caller);
+        (privacy.answers != AnswerMode::Off).then_some(Self { privacy, framing })
+    }
+
+    /// The same for a route; vectors are not searched.
+    pub(super) fn on(exchange: &Exchange, caller: &Caller, route: &Forward) -> Option<Self> {
+        let writes = route.output != Output::Nothing || route.optional || route.form.is_some();
+        if route.prompts() && writes { Self::of(exchange, caller, route.stream) } else { None }
+    }
+
+    /// What searches an answer with these fields; None for sound and the like.
+    pub(super) fn screen(self, streams: bool, headers: &HeaderMap) -> Option<Screen> {
+        let content_type = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
+        let begins = |with: &str| {
+            content_type.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        if ["audio/", "image/", "video/", "application/octet-stream"].into_iter().any(begins) {
+            return None;
+        }
+        Some(Screen::new(self.privacy, streams.then_some(self.framing)))
+    }
+}
+
 /// Searches the body of a request that carries a prompt: adds what must be replaced to `edits` and counts what was
 /// found in the record.
 pub(super) async fn screen(
@@ -32,10 +78,7 @@ pub(super) async fn screen(
     body: &mut Collected,
     edits: &mut Edits,
 ) -> Result<(), Refusal> {
-    let privacy = match caller.organization() {
-        Some(organization) => organization.privacy,
-        None => exchange.worker.shared.identity.hot().load().privacy(),
-    };
+    let privacy = of(exchange, caller);
     if privacy.is_off() || !route.prompts() {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use aivonx_domain::access::Outcome;
+use aivonx_domain::{Findings, access::Outcome};
 use aivonx_fleet::{Counting, Lease};
 use aivonx_telemetry::redact;
 use aivonx_wire::api::{Meter, meter};
@@ -146,6 +146,12 @@ impl Request for Relayed {
                 redact::scrub(&mut error, 0);
                 exchange.record.error = Some(error.into());
             }
+        }
+    }
+
+    fn found(&mut self, findings: Findings) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.record.answer_findings = findings;
         }
     }
 

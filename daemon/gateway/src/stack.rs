@@ -352,6 +352,7 @@ async fn layers(
         owner: responses::owner(&caller),
         priority: caller.priority(),
         overflow: exchange.settings.overflow,
+        answers: privacy::Answers::on(exchange, &caller, &forwarded),
     };
     if forwarded.path == route::COUNT_TOKENS {
         return Box::pin(count_tokens::answer(exchange, flight, call)).await;

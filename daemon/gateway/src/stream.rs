@@ -10,9 +10,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use aivonx_domain::access::Outcome;
+use aivonx_domain::{Findings, access::Outcome};
 use aivonx_wire::{
     api::{Dialect, Meter, Pieces, meter::End},
+    privacy::answer::{Screen, Stopped},
     translate::Translator,
 };
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub(super) trait Request {
     fn leave(&mut self, clean: bool, blame: Option<&'static str>);
     /// What the answer came to.
     fn count(&mut self, answer: &Meter);
+    /// What was found in it.
+    fn found(&mut self, findings: Findings);
     /// The request is over. Called once.
     fn settle(&mut self, ending: Ending);
 }
@@ -101,6 +104,10 @@ pub(super) struct Relay<R: Request = Relayed> {
     meter: Meter,
     /// What the node's answer goes through, where it is not in the client's dialect.
     translator: Option<Box<Translator>>,
+    /// What looks for personal data in what the client gets.
+    screen: Option<Box<Screen>>,
+    /// Why that ended the answer.
+    stopped: Option<Stopped>,
     dialect: Dialect,
     /// The answer is one object, to which nothing can be appended.
     whole: bool,
@@ -116,12 +123,29 @@ impl<R: Request> Relay<R> {
     pub(super) fn new(request: R, meter: Meter, dialect: Dialect, whole: bool, length: Option<u64>) -> Self {
         let length = length.filter(|_| whole);
         let (out, state) = (Pieces::default(), State::Passing);
-        Self { request, meter, translator: None, dialect, whole, length, out, state }
+        Self {
+            request,
+            meter,
+            translator: None,
+            screen: None,
+            stopped: None,
+            dialect,
+            whole,
+            length,
+            out,
+            state,
+        }
     }
 
     /// The node's answer is not in the client's dialect.
     pub(super) fn translate(&mut self, translator: Option<Translator>) {
         self.translator = translator.map(Box::new);
+    }
+
+    /// What the client gets is searched for personal data; its length may change.
+    pub(super) fn screen(&mut self, screen: Screen) {
+        self.screen = Some(Box::new(screen));
+        self.length = None;
     }
 
     /// Whether it is more than one object.
@@ -178,7 +202,9 @@ impl<R: Request> Relay<R> {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.through(|meter, out| meter.pass(chunk, out));
                 self.request.received(self.meter.produced());
-                if self.request.is_over() {
+                if let Some(stopped) = self.stopped {
+                    self.stop(stopped);
+                } else if self.request.is_over() {
                     self.end(true, None);
                 }
             }
@@ -195,25 +221,78 @@ impl<R: Request> Relay<R> {
         Poll::Ready(())
     }
 
-    /// Puts what the meter lets pass into `out`, in the client's dialect.
+    /// Puts what the meter lets pass into `out`, in the client's dialect, screened.
     fn through<T>(&mut self, pass: impl FnOnce(&mut Meter, &mut Pieces) -> T) -> T {
-        let Some(translator) = &mut self.translator else { return pass(&mut self.meter, &mut self.out) };
-        let mut came = Pieces::default();
+        let Some(translator) = &mut self.translator else {
+            if self.screen.is_none() {
+                return pass(&mut self.meter, &mut self.out);
+            }
+            let mut came = Pieces::default();
+            let passed = pass(&mut self.meter, &mut came);
+            self.screened(came);
+            return passed;
+        };
+        let (mut came, mut written) = (Pieces::default(), Pieces::default());
         let passed = pass(&mut self.meter, &mut came);
         while let Some(piece) = came.pop(usize::MAX) {
-            translator.pass(&piece, &mut self.out);
+            translator.pass(&piece, &mut written);
         }
+        self.screened(written);
         passed
+    }
+
+    /// Puts what is in the client's dialect into `out`, without what is to be kept from the client.
+    fn screened(&mut self, mut written: Pieces) {
+        while let Some(piece) = written.pop(usize::MAX) {
+            match &mut self.screen {
+                _ if self.stopped.is_some() => return,
+                Some(screen) => self.stopped = screen.pass(piece, &mut self.out).err(),
+                None => self.out.push(piece),
+            }
+        }
+    }
+
+    /// The answer ends because of what is in it, for which the node is not to blame.
+    fn stop(&mut self, why: Stopped) {
+        let ending = Ending { outcome: Outcome::Ended, error: Some(why.reason()) };
+        self.request.count(&self.meter);
+        self.report_findings();
+        self.request.leave(false, None);
+        self.state = if self.whole {
+            State::Breaking(ending)
+        } else {
+            self.out.push(self.dialect.stream_error(why.reason(), self.request.id()));
+            State::Closing(ending)
+        };
+    }
+
+    fn report_findings(&mut self) {
+        if let Some(screen) = &self.screen {
+            self.request.found(screen.findings());
+        }
     }
 
     /// The node's answer is over, in order or not, or it is `cancelled`.
     fn end(&mut self, clean: bool, cancelled: Option<Ending>) {
         let end = self.through(|meter, out| meter.finish(clean, out));
-        self.request.count(&self.meter);
+        let mut last = Pieces::default();
         let translated = match &mut self.translator {
-            Some(translator) if end == End::Complete => translator.finish(&mut self.out),
+            Some(translator) if end == End::Complete => translator.finish(&mut last),
             _ => Ok(()),
         };
+        self.screened(last);
+        // Of an answer that breaks off, what waits may be the beginning of a finding.
+        if let Some(screen) = &mut self.screen
+            && end == End::Complete
+            && self.stopped.is_none()
+        {
+            self.stopped = screen.finish(&mut self.out).err();
+        }
+        if let Some(stopped) = self.stopped {
+            return self.stop(stopped);
+        }
+        self.request.count(&self.meter);
+        self.report_findings();
         if let Err(error) = translated {
             let ending = Ending { outcome: Outcome::Broken, error: Some(error) };
             self.request.leave(clean, ending.error);
@@ -262,6 +341,7 @@ impl<R: Request> Drop for Relay<R> {
             State::Passing | State::Closing(_) | State::Breaking(_) | State::Broken(_) => {
                 if state == State::Passing {
                     self.request.count(&self.meter);
+                    self.report_findings();
                 }
                 cut.or_else(|| self.request.verdict()).map_or(Ending::CLIENT_GONE, Ending::by)
             }

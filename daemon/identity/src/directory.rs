@@ -17,9 +17,12 @@ use aivonx_protocol::{
     UnixMillis,
     key::{KeyScope, Priority},
     organization::NodeAccess,
+    privacy::AnswerMode,
     user::Role,
 };
-use aivonx_store::{KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord};
+use aivonx_store::{
+    AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
+};
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
 
@@ -68,6 +71,8 @@ pub struct Records {
     pub accounts: Arc<Accounts>,
     /// What happens to personal data in the prompts of those without an organization.
     pub privacy: Privacy,
+    /// What happens to personal data in answers.
+    pub answers: Vec<AnswersRecord>,
     /// Limits that were set.
     pub limits: Given,
     /// How requests of keys wait.
@@ -92,6 +97,9 @@ impl Allowed {
 impl Directory {
     /// The directory of `records`, whose sessions have no place in it. Marks of `old` go on where nothing was withdrawn; the others end.
     pub(super) fn build(records: Records, old: Option<&Self>) -> Self {
+        let modes: HashMap<&str, AnswerMode> =
+            records.answers.iter().map(|record| (&*record.id, record.mode)).collect();
+        let answers = |id: &str| modes.get(id).copied().unwrap_or_default();
         let mut new = Self {
             organizations: HashMap::new(),
             slugs: HashMap::new(),
@@ -99,7 +107,7 @@ impl Directory {
             names: HashMap::new(),
             keys: HashMap::new(),
             hashes: HashMap::new(),
-            privacy: records.privacy,
+            privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
@@ -111,7 +119,8 @@ impl Directory {
             organizations: HashMap::new(),
         };
         for record in records.organizations {
-            new.add_organization(record, &mut allowed, old);
+            let answers = answers(&record.id);
+            new.add_organization(record, answers, &mut allowed, old);
         }
         for record in records.users {
             new.add_user(record, &allowed, old);
@@ -124,7 +133,13 @@ impl Directory {
         new
     }
 
-    fn add_organization(&mut self, record: OrganizationRecord, allowed: &mut Allowed, old: Option<&Self>) {
+    fn add_organization(
+        &mut self,
+        record: OrganizationRecord,
+        answers: AnswerMode,
+        allowed: &mut Allowed,
+        old: Option<&Self>,
+    ) {
         let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
         let live = carry(before.map(|o| &o.live), record.enabled);
         let eligible = RoutingRules::of(&record.id, &record.nodes, &record.models, record.cloud_models);
@@ -140,7 +155,7 @@ impl Directory {
             eligible,
             exclusive: record.nodes == NodeAccess::Exclusive,
             live,
-            privacy: Privacy::new(record.privacy, &record.privacy_categories),
+            privacy: Privacy { answers, ..Privacy::new(record.privacy, &record.privacy_categories) },
         });
         self.slugs.insert(organization.slug.clone(), organization.clone());
         self.organizations.insert(organization.id.clone(), organization);

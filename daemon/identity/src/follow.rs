@@ -23,6 +23,7 @@ impl Projection for Identity {
         Noun::Secret,
         Noun::Limit,
         Noun::Privacy,
+        Noun::Answers,
     ];
     type Error = IdentityError;
 
@@ -103,6 +104,7 @@ pub(super) async fn read(
         sessions: store.sessions().list(&TenantScope::All).await?,
         accounts,
         privacy: of_fleet(store).await?.0,
+        answers: store.answers().list(&TenantScope::All).await?,
         limits: Given::read(store).await?,
         queueing: store.key_queueing().list(&TenantScope::All).await?,
     };

@@ -1,13 +1,14 @@
-//! What happens to personal data in prompts, as it is administered.
+//! What happens to personal data in prompts and answers, as it is administered.
 
+use aivonx_domain::TenantScope;
 use aivonx_limits::profile;
 use aivonx_protocol::{
     Fault, FaultKind, WireSecret,
     organization::PrivacyMode,
-    privacy::{Category, PrivacyCount, PrivacyReport, PrivacySettings, TEST_MAX},
+    privacy::{AnswerMode, AnswerPrivacy, Category, PrivacyCount, PrivacyReport, PrivacySettings, TEST_MAX},
     user::Role,
 };
-use aivonx_store::{FleetPrivacy, OrganizationRecord, Store, StoreError};
+use aivonx_store::{AnswersRecord, FleetPrivacy, OrganizationRecord, Store, StoreError};
 use aivonx_wire::privacy::{Blocked, Privacy, Wanted, redact_text};
 
 use super::{Actor, Identity, organizations::set};
@@ -63,8 +64,7 @@ impl Identity {
         let free = actor.role == Role::Superadmin;
         let Some(found) = self.organization_of(actor, wanted).await? else {
             if !free {
-                let message = "only a superadmin sets what holds without an organization";
-                return Err(Fault::new(FaultKind::NotPermitted, message).field("org"));
+                return Err(not_of_fleet());
             }
             let (now, _) = of_fleet(&self.store).await?;
             let mode = mode.unwrap_or(now.mode);
@@ -84,6 +84,52 @@ impl Identity {
         let record = changed.await.map_err(|e| self.refuse(actor, e))?;
         self.settle().await?;
         Ok(of_organization(&record))
+    }
+
+    /// What happens to personal data in the answers to an organization: the one `wanted`, the actor's own, or to those
+    /// without one.
+    ///
+    /// # Errors
+    /// `NotFound`, also for an organization out of reach.
+    pub async fn answers(&self, actor: &Actor, wanted: Option<&str>) -> Result<AnswerPrivacy, Fault> {
+        let organization = self.organization_of(actor, wanted).await?;
+        let id = organization.as_ref().map_or(AnswersRecord::FLEET, |found| &found.id);
+        let record = self.store.answers().get(&TenantScope::All, id).await?;
+        Ok(AnswerPrivacy {
+            organization: organization.map(|found| found.slug),
+            answers: record.map(|record| record.mode).unwrap_or_default(),
+        })
+    }
+
+    /// Changes it. An administrator of an organization only tightens.
+    ///
+    /// # Errors
+    /// `NotFound`, also for an organization out of reach; `NotPermitted` for those without an organization by others
+    /// than superadmins, and for less than there is by an administrator of the organization.
+    pub async fn set_answers(
+        &self,
+        actor: &Actor,
+        wanted: Option<&str>,
+        mode: AnswerMode,
+    ) -> Result<AnswerPrivacy, Fault> {
+        let now = self.answers(actor, wanted).await?;
+        if actor.role != Role::Superadmin {
+            if now.organization.is_none() {
+                return Err(not_of_fleet());
+            }
+            if mode < now.answers {
+                let message = "an org-admin may not loosen what happens to personal data in answers";
+                let fault = Fault::new(FaultKind::NotPermitted, message).field("answers");
+                return Err(fault.hint("a superadmin may"));
+            }
+        }
+        let organization = self.organization_of(actor, wanted).await?;
+        let id = organization.map_or_else(|| AnswersRecord::FLEET.to_owned(), |found| found.id);
+        let change =
+            move |old: Option<AnswersRecord>| Some(AnswersRecord { mode, ..old.unwrap_or_default() });
+        self.store.answers().alter(&id, change).await.map_err(|e| self.refuse(actor, e))?;
+        self.settle().await?;
+        self.answers(actor, wanted).await
     }
 
     /// What would become of `text`. It is not kept.
@@ -123,6 +169,11 @@ fn of_organization(record: &OrganizationRecord) -> PrivacySettings {
         categories: Wanted::from(record.privacy_categories.as_slice()).categories(),
         profile: None,
     }
+}
+
+fn not_of_fleet() -> Fault {
+    Fault::new(FaultKind::NotPermitted, "only a superadmin sets what holds without an organization")
+        .field("org")
 }
 
 fn check_tightening(before: Privacy, after: Privacy) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 use aivonx_protocol::{
     FaultKind, WireSecret,
     organization::{LimitProfile, PrivacyMode},
-    privacy::Category,
+    privacy::{AnswerMode, Category},
     user::Role,
 };
 
@@ -81,4 +81,26 @@ async fn a_test_says_what_would_happen() {
     assert!(report.refusal.unwrap().contains("email, card"));
     let long = WireSecret::new("x".repeat(super::TEST_MAX + 1));
     assert_eq!(rig.identity.test_privacy(&root, None, long).await.unwrap_err().kind, FaultKind::Invalid);
+}
+
+#[tokio::test]
+async fn answers_have_a_mode_of_their_own() {
+    let rig = Rig::new().await;
+    let (acme, root) =
+        (rig.store().organizations().insert(organization_record("acme")).await.unwrap(), root());
+    let admin = actor(Role::OrgAdmin, Some(&acme.id));
+    let set = async |who: &Actor, org, mode| rig.identity.set_answers(who, org, mode).await;
+    assert_eq!(rig.identity.answers(&admin, None).await.unwrap().answers, AnswerMode::Off);
+    set(&admin, None, AnswerMode::Redact).await.unwrap();
+    let hot = |id: &str| rig.identity.hot().load().organization(id).unwrap().privacy.answers;
+    assert_eq!(hot(&acme.id), AnswerMode::Redact);
+    let loosened = set(&admin, None, AnswerMode::Detect).await.unwrap_err();
+    assert_eq!((loosened.kind, loosened.field.as_deref()), (FaultKind::NotPermitted, Some("answers")));
+    set(&root, Some("acme"), AnswerMode::Off).await.unwrap();
+    assert_eq!(hot(&acme.id), AnswerMode::Off);
+    let operator = actor(Role::Operator, None);
+    assert_eq!(set(&operator, None, AnswerMode::Redact).await.unwrap_err().kind, FaultKind::NotPermitted);
+    set(&root, None, AnswerMode::Detect).await.unwrap();
+    assert_eq!(rig.identity.hot().load().privacy().answers, AnswerMode::Detect);
+    assert_eq!(rig.identity.answers(&root, None).await.unwrap().answers, AnswerMode::Detect);
 }

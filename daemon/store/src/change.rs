@@ -46,11 +46,13 @@ pub enum Noun {
     NodeTraits,
     /// A block.
     Block,
+    /// What happens to personal data in answers.
+    Answers,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::Block as usize + 1;
+    const COUNT: usize = Self::Answers as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -73,6 +75,7 @@ impl Noun {
         Self::Copies,
         Self::NodeTraits,
         Self::Block,
+        Self::Answers,
     ];
 
     /// The word in messages.
@@ -98,6 +101,7 @@ impl Noun {
             Self::Copies => "copies",
             Self::NodeTraits => "node_traits",
             Self::Block => "block",
+            Self::Answers => "answers",
         }
     }
 }

@@ -10,6 +10,7 @@
 //! In the data directory: `store/` (the engine's files), `ledger/` (the logs), `snapshots/`, `STORE` (schema and daemon
 //! id), `COMMIT` (how far what was acknowledged goes), `lock`. The master key (`master.key`) lies beside them.
 
+mod answers;
 pub mod audit;
 mod backend;
 mod batch;
@@ -93,6 +94,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use answers::AnswersRecord;
 pub use audit::{AuditHead, AuditLog};
 pub use block::BlockRecord;
 pub use change::Noun;

@@ -82,7 +82,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::Copies
         | Tree::CopiesName
         | Tree::NodeTraits
-        | Tree::Block => None,
+        | Tree::Block
+        | Tree::Answers => None,
     }
 }
 

@@ -4,9 +4,9 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    AliasRecord, AliasWeightsRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject,
-    LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord,
-    Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord,
+    LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PlacementRecord,
+    PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -165,6 +165,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
                 batch.list::<AliasRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<CopiesRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<PlacementRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
+                erase_beside::<AnswersRecord>(batch, old.id())?;
                 return erase_limits(batch, old.id());
             }
             let slug = old.name().map_or(old.id(), |(_, slug)| slug).to_owned();

@@ -1,10 +1,10 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyQueueingRecord,
-    KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord, Nodes,
-    OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
-    Settings, Store, UsageLog, UserRecord, usage,
+    AliasRecord, AliasWeightsRecord, AnswersRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys,
+    KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
+    NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
+    SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -119,6 +119,12 @@ impl Store {
     /// The blocks.
     #[must_use]
     pub fn blocks(&self) -> Records<BlockRecord> {
+        Records::new(self.clone())
+    }
+
+    /// What happens to personal data in answers.
+    #[must_use]
+    pub fn answers(&self) -> Records<AnswersRecord> {
         Records::new(self.clone())
     }
 

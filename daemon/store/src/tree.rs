@@ -84,6 +84,8 @@ trees! {
     NodeTraits = "node_traits",
     /// id -> `BlockRecord`
     Block = "block",
+    /// id of an organization, or `fleet` -> `AnswersRecord`
+    Answers = "answers",
 }
 
 impl Tree {
@@ -110,6 +112,7 @@ impl Tree {
             Self::Copies => "models kept loaded",
             Self::NodeTraits => "traits of nodes",
             Self::Block => "blocks",
+            Self::Answers => "privacy of answers",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

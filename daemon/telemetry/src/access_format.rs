@@ -85,6 +85,9 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     if r.findings.total() > 0 {
         field("findings", Text(&r.findings.counts()), false);
     }
+    if r.answer_findings.total() > 0 {
+        field("answer_findings", Text(&r.answer_findings.counts()), false);
+    }
     if let Some(limit) = r.limit {
         field("event", Text("limit_reached"), false);
         field("limit", Text(limit.name()), false);

@@ -69,6 +69,8 @@ pub(crate) struct Totals {
     pub(crate) slugs: Map<Arc<str>, Arc<str>>,
     /// What was found in prompts, by the organization's id.
     pub(crate) findings: Map<Name, Findings>,
+    /// The same in answers.
+    pub(crate) answer_findings: Map<Name, Findings>,
     /// Names of the nodes seen at the last scrape.
     known: HashSet<Arc<str>>,
 }
@@ -86,9 +88,13 @@ impl Totals {
         counts.input += r.prompt_tokens.unwrap_or(0);
         counts.output += r.output_tokens.unwrap_or(0);
         counts.spend += r.cost;
-        if r.findings.total() > 0 {
-            let organization = r.organization().map(|(id, _)| id.clone());
-            self.findings.entry(organization).or_default().join(&r.findings);
+        for (all, found) in
+            [(&mut self.findings, &r.findings), (&mut self.answer_findings, &r.answer_findings)]
+        {
+            if found.total() > 0 {
+                let organization = r.organization().map(|(id, _)| id.clone());
+                all.entry(organization).or_default().join(found);
+            }
         }
         observe(&mut self.duration, r.route, r.duration);
         if let Some(first_byte) = r.first_byte {

@@ -60,7 +60,9 @@ impl Exposition {
         out.usage(
             state.requests.iter().map(|(set, counts)| (slug_of(&state, &set.organization), set, counts)),
         )?;
-        out.findings(state.findings.iter().map(|(id, found)| (slug_of(&state, id), found)))?;
+        for (direction, found) in [(PROMPTS, &state.findings), (ANSWERS, &state.answer_findings)] {
+            out.findings(direction, found.iter().map(|(id, found)| (slug_of(&state, id), found)))?;
+        }
         let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
         let help = "Time from a request's head to the first byte of its answer";
@@ -135,6 +137,10 @@ impl Exposition {
     }
 }
 
+/// Names of what was found, and what they say.
+const PROMPTS: (&str, &str) = ("aivonx_findings", "Personal data and credentials found in prompts");
+const ANSWERS: (&str, &str) = ("aivonx_answer_findings", "Personal data and credentials found in answers");
+
 /// The part of the page that is one organization's.
 #[derive(Debug)]
 pub(crate) struct Share {
@@ -142,6 +148,7 @@ pub(crate) struct Share {
     pub(crate) nodes: Vec<NodeGauge>,
     pub(crate) slug: Option<Arc<str>>,
     pub(crate) findings: Findings,
+    pub(crate) answer_findings: Findings,
 }
 
 impl Collector for Share {
@@ -152,7 +159,8 @@ impl Collector for Share {
         out.tokens(&requests)?;
         let slug = self.slug.as_deref().unwrap_or_default();
         out.usage(self.requests.iter().map(|(set, counts)| (slug, set, counts)))?;
-        out.findings([(slug, &self.findings)].into_iter())?;
+        out.findings(PROMPTS, [(slug, &self.findings)].into_iter())?;
+        out.findings(ANSWERS, [(slug, &self.answer_findings)].into_iter())?;
         out.nodes(&self.nodes)
     }
 }
@@ -239,15 +247,19 @@ impl Writer<'_> {
         self.counters("aivonx_spend_usd", "US dollars by organization and model", spend)
     }
 
-    /// What was found in prompts, by organization and category.
-    fn findings<'s>(&mut self, found: impl Iterator<Item = (&'s str, &'s Findings)>) -> fmt::Result {
+    /// What was found in prompts or answers, by organization and category.
+    fn findings<'s>(
+        &mut self,
+        (name, help): (&str, &str),
+        found: impl Iterator<Item = (&'s str, &'s Findings)>,
+    ) -> fmt::Result {
         let sorted: BTreeMap<&str, &Findings> = found.collect();
         let sets = sorted.into_iter().flat_map(|(organization, found)| {
             found.each().map(move |(category, n)| {
                 ([("organization", organization), ("category", category.name())], u64::from(n))
             })
         });
-        self.counters("aivonx_findings", "Personal data and credentials found in prompts", sets)
+        self.counters(name, help, sets)
     }
 
     fn nodes(&mut self, nodes: &[NodeGauge]) -> fmt::Result {

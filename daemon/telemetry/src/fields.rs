@@ -40,6 +40,7 @@ fields! {
     output_tokens: "as counted by the node",
     cost_microusd: "what the request cost, in millionths of a USD",
     findings: "personal data and credentials found in the prompt, by category: `email=2 card=1`",
+    answer_findings: "the same in the answer",
     queued_ms: "from the request's head to the choice of a node",
     predicted_ms: "from the request's head to the first byte of a stream, as predicted when its node was chosen",
     first_byte_ms: "from the request's head to the answer's first byte",

@@ -75,10 +75,11 @@ impl Metrics {
         let requests = own.map(|(set, counts)| (set.clone(), *counts)).collect();
         let name: Name = organization.map(Arc::from);
         let findings = state.findings.get(&name).copied().unwrap_or_default();
+        let answer_findings = state.answer_findings.get(&name).copied().unwrap_or_default();
         let slug = name.and_then(|id| state.slugs.get(&id).cloned());
         drop(state);
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Share { requests, nodes, slug, findings }));
+        registry.register_collector(Box::new(Share { requests, nodes, slug, findings, answer_findings }));
         let mut out = String::with_capacity(4 << 10);
         // As above.
         let _ = text::encode(&mut out, &registry);

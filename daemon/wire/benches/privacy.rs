@@ -6,7 +6,7 @@
 use aivonx_protocol::organization::PrivacyMode;
 use aivonx_wire::{
     api::Edits,
-    privacy::{Privacy, Wanted, screen},
+    privacy::{Privacy, screen},
 };
 use bytes::Bytes;
 
@@ -88,7 +88,7 @@ fn measure(name: &str, body: &str) {
     if wanted.is_some_and(|part| !name.contains(&*part)) {
         return;
     }
-    let privacy = Privacy { mode: PrivacyMode::Redact, wanted: Wanted::ALL };
+    let privacy = Privacy { mode: PrivacyMode::Redact, ..Privacy::OFF };
     let body = [Bytes::copy_from_slice(body.as_bytes())];
     let mut best = f64::MAX;
     let mut findings = String::new();

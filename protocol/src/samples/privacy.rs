@@ -2,7 +2,7 @@
 
 use crate::{
     organization::{LimitProfile, PrivacyMode},
-    privacy::{Category, PrivacyCount, PrivacyReport, PrivacySettings},
+    privacy::{AnswerMode, AnswerPrivacy, Category, PrivacyCount, PrivacyReport, PrivacySettings},
 };
 
 pub(super) fn settings() -> PrivacySettings {
@@ -22,4 +22,8 @@ pub(super) fn report() -> PrivacyReport {
         redacted: "mail [REDACTED_EMAIL]".into(),
         refusal: Some("the prompt contains email".into()),
     }
+}
+
+pub(super) fn answers() -> AnswerPrivacy {
+    AnswerPrivacy { organization: Some("acme".into()), answers: AnswerMode::Redact }
 }

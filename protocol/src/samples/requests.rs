@@ -14,7 +14,7 @@ use crate::{
     node::{self, AdminState, TraitsChange},
     organization::{self, LimitProfile, PrivacyMode},
     policy, price,
-    privacy::{self, Category},
+    privacy::{self, AnswerMode, Category},
     route, running, secrets, snapshot,
     strategy::{self, Strategy},
     token,
@@ -311,6 +311,8 @@ impl Request {
             .into(),
             block::Remove { target: "alice".into() }.into(),
             route::List.into(),
+            privacy::Answers { organization: Some("acme".into()) }.into(),
+            privacy::SetAnswers { organization: None, answers: AnswerMode::Redact }.into(),
         ]
     }
 }

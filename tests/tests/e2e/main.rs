@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod activation;
 mod admin;
+mod answers;
 mod audit;
 mod backup;
 mod bodies;

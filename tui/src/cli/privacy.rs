@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use aivonx_protocol::{
     WireSecret,
     organization::PrivacyMode,
-    privacy::{self, Category, PrivacyReport, PrivacySettings, TEST_MAX},
+    privacy::{self, AnswerMode, AnswerPrivacy, Category, PrivacyReport, PrivacySettings, TEST_MAX},
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use super::{Context, organization::options::Privacy};
 use crate::{
@@ -39,14 +40,38 @@ pub struct PrivacyOwner {
     pub organization: Option<String>,
 }
 
+/// [`AnswerMode`], as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Answers {
+    /// Nothing is looked for
+    Off,
+    /// Found and counted
+    Detect,
+    /// Found and replaced
+    Redact,
+}
+
+impl From<Answers> for AnswerMode {
+    fn from(answers: Answers) -> Self {
+        match answers {
+            Answers::Off => Self::Off,
+            Answers::Detect => Self::Detect,
+            Answers::Redact => Self::Redact,
+        }
+    }
+}
+
 /// `privacy set`
 #[derive(Debug, Args)]
 pub struct SetArgs {
     #[command(flatten)]
     whose: PrivacyOwner,
-    /// What happens to what is found: nothing is looked for, it is counted, replaced, or the prompt refused
-    #[arg(value_enum, required_unless_present = "categories")]
+    /// What happens to what is found in prompts: nothing is looked for, it is counted, replaced, or the prompt refused
+    #[arg(value_enum, required_unless_present_any = ["categories", "answers"])]
     pub mode: Option<Privacy>,
+    /// What happens to what is found in answers: nothing is looked for, it is counted, or replaced
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub answers: Option<Answers>,
     /// What is looked for: email, phone, ssn, card, key, separated by commas; or all
     #[arg(long, value_name = "LIST", value_parser = categories)]
     pub categories: Option<Categories>,
@@ -58,16 +83,19 @@ pub struct SetArgs {
 /// Why not.
 pub async fn run(context: &mut Context, verb: PrivacyVerb) -> Result<(), Failure> {
     match verb {
-        PrivacyVerb::Show(PrivacyOwner { organization }) => {
-            let settings = context.client().await?.ask(privacy::Show { organization }).await?;
-            context.out.show(&settings, |out| out.line(sentences(&settings)))
-        }
-        PrivacyVerb::Set(SetArgs { whose: PrivacyOwner { organization }, mode, categories }) => {
+        PrivacyVerb::Show(owner) => show(context, owner).await,
+        PrivacyVerb::Set(SetArgs { whose, mode, answers, categories }) => {
             let client = context.client().await?;
             let categories = categories.map(|categories| categories.0);
-            let settings =
-                client.ask(privacy::Set { organization, mode: mode.map(Into::into), categories }).await?;
-            context.out.show(&settings, |out| out.line(sentences(&settings)))
+            if mode.is_some() || categories.is_some() {
+                let (organization, mode) = (whose.organization.clone(), mode.map(Into::into));
+                client.ask(privacy::Set { organization, mode, categories }).await?;
+            }
+            if let Some(answers) = answers {
+                let organization = whose.organization.clone();
+                client.ask(privacy::SetAnswers { organization, answers: answers.into() }).await?;
+            }
+            show(context, whose).await
         }
         PrivacyVerb::Test(PrivacyOwner { organization }) => {
             let text = WireSecret::new(input::text(TEST_MAX as u64)?.to_string());
@@ -75,6 +103,35 @@ pub async fn run(context: &mut Context, verb: PrivacyVerb) -> Result<(), Failure
             context.out.show(&report, |out| out.line(result(&report)))
         }
     }
+}
+
+/// What `privacy show` prints as JSON.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    #[serde(flatten)]
+    pub settings: PrivacySettings,
+    /// What happens to what is found in answers.
+    pub answers: AnswerMode,
+}
+
+async fn show(context: &mut Context, PrivacyOwner { organization }: PrivacyOwner) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let settings = client.ask(privacy::Show { organization: organization.clone() }).await?;
+    let AnswerPrivacy { answers, .. } = client.ask(privacy::Answers { organization }).await?;
+    let shown = Shown { settings, answers };
+    context.out.show(&shown, |out| {
+        out.line(format_args!("{}\n{}", sentences(&shown.settings), of_answers(shown.answers)))
+    })
+}
+
+/// What holds for answers, in words.
+fn of_answers(mode: AnswerMode) -> String {
+    let done = match mode {
+        AnswerMode::Off => "nothing is looked for",
+        AnswerMode::Detect => "the same is found and counted",
+        AnswerMode::Redact => "the same is found and replaced",
+    };
+    format!("Answers {}: {done}.", mode.name())
 }
 
 /// What holds, in words.

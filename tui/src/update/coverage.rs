@@ -185,6 +185,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("log.recent", "following begins with all that the daemon holds"),
     ("route.list", "the command line alone has routes"),
+    ("privacy.answers", "aivonx privacy show says it"),
+    ("privacy.set_answers", "aivonx privacy set --answers MODE"),
     ("block.list", "the command line alone has blocks"),
     ("block.add", "the command line alone has blocks"),
     ("block.remove", "the command line alone has blocks"),

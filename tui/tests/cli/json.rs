@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aivonx_protocol::{Event, Reply, key::Priority, limit::Unpriced};
+use aivonx_protocol::{Event, Reply, key::Priority, limit::Unpriced, privacy::AnswerMode};
 use aivonx_tui::{
     audit_copy::Exported,
     cli::{
@@ -17,7 +17,7 @@ use aivonx_tui::{
         limit,
         lockout::Cleared,
         logs::Missed,
-        organization, pulse,
+        organization, privacy, pulse,
         running::Described,
         secrets::Generated,
         status, token,
@@ -210,7 +210,12 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("alias share", json(&shares.shares[0]));
                 printed.insert("alias shares", json(shares));
             }
-            Reply::Privacy(settings) => drop(printed.insert("privacy settings", json(settings))),
+            Reply::Privacy(settings) => {
+                let shown = privacy::Shown { settings: *settings, answers: AnswerMode::Redact };
+                printed.insert("privacy settings", json(shown));
+            }
+            // Printed with the settings.
+            Reply::AnswerPrivacy(_) => {}
             Reply::PrivacyReport(report) => {
                 printed.insert("privacy count", json(report.findings[0]));
                 printed.insert("privacy report", json(report));

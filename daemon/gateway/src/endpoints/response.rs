@@ -23,6 +23,7 @@ use crate::{
     fields::Fields,
     forward::{Kind, relay},
     opened::Opened,
+    privacy::Answers,
     responses,
     trial::{self, Answered},
     upstream::{Incoming, Outgoing},
@@ -96,7 +97,9 @@ pub(crate) async fn answer(
         (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
         return Ok(answer);
     }
-    let kind = Kind { dialect: asked.dialect, stream: Stream::Never, strip: false, output: Output::Nothing };
+    let answers = Answers::of(exchange, asked.caller, Stream::Never);
+    let (dialect, stream, output) = (asked.dialect, Stream::Never, Output::Nothing);
+    let kind = Kind { dialect, stream, strip: false, output, answers };
     relay(exchange, flight, answered, kind)
 }
 

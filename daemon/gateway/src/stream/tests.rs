@@ -27,6 +27,7 @@ struct Seen {
     blamed: Vec<&'static str>,
     left: Vec<bool>,
     settled: Vec<Ending>,
+    found: u64,
 }
 
 struct Fake {
@@ -82,6 +83,10 @@ impl Request for Fake {
     }
 
     fn count(&mut self, _: &Meter) {}
+
+    fn found(&mut self, findings: Findings) {
+        self.seen.borrow_mut().found = findings.total();
+    }
 
     fn settle(&mut self, ending: Ending) {
         self.seen.borrow_mut().settled.push(ending);

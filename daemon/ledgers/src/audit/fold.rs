@@ -100,7 +100,7 @@ struct Inferred {
     prompt_tokens: u64,
     output_tokens: u64,
     models: Counts,
-    /// What was found in prompts, by category.
+    /// What was found in prompts and answers, by category.
     found: [u64; Category::ALL.len()],
 }
 
@@ -222,7 +222,7 @@ impl Fold {
         counts.failed += u64::from(done.status >= 400 || done.status == 0);
         counts.prompt_tokens = counts.prompt_tokens.saturating_add(done.prompt_tokens.unwrap_or(0));
         counts.output_tokens = counts.output_tokens.saturating_add(done.output_tokens.unwrap_or(0));
-        for (category, n) in done.findings.each() {
+        for (category, n) in done.found().each() {
             counts.found[category as usize] += u64::from(n);
         }
         if let Some(model) = &done.model {

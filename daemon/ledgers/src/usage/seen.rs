@@ -79,7 +79,7 @@ impl Seen {
             status: record.status,
             outcome: record.outcome,
             limit: record.limit,
-            findings: record.findings,
+            findings: record.found(),
             queued_ms: record.queued.map(millis),
             total_ms: millis(record.duration),
         }
@@ -115,7 +115,7 @@ pub(super) fn live(record: &AccessRecord, now: UnixMillis) -> (Whose, UsageFrom)
         status: record.status,
         outcome: record.outcome.name().to_owned(),
         limit: record.limit.map(|limit| limit.name().to_owned()),
-        findings: record.findings.each().collect(),
+        findings: record.found().each().collect(),
         queued_ms: record.queued.map(millis),
         total_ms: millis(record.duration),
     };

@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Fault,
     operation::Serve,
-    privacy::{self, PrivacyReport, PrivacySettings},
+    privacy::{self, AnswerPrivacy, PrivacyReport, PrivacySettings},
 };
 
 use crate::control::{By, Services};
@@ -24,5 +24,21 @@ impl Serve<privacy::Set> for Services {
 impl Serve<privacy::Test> for Services {
     async fn serve(&self, by: By<privacy::Test>, asked: privacy::Test) -> Result<PrivacyReport, Fault> {
         self.identity.test_privacy(by.actor(), asked.organization.as_deref(), asked.text).await
+    }
+}
+
+impl Serve<privacy::Answers> for Services {
+    async fn serve(&self, by: By<privacy::Answers>, asked: privacy::Answers) -> Result<AnswerPrivacy, Fault> {
+        self.identity.answers(by.actor(), asked.organization.as_deref()).await
+    }
+}
+
+impl Serve<privacy::SetAnswers> for Services {
+    async fn serve(
+        &self,
+        by: By<privacy::SetAnswers>,
+        asked: privacy::SetAnswers,
+    ) -> Result<AnswerPrivacy, Fault> {
+        self.identity.set_answers(by.actor(), asked.organization.as_deref(), asked.answers).await
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn record() -> AccessRecord {
         cost: 0,
         limit: None,
         findings: Findings::default(),
+        answer_findings: Findings::default(),
         queued: None,
         predicted: Some(Duration::from_millis(5)),
         first_byte: Some(Duration::from_millis(3)),

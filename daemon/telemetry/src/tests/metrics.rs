@@ -50,6 +50,7 @@ fn the_page_is_as_documented() {
         ..Subject::default()
     }));
     paid.findings.add(Category::Email);
+    paid.answer_findings.add(Category::Card);
     metrics.count(&[record(), paid, none, odd]);
     let gauges = Gauges {
         nodes: vec![

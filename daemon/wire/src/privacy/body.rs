@@ -60,6 +60,7 @@ pub enum Unsearchable {
 }
 
 /// One replacement in a text.
+#[derive(Debug, Clone)]
 pub(super) struct Edit {
     pub(super) range: Range<usize>,
     pub(super) text: Cow<'static, str>,

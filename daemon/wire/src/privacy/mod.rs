@@ -1,4 +1,5 @@
-//! Personal data and credentials in prompts: found, counted, replaced or refused, before a node sees them.
+//! Personal data and credentials in prompts: found, counted, replaced or refused, before a node sees them; and in answers
+//! ([`answer`]).
 //!
 //! [`find`](find::find) looks at plain text; [`body`] takes a JSON body apart into the texts in it and puts the
 //! findings back as edits, so that all else stays byte for byte what the client sent. Pure: no I/O, no clock,
@@ -14,6 +15,7 @@
 //! A string is JSON only if RFC 8259 says so; what only resembles it is text, and is searched as written and as a
 //! reader of its escapes may read it (`view.rs`).
 
+pub mod answer;
 mod apart;
 mod assigned;
 mod body;
@@ -48,7 +50,10 @@ mod view;
 
 pub use screen::{Blocked, redact_text, screen};
 
-use aivonx_protocol::{organization::PrivacyMode, privacy::Category};
+use aivonx_protocol::{
+    organization::PrivacyMode,
+    privacy::{AnswerMode, Category},
+};
 
 /// A set of categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,26 +101,28 @@ impl Default for Privacy {
     }
 }
 
-/// What is done about the prompts of a caller.
+/// What is done about the prompts of a caller, and the answers to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Privacy {
     /// What happens to what is found.
     pub mode: PrivacyMode,
     /// What is looked for.
     pub wanted: Wanted,
+    /// What happens to what is found in answers.
+    pub answers: AnswerMode,
 }
 
 impl Privacy {
     /// Nothing is looked for.
-    pub const OFF: Self = Self { mode: PrivacyMode::Off, wanted: Wanted::ALL };
+    pub const OFF: Self = Self { mode: PrivacyMode::Off, wanted: Wanted::ALL, answers: AnswerMode::Off };
 
-    /// `mode` for the categories named; none named is all.
+    /// `mode` for the categories named; none named is all. Answers are not looked at.
     #[must_use]
     pub fn new(mode: PrivacyMode, categories: &[Category]) -> Self {
-        Self { mode, wanted: categories.into() }
+        Self { mode, wanted: categories.into(), answers: AnswerMode::Off }
     }
 
-    /// Whether nothing is looked for.
+    /// Whether nothing is looked for in prompts.
     #[must_use]
     pub fn is_off(self) -> bool {
         self.mode == PrivacyMode::Off

@@ -15,11 +15,11 @@ use aivonx_domain::Findings;
 use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
 
-use super::{Blocked, Privacy, Wanted, screen};
+use super::{Blocked, Privacy, screen};
 use crate::api::Edits;
 
 fn privacy(mode: PrivacyMode) -> Privacy {
-    Privacy { mode, wanted: Wanted::ALL }
+    Privacy { mode, ..Privacy::OFF }
 }
 
 /// The body as a node would get it under `redact`.

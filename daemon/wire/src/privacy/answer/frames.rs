@@ -1,0 +1,184 @@
+//! A stream taken apart into its objects: lines, or server-sent events (WHATWG HTML, 9.2.6).
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{LONGEST, event::Object};
+use crate::api::route::Stream;
+
+/// An object of a stream does not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Endless;
+
+/// A line or an event, with all that ends it.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) bytes: Bytes,
+    /// Where its data is.
+    pub(super) data: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Frames {
+    events: bool,
+    held: BytesMut,
+    /// Where the line begins that was not read yet.
+    line: usize,
+    /// Nothing more comes.
+    over: bool,
+}
+
+impl Frames {
+    pub(super) fn new(framing: Stream) -> Self {
+        Self { events: framing != Stream::Ndjson, held: BytesMut::new(), line: 0, over: false }
+    }
+
+    pub(super) fn add(&mut self, piece: &[u8]) {
+        self.held.extend_from_slice(piece);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.over = true;
+    }
+
+    /// The next that is whole.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, Endless> {
+        let end = if self.events { self.event() } else { self.line() };
+        let end = end.or((self.over && !self.held.is_empty()).then_some(self.held.len()));
+        let Some(end) = end else {
+            return if self.held.len() > LONGEST { Err(Endless) } else { Ok(None) };
+        };
+        self.line = 0;
+        let bytes = self.held.split_to(end).freeze();
+        Ok(Some(if self.events { of_event(bytes) } else { Frame { data: 0..bytes.len(), bytes } }))
+    }
+
+    fn line(&mut self) -> Option<usize> {
+        let found = memchr::memchr(b'\n', &self.held[self.line..]);
+        let end = found.map(|at| self.line + at + 1);
+        self.line = self.held.len();
+        end
+    }
+
+    /// The end of the first event: behind a blank line, or where another object begins without one.
+    fn event(&mut self) -> Option<usize> {
+        loop {
+            let start = self.line;
+            let rest = &self.held[start..];
+            let end = start + memchr::memchr2(b'\n', b'\r', rest)?;
+            let next = match self.held[end..] {
+                [b'\r', b'\n', ..] => end + 2,
+                // An LF may belong to it.
+                [b'\r'] if !self.over => return None,
+                _ => end + 1,
+            };
+            if end == start {
+                return Some(next);
+            }
+            if start > 0 && rest.starts_with(b"data:") {
+                let whole = data(&self.held[..start]).any(|data| is_whole(&self.held[data]));
+                if whole {
+                    return Some(start);
+                }
+            }
+            self.line = next;
+        }
+    }
+}
+
+/// Whether data is an object by itself, or the word that ends a stream.
+fn is_whole(data: &[u8]) -> bool {
+    data == b"[DONE]" || Object::whole(data).is_ok()
+}
+
+/// Where the data of each line of an event is.
+fn data(event: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < event.len() {
+            let start = at;
+            let end = memchr::memchr2(b'\n', b'\r', &event[start..]).map_or(event.len(), |n| start + n);
+            at = end + 1;
+            if let Some(data) = event[start..end].strip_prefix(b"data:") {
+                let data = data.strip_prefix(b" ").unwrap_or(data);
+                return Some(end - data.len()..end);
+            }
+        }
+        None
+    })
+}
+
+/// An event whose data stands in one line: where it does not, it is written so.
+fn of_event(bytes: Bytes) -> Frame {
+    let lines: Vec<_> = data(&bytes).collect();
+    let (first, more) = match &lines[..] {
+        [] => return Frame { data: bytes.len()..bytes.len(), bytes },
+        [line] => return Frame { data: line.clone(), bytes },
+        [first, more @ ..] => (first, more),
+    };
+    let mut written = bytes[..first.end].to_vec();
+    let mut kept = first.end;
+    for line in more {
+        written.push(b' ');
+        written.extend_from_slice(&bytes[line.clone()]);
+    }
+    let end = written.len();
+    for line in more {
+        // The line with its name, and what ended the one before.
+        let name = memchr::memrchr2(b'\n', b'\r', &bytes[..line.start]).unwrap_or(kept);
+        written.extend_from_slice(&bytes[kept..name.max(kept)]);
+        kept = line.end;
+    }
+    written.extend_from_slice(&bytes[kept..]);
+    Frame { bytes: written.into(), data: first.start..end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(framing: Stream, text: &str, size: usize) -> Vec<(String, String)> {
+        let mut frames = Frames::new(framing);
+        let mut out = Vec::new();
+        let mut take = |frames: &mut Frames| {
+            while let Some(Frame { bytes, data }) = frames.next().unwrap() {
+                let text = |range: Range<usize>| String::from_utf8_lossy(&bytes[range]).into_owned();
+                out.push((text(0..bytes.len()), text(data)));
+            }
+        };
+        for piece in text.as_bytes().chunks(size) {
+            frames.add(piece);
+            take(&mut frames);
+        }
+        frames.end();
+        take(&mut frames);
+        out
+    }
+
+    #[test]
+    fn events_and_lines_come_whole_however_they_are_cut() {
+        let events =
+            "event: a\ndata: {\"a\":1}\n\n: ping\n\ndata:{\"b\":2}\r\n\r\ndata: {\"c\":3}\ndata: [DONE]\n\n";
+        let wanted = [
+            ("event: a\ndata: {\"a\":1}\n\n", "{\"a\":1}"),
+            (": ping\n\n", ""),
+            ("data:{\"b\":2}\r\n\r\n", "{\"b\":2}"),
+            ("data: {\"c\":3}\n", "{\"c\":3}"),
+            ("data: [DONE]\n\n", "[DONE]"),
+        ];
+        let lines = "{\"a\":1}\n{\"b\":2}";
+        for size in 1..events.len() {
+            let got = all(Stream::Done, events, size);
+            assert_eq!(got.iter().map(|(a, b)| (&**a, &**b)).collect::<Vec<_>>(), wanted, "{size}");
+            let got: Vec<_> = all(Stream::Ndjson, lines, size).into_iter().map(|frame| frame.0).collect();
+            assert_eq!(got, ["{\"a\":1}\n", "{\"b\":2}"], "{size}");
+        }
+    }
+
+    #[test]
+    fn data_on_several_lines_is_read_as_one() {
+        let got = all(Stream::Done, "id: 1\ndata: {\"a\":\ndata: 1}\nevent: x\n\n", 7);
+        assert_eq!(got, [("id: 1\ndata: {\"a\": 1}\nevent: x\n\n".into(), "{\"a\": 1}".into())]);
+    }
+}
