@@ -246,6 +246,8 @@ pub enum Reply {
     Routes(Vec<route::RouteAccess>),
     /// What happens to personal data in answers.
     AnswerPrivacy(privacy::AnswerPrivacy),
+    /// Models with a strategy of their own.
+    ModelStrategies(Vec<strategy::ModelStrategy>),
 }
 
 /// One step of a stream. Append only.

@@ -26,7 +26,7 @@ use crate::{
     organization::OrganizationRemoved,
     route::{RouteAccess, RouteGroup},
     running::Queued,
-    strategy::Strategy,
+    strategy::{ModelStrategy, Strategy},
 };
 
 /// Makes `Type::name` from an exhaustive match and `Type::samples` from the same rows.
@@ -163,6 +163,9 @@ catalogue! { Reply {
         group: RouteGroup::Inference,
         access: "infer".into(),
         routes: vec!["POST /api/chat".into()],
+    }]);
+    Self::ModelStrategies(_) => "model_strategies", Self::ModelStrategies(vec![ModelStrategy {
+        model: "embed*".into(), strategy: Strategy::RoundRobin,
     }]);
 } }
 

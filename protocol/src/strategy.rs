@@ -58,12 +58,21 @@ impl Strategy {
     }
 }
 
+/// A strategy for some of the models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStrategy {
+    /// Pattern of the models' names.
+    pub model: String,
+    /// How a node is chosen for them.
+    pub strategy: Strategy,
+}
+
 /// Which node a request would go to now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explained {
     /// Model that the node would be asked for.
     pub model: String,
-    /// Strategy in force.
+    /// Strategy in force for it.
     pub strategy: Strategy,
     /// Tokens of the prompt, estimated.
     pub prompt_tokens: u64,
@@ -163,4 +172,17 @@ operations! {
         /// Node name or id.
         node: String,
     } -> Learned as Learned, needs FleetRead;
+
+    /// The models with a strategy of their own, the most specific pattern first.
+    "strategy.models" ShowModels -> Vec<ModelStrategy> as ModelStrategies, needs FleetRead;
+
+    /// Changes the strategy of the models that a pattern matches.
+    "strategy.set_model" SetModel {
+        /// The pattern.
+        model: String,
+        /// The strategy; None is the fleet's.
+        strategy: Option<Strategy>,
+    } -> Vec<ModelStrategy> as ModelStrategies, needs StrategyWrite,
+        noted |op| Noted::new(Action::Update, "strategy", &op.model)
+            .with("strategy", op.strategy.map_or("default", Strategy::name));
 }

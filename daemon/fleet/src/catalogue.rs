@@ -6,7 +6,6 @@ use aivonx_domain::model_name;
 use aivonx_protocol::{
     model::{Model, ModelOnNode},
     node::{AdminState, NodeKind, Pool},
-    strategy::Strategy,
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -16,6 +15,7 @@ use super::{
     inventory::{Inventory, LoadedFacts, SeenModel},
     lists::{ListsFor, answers},
     snapshot::ModelEntry,
+    strategies::Strategies,
     tenants::View,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Gathered<'a> {
 /// Puts a snapshot together. `known` is in the order of names.
 pub(super) fn build(
     known: Vec<Known>,
-    strategy: Strategy,
+    strategies: &Strategies,
     dispatch: Arc<Dispatch>,
     looks: impl Fn(&str) -> Option<Arc<Notify>>,
 ) -> Snapshot {
@@ -49,15 +49,20 @@ pub(super) fn build(
         .map(|(text, _)| text.clone());
     let entries = |kind| {
         let entry = |(key, model): (String, Gathered<'_>)| {
-            let number = dispatch.model(&model_name::normalize(&model.newest.name));
-            let name = (*model.newest.name).into();
-            let entry = ModelEntry { name, number, nodes: model.nodes, cloud: model.cloud };
+            let normal = model_name::normalize(&model.newest.name);
+            let entry = ModelEntry {
+                name: (*model.newest.name).into(),
+                number: dispatch.model(&normal),
+                strategy: strategies.of(&normal),
+                nodes: model.nodes,
+                cloud: model.cloud,
+            };
             (key.into_boxed_str(), entry)
         };
         gather(&known, kind, |_| Some(&RoutingRules::ALL)).into_iter().map(entry).collect()
     };
     Snapshot {
-        strategy,
+        strategy: strategies.fleet,
         third_parties: known.iter().any(|(node, _)| node.third_party),
         numbers,
         ollama: entries(NodeKind::Ollama),
@@ -72,8 +77,8 @@ pub(super) fn build(
 
 /// A snapshot with a scheduler of its own.
 #[cfg(test)]
-pub(super) fn of(known: Vec<Known>, strategy: Strategy) -> Snapshot {
-    build(known, strategy, Arc::default(), |_| None)
+pub(super) fn of(known: Vec<Known>, strategy: aivonx_protocol::strategy::Strategy) -> Snapshot {
+    build(known, &Strategies::new(strategy, Vec::new()), Arc::default(), |_| None)
 }
 
 fn takes_requests(node: &Node) -> bool {

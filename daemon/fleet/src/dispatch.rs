@@ -13,9 +13,7 @@ use std::{
 
 use aivonx_domain::model_name;
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
-use aivonx_scheduler::{
-    Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Policy, Scheduler, Terms,
-};
+use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
 use tokio::sync::Notify;
 
 use super::{
@@ -24,6 +22,8 @@ use super::{
     inventory::{Inventory, SeenModel},
     recall::Memo,
 };
+    scheduler::policy,
+    snapshot::Target,
 
 /// What waits and runs on the nodes, and what was learned of them.
 #[derive(Debug)]
@@ -270,12 +270,12 @@ impl Dispatch {
     /// What sending a request to each of the candidates would cost, and which of them would be chosen.
     pub(super) fn explain(
         &self,
-        policy: Policy,
-        model: Option<ModelId>,
+        target: Target,
         work: Work<'_>,
         candidates: &[Candidate],
     ) -> (Option<usize>, Vec<Terms>) {
-        self.with(|state, now| state.scheduler.explain(policy, &ask(model, work), candidates, now))
+        let policy = policy(target.strategy);
+        self.with(|state, now| state.scheduler.explain(policy, &ask(target.model, work), candidates, now))
     }
 
     /// What was learned of a node, by its id, and the normal names of the models that were.
@@ -294,14 +294,14 @@ impl Dispatch {
     /// Submits a request to the best of its candidates, which are the numbers of `nodes`.
     pub(super) fn submit(
         self: &Arc<Self>,
-        policy: Policy,
-        model: Option<ModelId>,
+        target: Target,
         work: Work<'_>,
         candidates: &[Candidate],
         nodes: impl Fn(NodeId) -> Option<Arc<Node>>,
     ) -> Option<Place> {
         let (job, node, predicted) = self.with(|state, now| {
-            let (job, node) = state.scheduler.submit(policy, &ask(model, work), candidates, now)?;
+            let policy = policy(target.strategy);
+            let (job, node) = state.scheduler.submit(policy, &ask(target.model, work), candidates, now)?;
             *seat(&mut state.seats, job) = Seat::default();
             Some((job, node, state.scheduler.terms_of(job)))
         })?;

@@ -9,7 +9,8 @@ use aivonx_scheduler::Terms;
 
 use super::{
     NoNode, Node, NodeScope, Snapshot, Want, Work,
-    scheduler::{Candidates, policy, serves},
+    scheduler::{Candidates, serves},
+    snapshot::ModelEntry,
 };
 
 /// Seconds of cost within which nodes count as equal.
@@ -28,16 +29,18 @@ impl Snapshot {
     /// # Errors
     /// The caller may not have the model, or no node has it.
     pub fn explain(&self, want: Want<'_>, work: Work<'_>, realm: &NodeScope) -> Result<Explained, NoNode> {
-        let (model, candidates) = match self.candidates(want, &[]) {
-            Ok((model, found)) => match self.own_first(want.overflow, model, work, found) {
-                Ok(found) => (model, found),
-                Err(_) => (model, Candidates::new()),
-            },
+        let (target, candidates) = match self.candidates(want, &[]) {
+            Ok((target, found)) => {
+                let found = self.own_first(want.overflow, target, work, found);
+                (target, found.unwrap_or_default())
+            }
             // Why, is said of each node.
-            Err(NoNode::Down | NoNode::Unserved(_)) => (None, Candidates::new()),
+            Err(NoNode::Down | NoNode::Unserved(_)) => {
+                (self.target(self.entries(want.model.unwrap_or_default()).next()), Candidates::new())
+            }
             Err(error) => return Err(error),
         };
-        let (chosen, terms) = self.dispatch.explain(policy(self.strategy), model, work, &candidates);
+        let (chosen, terms) = self.dispatch.explain(target, work, &candidates);
         let mut looked: Vec<Looked<'_>> = (self.nodes.iter().zip(&self.numbers))
             .map(|(node, number)| {
                 let at = candidates.iter().position(|candidate| candidate.node == *number);
@@ -54,7 +57,7 @@ impl Snapshot {
         looked.retain(|one| is_within(realm, one.node));
         let why = match is_elsewhere {
             true => "A node that is not your organization's would be chosen.".to_owned(),
-            false => why(self.strategy, &looked),
+            false => why(target.strategy, &looked),
         };
         let nodes = looked.iter().map(|one| Considered {
             node: one.node.name.to_string(),
@@ -64,11 +67,16 @@ impl Snapshot {
         });
         Ok(Explained {
             model: want.model.unwrap_or_default().to_owned(),
-            strategy: self.strategy,
+            strategy: target.strategy,
             prompt_tokens: work.prompt.into(),
             why,
             nodes: nodes.collect(),
         })
+    }
+
+    fn entries(&self, model: &str) -> impl Iterator<Item = &ModelEntry> {
+        let ollama = model_name::with_normal(model, |normal| self.ollama.get(normal));
+        ollama.into_iter().chain(self.openai.get(model))
     }
 
     /// Why `node` is no candidate.
@@ -78,12 +86,8 @@ impl Snapshot {
             let at = |at: &u16| self.nodes.get(usize::from(*at)).is_some_and(|other| other.id == node.id);
             nodes.iter().any(at)
         };
-        let entries = || {
-            let ollama = model_name::with_normal(model, |normal| self.ollama.get(normal));
-            ollama.into_iter().chain(self.openai.get(model))
-        };
-        let has = entries().any(|entry| of(&entry.nodes));
-        let hands_on = entries().any(|entry| of(&entry.cloud));
+        let has = self.entries(model).any(|entry| of(&entry.nodes));
+        let hands_on = self.entries(model).any(|entry| of(&entry.cloud));
         match (node.admin_state, node.pool) {
             _ if !want.eligible.admits(node) => "does not serve the organization",
             _ if !has => "does not have the model",

@@ -21,7 +21,13 @@ fn fleet(nodes: Vec<Node>) -> Snapshot {
     let having = 0..u16::try_from(nodes.len() - 1).unwrap();
     let mut snapshot = Snapshot::of_nodes(nodes);
     let number = snapshot.dispatch.model("m:latest");
-    let entry = ModelEntry { name: "m:latest".into(), number, nodes: having.collect(), cloud: Vec::new() };
+    let entry = ModelEntry {
+        name: "m:latest".into(),
+        number,
+        strategy: None,
+        nodes: having.collect(),
+        cloud: Vec::new(),
+    };
     snapshot.ollama.insert("m:latest".into(), entry);
     snapshot
 }

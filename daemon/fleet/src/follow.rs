@@ -3,7 +3,7 @@
 use aivonx_domain::TenantScope;
 use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
 
-use super::{Fleet, tenants::Tenants};
+use super::{Fleet, strategies::Strategies, tenants::Tenants};
 
 impl Projection for Fleet {
     const NOUNS: &'static [Noun] =
@@ -26,7 +26,7 @@ impl Projection for Fleet {
         }
         if changed.has(Noun::Strategy) {
             let _turn = self.edit().await;
-            self.checker.registry.set_strategy(self.store.settings().strategy().await?);
+            self.checker.registry.set_strategies(Strategies::load(&self.store.settings()).await?);
         }
         match changed.of(Noun::Placement) {
             Some(Which::These(organizations)) => {

@@ -53,6 +53,7 @@ mod tests {
         let entry = ModelEntry {
             name: "m:latest".into(),
             number: ModelId(0),
+            strategy: None,
             nodes: (0..5).collect(),
             cloud: vec![4],
         };

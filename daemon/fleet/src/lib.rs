@@ -59,6 +59,7 @@ mod spare;
 mod standing_tests;
 mod task;
 mod tenants;
+mod strategies;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;

@@ -13,7 +13,6 @@ use aivonx_protocol::{
     Event, Untrusted,
     model::Model,
     node::{self, AdminState, NodeKind},
-    strategy::Strategy,
 };
 use aivonx_store::{NodeTraitsRecord, OrganizationRecord, node::NodeRecord};
 use tokio::sync::{Notify, broadcast};
@@ -28,6 +27,7 @@ use super::{
     node_scope::NodeScope,
     probe::Found,
     record, spare,
+    strategies::Strategies,
     tenants::Tenants,
     watch::Told,
 };
@@ -46,7 +46,7 @@ pub(super) struct Registry {
 #[derive(Debug)]
 struct State {
     nodes: BTreeMap<String, Entry>,
-    strategy: Strategy,
+    strategies: Strategies,
     health: Health,
     tenants: Tenants,
     /// By the node's id.
@@ -73,10 +73,10 @@ pub(super) struct Contact {
 }
 
 impl Registry {
-    pub(super) fn new(strategy: Strategy, health: Health) -> Self {
+    pub(super) fn new(strategies: Strategies, health: Health) -> Self {
         let state = State {
             nodes: BTreeMap::new(),
-            strategy,
+            strategies,
             health,
             tenants: Tenants::default(),
             traits: HashMap::new(),
@@ -106,7 +106,7 @@ impl Registry {
 
     fn publish(&self, state: &State) {
         let looks = |id: &str| state.nodes.get(id).map(|entry| entry.doubted.clone());
-        self.hot.store(catalogue::build(state.known(), state.strategy, self.dispatch.clone(), looks));
+        self.hot.store(catalogue::build(state.known(), &state.strategies, self.dispatch.clone(), looks));
     }
 
     /// Runs `change` on one node and publishes the result.
@@ -265,12 +265,16 @@ impl Registry {
         spare::is_spare(&node, &known, &callers)
     }
 
-    pub(super) fn set_strategy(&self, strategy: Strategy) {
+    pub(super) fn set_strategies(&self, strategies: Strategies) {
         let mut state = self.lock();
-        if state.strategy != strategy {
-            state.strategy = strategy;
+        if state.strategies != strategies {
+            state.strategies = strategies;
             self.publish(&state);
         }
+    }
+
+    pub(super) fn strategies(&self) -> Strategies {
+        self.lock().strategies.clone()
     }
 
     /// Takes in what is said of nodes beside their records.

@@ -7,13 +7,14 @@ use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
     strategy::Strategy,
 };
-use aivonx_scheduler::{Candidate, ModelId, Policy, Terms};
+use aivonx_scheduler::{Candidate, Policy, Terms};
 use smallvec::SmallVec;
 
 use super::{
     Node, RoutingRules, Snapshot,
     dispatch::{Place, Work},
     nearest::nearest_models,
+    snapshot::{ModelEntry, Target},
 };
 
 /// What a request needs of a node.
@@ -91,9 +92,9 @@ impl Snapshot {
     /// # Errors
     /// [`NoNode`] says why there is none; with `tried` not empty it means that no other node is left.
     pub fn place(&self, want: Want<'_>, work: Work<'_>, tried: &[Arc<Node>]) -> Result<Place, NoNode> {
-        let (model, nodes) = self.candidates(want, tried)?;
-        let nodes = self.own_first(want.overflow, model, work, nodes)?;
-        let place = self.dispatch.submit(policy(self.strategy), model, work, &nodes, |number| {
+        let (target, nodes) = self.candidates(want, tried)?;
+        let nodes = self.own_first(want.overflow, target, work, nodes)?;
+        let place = self.dispatch.submit(target, work, &nodes, |number| {
             let at = self.numbers.iter().position(|other| *other == number)?;
             self.nodes.get(at).cloned()
         });
@@ -107,7 +108,7 @@ impl Snapshot {
     pub(super) fn own_first(
         &self,
         overflow: Overflow,
-        model: Option<ModelId>,
+        target: Target,
         work: Work<'_>,
         nodes: Candidates,
     ) -> Result<Candidates, NoNode> {
@@ -119,7 +120,7 @@ impl Snapshot {
         let begins = if others.is_empty() || own.is_empty() {
             overflow.otherwise.filter(|_| own.is_empty())
         } else {
-            let (chosen, terms) = self.dispatch.explain(policy(self.strategy), model, work, &own);
+            let (chosen, terms) = self.dispatch.explain(target, work, &own);
             chosen.and_then(|at| terms.get(at)).map(Terms::first_token)
         };
         match begins {
@@ -143,7 +144,8 @@ impl Snapshot {
         }
     }
 
-    /// The nodes that can take a request now, in a while or once they are back, but for those in `tried`, and the number of its model.
+    /// The nodes that can take a request now, in a while or once they are back, but for those in `tried`, and what
+    /// the scheduler is asked for.
     ///
     /// # Errors
     /// As [`Self::place`].
@@ -151,12 +153,15 @@ impl Snapshot {
         &self,
         want: Want<'_>,
         tried: &[Arc<Node>],
-    ) -> Result<(Option<ModelId>, Candidates), NoNode> {
+    ) -> Result<(Target, Candidates), NoNode> {
         match want.model {
             Some(model) => {
                 model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
             }
-            None => Ok((None, self.choose_among(want, "", self.admitted(want, 0..self.nodes.len()), tried)?)),
+            None => {
+                let all = self.admitted(want, 0..self.nodes.len());
+                Ok((self.target(None), self.choose_among(want, "", all, tried)?))
+            }
         }
     }
 
@@ -166,7 +171,7 @@ impl Snapshot {
         model: &str,
         normal: &str,
         tried: &[Arc<Node>],
-    ) -> Result<(Option<ModelId>, Candidates), NoNode> {
+    ) -> Result<(Target, Candidates), NoNode> {
         // First of all, so that the answer is the same whether the fleet has the model or not.
         if !want.granted && !want.eligible.allows_normal(normal) {
             return Err(self.unknown(want, model));
@@ -176,9 +181,9 @@ impl Snapshot {
         if having.clone().next().is_none() {
             return Err(self.unknown(want, model));
         }
-        let number = entries().next().map(|entry| entry.number);
+        let target = self.target(entries().next());
         if want.eligible.cloud() {
-            return Ok((number, self.choose_among(want, normal, having, tried)?));
+            return Ok((target, self.choose_among(want, normal, having, tried)?));
         }
         let handed_on =
             |at: &usize| entries().any(|e| e.cloud.iter().any(|cloud| usize::from(*cloud) == *at));
@@ -186,7 +191,15 @@ impl Snapshot {
         if here.clone().next().is_none() {
             return Err(NoNode::Cloud(model.to_owned()));
         }
-        Ok((number, self.choose_among(want, normal, here, tried)?))
+        Ok((target, self.choose_among(want, normal, here, tried)?))
+    }
+
+    /// What a request for a model, if it is for one, wants of the scheduler.
+    pub(super) fn target(&self, entry: Option<&ModelEntry>) -> Target {
+        Target {
+            model: entry.map(|entry| entry.number),
+            strategy: entry.and_then(|entry| entry.strategy).unwrap_or(self.strategy),
+        }
     }
 
     /// Those of the nodes that may serve the caller.

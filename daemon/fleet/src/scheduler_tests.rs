@@ -31,6 +31,7 @@ fn snapshot(nodes: Vec<Node>) -> Snapshot {
     let entry = |name: &str, nodes: Vec<u16>| ModelEntry {
         name: name.into(),
         number: ModelId(0),
+        strategy: None,
         nodes,
         cloud: Vec::new(),
     };
@@ -234,7 +235,13 @@ fn tenants() -> Snapshot {
     let owned = |owner: &str| Node { organization: Some(owner.into()), ..node(owner) };
     let mut fleet = snapshot(vec![owned("acme"), owned("other"), node("shared")]);
     for (at, name) in [(0, "acme-own"), (1, "other-own"), (2, "shared-own")] {
-        let entry = ModelEntry { name: name.into(), number: ModelId(0), nodes: vec![at], cloud: Vec::new() };
+        let entry = ModelEntry {
+            name: name.into(),
+            number: ModelId(0),
+            strategy: None,
+            nodes: vec![at],
+            cloud: Vec::new(),
+        };
         fleet.ollama.insert(format!("{name}:latest").into(), entry);
     }
     fleet
@@ -308,7 +315,7 @@ fn cloud_models_are_served_only_to_those_who_may_and_never_by_a_node_that_hands_
     for (name, cloud) in [("alias:latest", vec![0, 1]), ("half:latest", vec![0])] {
         fleet.ollama.insert(
             name.into(),
-            ModelEntry { name: name.into(), number: ModelId(0), nodes: vec![0, 1], cloud },
+            ModelEntry { name: name.into(), number: ModelId(0), strategy: None, nodes: vec![0, 1], cloud },
         );
     }
     let local = of("acme", &NodeAccess::Shared, &[], false);

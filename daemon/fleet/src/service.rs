@@ -8,10 +8,7 @@ use std::{
 
 use aivonx_config::Health;
 use aivonx_domain::TenantScope;
-use aivonx_protocol::{
-    node::{AdminState, NewNode, Node, NodeChange, Probe, Probed},
-    strategy::Strategy,
-};
+use aivonx_protocol::node::{AdminState, NewNode, Node, NodeChange, Probe, Probed};
 use aivonx_store::{Follower, InForce, PlacementRecord, Store, StoreError, node::NodeRecord, secrets::Vault};
 use tokio::{
     runtime::Handle,
@@ -33,7 +30,9 @@ use super::{
     record,
     registry::Registry,
     see_through::Loading,
-    simulated, update,
+    simulated,
+    strategies::Strategies,
+    update,
     watch::Told,
 };
 
@@ -90,8 +89,9 @@ impl Fleet {
         simulated::forget_all(&store).await?;
         let runtime = Handle::current();
         let follower = Follower::new(&store);
-        let strategy = store.settings().strategy().await?;
-        let checker = Arc::new(Checker::new(Registry::new(strategy, health), store.nodes(), connect_timeout));
+        let strategies = Strategies::load(&store.settings()).await?;
+        let registry = Registry::new(strategies, health);
+        let checker = Arc::new(Checker::new(registry, store.nodes(), connect_timeout));
         let (reports, inbox) = mpsc::channel(REPORTS);
         let (recall, learned) = Recall::open(store.clone(), checker.registry.dispatch.clone()).await?;
         let fleet = Arc::new(Self {
@@ -279,31 +279,6 @@ impl Fleet {
             Some((node.name, said.replace(REFUSED, "")))
         };
         self.list(&TenantScope::All).into_iter().filter_map(refused).collect()
-    }
-
-    /// How the scheduler chooses.
-    #[must_use]
-    pub fn strategy(&self) -> Strategy {
-        self.hot().load().strategy
-    }
-
-    /// Sets how the scheduler chooses, for everybody.
-    ///
-    /// # Errors
-    /// If the caller reaches less than the whole fleet, or the store fails.
-    pub async fn set_strategy(
-        &self,
-        reach: &TenantScope,
-        strategy: Strategy,
-    ) -> Result<Strategy, FleetError> {
-        if *reach != TenantScope::All {
-            return Err(FleetError::FleetWide("setting the strategy"));
-        }
-        let _turn = self.edits.lock().await;
-        self.store.settings().set_strategy(strategy).await?;
-        self.checker.registry.set_strategy(strategy);
-        tracing::info!(event = "strategy_set", strategy = strategy.name(), "scheduling strategy set");
-        Ok(strategy)
     }
 
     /// From now on checks nodes so.

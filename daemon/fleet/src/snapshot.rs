@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub(super) numbers: Vec<NodeId>,
     /// What waits and runs on them.
     pub dispatch: Arc<Dispatch>,
-    /// How to choose among candidates.
+    /// How to choose among candidates, for models that have no strategy of their own.
     pub strategy: Strategy,
     /// Whether any node is a third party's.
     pub third_parties: bool,
@@ -37,6 +37,15 @@ pub struct Snapshot {
     pub(super) lists: ListsFor,
 }
 
+/// What a request wants of the scheduler.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    /// The scheduler's number of the model; None if any node will do.
+    pub(super) model: Option<ModelId>,
+    /// How a node is chosen for it.
+    pub(super) strategy: Strategy,
+}
+
 /// One model and where it is.
 #[derive(Debug, Clone)]
 pub struct ModelEntry {
@@ -44,6 +53,8 @@ pub struct ModelEntry {
     pub name: Arc<str>,
     /// The scheduler's number of it.
     pub(super) number: ModelId,
+    /// How a node is chosen for it, if otherwise than for others.
+    pub(super) strategy: Option<Strategy>,
     /// Indexes into [`Snapshot::nodes`], whatever the nodes' state.
     pub nodes: Vec<u16>,
     /// Those of them that hand its prompts on to a third party.

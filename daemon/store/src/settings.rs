@@ -14,6 +14,7 @@ use super::{Change, Noun, Store, StoreError, tree::Tree};
 
 pub(super) const DAEMON_ID: &[u8] = b"daemon_id";
 const STRATEGY: &[u8] = b"strategy";
+const MODEL_STRATEGIES: &[u8] = b"model_strategies";
 const LIMIT_PROFILE: &[u8] = b"limit_profile";
 const PRIVACY: &[u8] = b"privacy";
 const DAY_OFFSET: &[u8] = b"day_offset";
@@ -69,6 +70,31 @@ impl Settings {
         self.store
             .run(move |engine, feed| {
                 engine.write(|batch| batch.put(Tree::Setting, STRATEGY, &strategy))?;
+                feed.tell(Change { noun: Noun::Strategy, id: String::new(), revision: 0 });
+                Ok(())
+            })
+            .await
+    }
+
+    /// Patterns of models with a strategy of their own.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn model_strategies(&self) -> Result<Vec<(String, Strategy)>, StoreError> {
+        self.store
+            .run(|engine, _| engine.get(Tree::Setting, MODEL_STRATEGIES))
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Sets them; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn set_model_strategies(&self, models: Vec<(String, Strategy)>) -> Result<(), StoreError> {
+        self.store
+            .run(move |engine, feed| {
+                engine.write(|batch| batch.put(Tree::Setting, MODEL_STRATEGIES, &models))?;
                 feed.tell(Change { noun: Noun::Strategy, id: String::new(), revision: 0 });
                 Ok(())
             })

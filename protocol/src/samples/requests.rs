@@ -103,6 +103,8 @@ impl Request {
             }
             .into(),
             strategy::ShowLearned { node: "gpu1".into() }.into(),
+            strategy::ShowModels.into(),
+            strategy::SetModel { model: "embed*".into(), strategy: Some(Strategy::RoundRobin) }.into(),
             job::List.into(),
             job::Show { job: "j1".into() }.into(),
             job::Follow { job: "j1".into() }.into(),

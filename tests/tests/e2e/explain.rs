@@ -1,7 +1,7 @@
 //! The scheduler's mind: where a request would go and why, what waits, what was predicted.
 
 use aivonx_tests::{
-    fake::FakeNode,
+    fake::{FakeNode, Kind, Model},
     harness::{Daemon, Request},
     within,
 };
@@ -56,6 +56,49 @@ async fn the_node_that_knows_the_prompt_wins_and_the_others_say_why_not() {
     let shown = daemon.aivonx().json(&["node", "show", first["node"].as_str().unwrap()]).await;
     assert_eq!(shown["learned"]["parallel"], Value::Null, "{shown}");
     assert!(shown["learned"]["models"].is_array(), "{shown}");
+}
+
+#[tokio::test]
+async fn a_model_can_have_a_strategy_of_its_own() {
+    let nodes = [
+        FakeNode::start(Kind::Ollama, &["m", "embed:small"]).await,
+        FakeNode::start(Kind::Ollama, &["m", "embed:small"]).await,
+    ];
+    nodes.iter().for_each(|node| node.with(|s| s.models.iter_mut().for_each(Model::load)));
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Daemon::builder().folder(folder.path()).node(&nodes[0]).node(&nodes[1]).start();
+    let mut daemon = start().await;
+    let set = ["strategy", "set", "round_robin", "--model", "EMBED*"];
+    let models = json!([{"model": "EMBED*", "strategy": "round_robin"}]);
+    assert_eq!(daemon.aivonx().json(&set).await, models);
+    assert_eq!(daemon.aivonx().json(&["strategy", "show"]).await, json!("cost"));
+    let shown = daemon.aivonx().ok(&["strategy", "show"]).await;
+    assert!(shown.contains("EMBED*  round_robin"), "{shown}");
+
+    // The same prompt goes where it is cached, unless nodes take turns.
+    let ask = async |daemon: &Daemon, model: &str| {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "x".repeat(40_000)}]});
+        let answer = daemon.post("/api/chat", &body).await.expect(200);
+        answer.field("x-aivonx-node").unwrap().to_owned()
+    };
+    let first = ask(&daemon, "embed:small").await;
+    let second = ask(&daemon, "embed:small").await;
+    assert_ne!(first, second);
+    let cached = ask(&daemon, "m").await;
+    assert_eq!(ask(&daemon, "m").await, cached);
+    let explained = daemon.aivonx().json(&["explain", "embed:small"]).await;
+    assert_eq!(explained["strategy"], "round_robin", "{explained}");
+    assert_eq!(daemon.aivonx().json(&["explain", "m"]).await["strategy"], "cost");
+
+    // It outlives the daemon, and can be given up.
+    daemon.stop().await;
+    let daemon = start().await;
+    assert_eq!(daemon.aivonx().json(&["strategy", "models"]).await, models);
+    let reset = ["strategy", "set", "--default", "--model", "embed*"];
+    assert_eq!(daemon.aivonx().json(&reset).await, json!([]));
+    assert_eq!(daemon.aivonx().json(&["explain", "embed:small"]).await["strategy"], "cost");
+    let again = daemon.aivonx().run(&reset).await;
+    assert!(again.code != 0 && again.stderr.contains("has no strategy of its own"), "{}", again.stderr);
 }
 
 #[tokio::test]

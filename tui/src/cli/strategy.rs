@@ -6,24 +6,33 @@ use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use super::Context;
 use crate::{
     exit::Failure,
-    render::{Column, Table},
+    nouns,
+    render::{Column, Table, text::safe},
 };
 
 /// What can be done with the strategy.
 #[derive(Debug, Subcommand)]
 pub enum StrategyVerb {
-    /// The strategy in use, and the others
+    /// The strategy in use, the others, and the models with one of their own
     Show,
     /// Choose another; it applies to the next request
     Set(SetArgs),
+    /// The models with a strategy of their own
+    Models,
 }
 
 /// `strategy set`
 #[derive(Debug, Args)]
 pub struct SetArgs {
     /// The strategy
-    #[arg(value_name = "STRATEGY", value_enum)]
-    pub strategy: Choice,
+    #[arg(value_name = "STRATEGY", value_enum, required_unless_present = "default")]
+    pub strategy: Option<Choice>,
+    /// Only for models whose names match; the most specific pattern counts
+    #[arg(long, value_name = "GLOB")]
+    pub model: Option<String>,
+    /// From now on they have the fleet's
+    #[arg(long, requires = "model", conflicts_with = "strategy")]
+    pub default: bool,
 }
 
 /// [`Strategy`] as clap sees it.
@@ -62,9 +71,38 @@ pub async fn run(context: &mut Context, verb: StrategyVerb) -> Result<(), Failur
     match verb {
         StrategyVerb::Show => {
             let strategy = client.ask(strategy::Show).await?;
-            context.out.show(&strategy, |out| out.table(&table(strategy)))
+            let models = client.ask(strategy::ShowModels).await?;
+            context.out.show(&strategy, |out| {
+                out.table(&table(strategy))?;
+                if !models.is_empty() {
+                    out.line("")?;
+                    out.table(&nouns::strategy::table(&models))?;
+                }
+                Ok(())
+            })
         }
-        StrategyVerb::Set(SetArgs { strategy: Choice(strategy) }) => {
+        StrategyVerb::Models => {
+            let models = client.ask(strategy::ShowModels).await?;
+            context.out.show(&models, |out| match &*models {
+                [] => out.line(
+                    "All models have the fleet's. Change it: aivonx strategy set STRATEGY --model GLOB",
+                ),
+                models => out.table(&nouns::strategy::table(models)),
+            })
+        }
+        StrategyVerb::Set(SetArgs { strategy, model: Some(model), .. }) => {
+            let strategy = strategy.map(|Choice(strategy)| strategy);
+            let models = client.ask(strategy::SetModel { model: model.clone(), strategy }).await?;
+            context.out.show(&models, |out| match strategy {
+                Some(strategy) => {
+                    out.line(format_args!("Strategy of {} is {}.", safe(&model), strategy.name()))
+                }
+                None => out.line(format_args!("{} has the fleet's strategy.", safe(&model))),
+            })
+        }
+        StrategyVerb::Set(SetArgs { strategy, .. }) => {
+            // Required without a model.
+            let strategy = strategy.map_or_else(Strategy::default, |Choice(strategy)| strategy);
             let strategy = client.ask(strategy::Set(strategy)).await?;
             context.out.show(&strategy, |out| out.line(format_args!("Strategy is {}.", strategy.name())))
         }

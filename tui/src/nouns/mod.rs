@@ -25,6 +25,7 @@ mod route;
 pub(crate) mod running;
 mod session;
 pub(crate) mod snapshot;
+pub(crate) mod strategy;
 pub(crate) mod usage;
 mod user;
 

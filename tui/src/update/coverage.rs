@@ -153,6 +153,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("model.show", "the list says all there is about a model"),
     ("strategy.explain", "it takes a prompt from a file: aivonx explain MODEL --prompt-file FILE"),
     ("strategy.learned", "aivonx node show NODE says it"),
+    ("strategy.models", "rarely needed: aivonx strategy show"),
+    ("strategy.set_model", "rarely needed: aivonx strategy set STRATEGY --model GLOB"),
     ("job.show", "the list says all there is about a job"),
     ("backup.create", "it is for an operator at a shell: aivonx backup create"),
     ("backup.export", "it is for a file: aivonx backup create --to FILE"),

@@ -93,6 +93,7 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),
             Reply::Block(block) => drop(printed.insert("block", json(block))),
             Reply::Blocks(all) => drop(printed.insert("block", json(&all[0]))),
+            Reply::ModelStrategies(all) => drop(printed.insert("model strategy", json(&all[0]))),
             Reply::Routes(all) => drop(printed.insert("route", json(&all[0]))),
             Reply::Pulse(pulse) => {
                 printed.insert("pulse second", json(&pulse.seconds[0]));

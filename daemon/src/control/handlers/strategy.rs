@@ -5,7 +5,7 @@ use aivonx_gateway::explain::{Chat, explain};
 use aivonx_protocol::{
     Fault, FaultKind,
     operation::Serve,
-    strategy::{self, Explained, Learned, PROMPT_MAX, Strategy},
+    strategy::{self, Explained, Learned, ModelStrategy, PROMPT_MAX, Strategy},
 };
 
 use crate::control::{By, Services};
@@ -19,6 +19,27 @@ impl Serve<strategy::Show> for Services {
 impl Serve<strategy::Set> for Services {
     async fn serve(&self, by: By<strategy::Set>, asked: strategy::Set) -> Result<Strategy, Fault> {
         self.fleet.set_strategy(&by.reach(), asked.0).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<strategy::ShowModels> for Services {
+    async fn serve(
+        &self,
+        by: By<strategy::ShowModels>,
+        _: strategy::ShowModels,
+    ) -> Result<Vec<ModelStrategy>, Fault> {
+        Ok(self.fleet.model_strategies(&by.reach()))
+    }
+}
+
+impl Serve<strategy::SetModel> for Services {
+    async fn serve(
+        &self,
+        by: By<strategy::SetModel>,
+        asked: strategy::SetModel,
+    ) -> Result<Vec<ModelStrategy>, Fault> {
+        let strategy::SetModel { model, strategy } = asked;
+        self.fleet.set_model_strategy(&by.reach(), model, strategy).await.map_err(self.fault(&by))
     }
 }
 
