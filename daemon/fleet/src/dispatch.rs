@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::{
     Lease, Node,
     catalogue::Known,
+    held::HeldNodes,
     inventory::{Inventory, SeenModel},
     recall::Memo,
 };
@@ -42,6 +43,7 @@ struct State {
     models: HashMap<Box<str>, ModelId>,
     /// By a request's number.
     seats: Vec<Seat>,
+    held: HeldNodes,
 }
 
 /// Where a request that waits is sent.
@@ -258,7 +260,10 @@ impl Dispatch {
 
     /// Time goes on; to be called some times a second.
     pub fn tick(&self) {
-        self.with(|state, now| state.scheduler.tick(now));
+        self.with(|state, now| {
+            state.scheduler.tick(now);
+            state.held.let_in(&mut state.scheduler, now);
+        });
     }
 
     /// Requests that wait for a node.
@@ -303,6 +308,10 @@ impl Dispatch {
             let policy = policy(target.strategy);
             let (job, node) = state.scheduler.submit(policy, &ask(target.model, work), candidates, now)?;
             *seat(&mut state.seats, job) = Seat::default();
+            if node.is_none() {
+                let held = candidates.iter().filter(|candidate| candidate.held);
+                held.for_each(|one| state.held.add(one.node, target.model, &state.models, &nodes));
+            }
             Some((job, node, state.scheduler.terms_of(job)))
         })?;
         let ticket = Ticket { dispatch: self.clone(), job, answer: None, predicted };

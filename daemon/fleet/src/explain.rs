@@ -43,7 +43,7 @@ impl Snapshot {
         let (chosen, terms) = self.dispatch.explain(target, work, &candidates);
         let mut looked: Vec<Looked<'_>> = (self.nodes.iter().zip(&self.numbers))
             .map(|(node, number)| {
-                let at = candidates.iter().position(|candidate| candidate.node == *number);
+                let at = candidates.iter().position(|one| one.node == *number && !one.held);
                 let at = at.filter(|_| node.pool == Pool::Active);
                 let terms = at.and_then(|at| terms.get(at)).copied();
                 Looked { node, chosen: at.is_some() && at == chosen, terms }

@@ -25,6 +25,7 @@ mod explain;
 mod follow;
 mod health;
 mod holders;
+mod held;
 mod inventory;
 mod job_run;
 mod job_state;

@@ -237,10 +237,12 @@ impl Snapshot {
         // What fails comes last, whatever the strategy.
         let active = enabled().filter(|(node, _)| node.pool == Pool::Active);
         if let Some(best) = active.map(|(node, _)| node.live.standing(normal)).min() {
-            // One that is down takes what waits once it is back.
-            let candidates = enabled()
-                .filter(|(node, _)| node.pool == Pool::Standby || node.live.standing(normal) == best);
-            return Ok(candidates.map(|(node, number)| candidate(node, *number)).collect());
+            // What waits goes to one that is down once it is back, and to one that fails once it is to be tried.
+            let candidates = enabled().map(|(node, number)| {
+                let held = node.pool == Pool::Active && node.live.standing(normal) != best;
+                candidate(node, *number, held)
+            });
+            return Ok(candidates.collect());
         }
         if serving().next().is_some() {
             return Err(NoNode::Down);
@@ -283,12 +285,12 @@ impl Snapshot {
 /// Nodes that may serve a request.
 pub(super) type Candidates = SmallVec<[Candidate; 16]>;
 
-fn candidate(node: &Node, number: aivonx_scheduler::NodeId) -> Candidate {
+fn candidate(node: &Node, number: aivonx_scheduler::NodeId, held: bool) -> Candidate {
     #[expect(clippy::cast_precision_loss, reason = "only compared")]
     let latency = node.live.latency_us().map(|us| us as f64);
     let weight = node.labels.get(WEIGHT).and_then(|weight| weight.parse().ok());
     let weight = weight.filter(|weight| *weight > 0.0).unwrap_or(1.0);
-    Candidate { node: number, latency, weight }
+    Candidate { node: number, latency, weight, held }
 }
 
 /// The label that says how much more than others a node is to get where the strategy is `weighted`.

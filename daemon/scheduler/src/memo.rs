@@ -126,7 +126,7 @@ mod tests {
     fn what_was_learned_is_known_after_a_restart() {
         let mut before = fresh();
         before.teach(NODE, MODEL, 30.0, 500.0, 20.0, 50_000);
-        let only = [Candidate { node: NODE, latency: None, weight: 1.0 }];
+        let only = [Candidate { node: NODE, latency: None, weight: 1.0, held: false }];
         let (job, _) = before.submit(Policy::Cost, &ask(), &only, 0.0).unwrap();
         before.refused(job, 0.0);
         before.ended(job, None, 0.0);

@@ -31,7 +31,7 @@ impl Scheduler {
     ) -> Option<(usize, Terms)> {
         let lots = foldhash::quality::FixedState::with_seed(0);
         let mut best: Option<(Standing<'_>, usize)> = None;
-        for (at, candidate) in candidates.iter().enumerate() {
+        for (at, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| !candidate.held) {
             let Some(on) = self.nodes.get(usize::from(candidate.node.0)).filter(|on| on.usable) else {
                 continue;
             };
@@ -107,7 +107,8 @@ impl Scheduler {
             let on = &self.nodes[usize::from(other.0)];
             *other != node && on.usable && on.active() == 0 && on.queue.is_empty()
         };
-        let idle: Vec<NodeId> = job.candidates.iter().map(|other| other.node).filter(idle).collect();
+        let free = job.candidates.iter().filter(|other| !other.held).map(|other| other.node);
+        let idle: Vec<NodeId> = free.filter(idle).collect();
         if idle.is_empty() || job.policy != Policy::Cost {
             return None;
         }
@@ -150,7 +151,7 @@ impl Scheduler {
         !job.here.resident && self.nodes[usize::from(job.node.0)].unbegun.iter().any(loads)
     }
 
-    fn can_take(&mut self, node: NodeId, light: bool, now: Time) -> bool {
+    pub(crate) fn can_take(&mut self, node: NodeId, light: bool, now: Time) -> bool {
         let on = &self.nodes[usize::from(node.0)];
         let before = || on.unbegun.iter().map(|id| &self.jobs[id.0]).filter(|job| !job.is_light());
         let (before, loading) = (before().count(), before().any(|job| job.terms.load > 0.0));
@@ -189,11 +190,13 @@ impl Scheduler {
     fn elsewhere(&self, node: NodeId, most: usize) -> impl Iterator<Item = JobId> {
         let queues = self.nodes.iter().map(move |on| on.queue.iter().take(most)).enumerate();
         let others = queues.filter(move |(at, _)| *at != usize::from(node.0)).flat_map(|(_, queue)| queue);
-        let goes = move |id: &&JobId| self.jobs[id.0].candidates.iter().any(|other| other.node == node);
+        let goes = move |id: &&JobId| {
+            self.jobs[id.0].candidates.iter().any(|other| other.node == node && !other.held)
+        };
         others.filter(goes).copied()
     }
 
-    fn terms_of_waiting(&mut self, id: JobId, node: NodeId, now: Time) -> Terms {
+    pub(crate) fn terms_of_waiting(&mut self, id: JobId, node: NodeId, now: Time) -> Terms {
         let blocks = std::mem::take(&mut self.jobs[id.0].blocks);
         self.find_prefixes(&blocks);
         self.jobs[id.0].blocks = blocks;
@@ -202,7 +205,7 @@ impl Scheduler {
     }
 
     /// Moves a request that waits to another queue; its prompt was looked up.
-    fn move_to(&mut self, id: JobId, node: NodeId, terms: Terms, now: Time) {
+    pub(crate) fn move_to(&mut self, id: JobId, node: NodeId, terms: Terms, now: Time) {
         let from = self.jobs[id.0].node;
         self.nodes[usize::from(from.0)].queue.retain(|other| *other != id);
         self.plan_anew(from);
@@ -234,7 +237,7 @@ impl Scheduler {
         }
     }
 
-    fn send(&mut self, id: JobId, now: Time) {
+    pub(crate) fn send(&mut self, id: JobId, now: Time) {
         let job = &self.jobs[id.0];
         let node = job.node;
         let on = &self.nodes[usize::from(node.0)];

@@ -44,6 +44,8 @@ pub struct Candidate {
     pub latency: Option<f64>,
     /// What the policy `weighted` goes by: the share of a node of weight 1.
     pub weight: f64,
+    /// Requests failed there: it gets those alone that [`Scheduler::let_in`] sends there.
+    pub held: bool,
 }
 
 /// What is known of a request before it is sent.
@@ -212,6 +214,25 @@ impl Scheduler {
         job.candidates.extend_from_slice(candidates);
         job.blocks.extend_from_slice(ask.blocks);
         Some((id, None))
+    }
+
+    /// Sends the first of the requests for `model` that wait, and for which `node` is held, to `node`, if it takes one now.
+    /// None if no such request waits.
+    pub fn let_in(&mut self, node: NodeId, model: Option<ModelId>, now: Time) -> Option<bool> {
+        let waits = |id: &&JobId| {
+            let job = &self.jobs[id.0];
+            job.model == model && job.candidates.iter().any(|one| one.held && one.node == node)
+        };
+        let rank = |id: &JobId| (*id, self.rank(&self.jobs[id.0], self.jobs[id.0].work(), now));
+        let waiting = self.nodes.iter().flat_map(|on| &on.queue).filter(waits).map(rank);
+        let (id, _) = waiting.min_by(|(_, a), (_, b)| a.cmp(b))?;
+        if !self.can_take(node, false, now) {
+            return Some(false);
+        }
+        let terms = self.terms_of_waiting(id, node, now);
+        self.move_to(id, node, terms, now);
+        self.send(id, now);
+        Some(true)
     }
 
     /// The next request that waited and may be sent now, and where.

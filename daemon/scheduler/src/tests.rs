@@ -24,7 +24,7 @@ fn ask(model: u32, prompt: u32, blocks: &[Block]) -> Ask<'_> {
 }
 
 fn candidates(nodes: u16) -> Vec<Candidate> {
-    let candidate = |node| Candidate { node: NodeId(node), latency: None, weight: 1.0 };
+    let candidate = |node| Candidate { node: NodeId(node), latency: None, weight: 1.0, held: false };
     (0..nodes).map(candidate).collect()
 }
 
@@ -280,6 +280,30 @@ fn the_higher_band_goes_first_then_who_was_served_less() {
         order.push(last);
     }
     assert_eq!(order, [urgent, theirs, mine]);
+}
+
+#[test]
+fn a_held_node_gets_of_those_that_wait_only_the_one_that_is_let_in() {
+    let mut fleet = fleet(2, 1, Some(1));
+    let mut both = candidates(2);
+    both[1].held = true;
+    let submit =
+        |fleet: &mut Scheduler, now| fleet.submit(Policy::Cost, &ask(0, 10, &[]), &both, now).unwrap();
+    assert_eq!(fleet.let_in(NodeId(1), Some(MODEL), 0.0), None, "nobody waits");
+    let (first, node) = submit(&mut fleet, 0.0);
+    assert_eq!(node, Some(NodeId(0)));
+    fleet.begun(first, 0.1);
+    let waiting = [0.2, 0.3, 0.4].map(|now| submit(&mut fleet, now).0);
+    assert_eq!((fleet.queued(), fleet.ready()), (3, None), "nobody goes there by itself");
+    assert_eq!(fleet.let_in(NodeId(1), Some(ModelId(7)), 0.5), None, "of another model");
+    assert_eq!(fleet.let_in(NodeId(1), Some(MODEL), 0.5), Some(true));
+    assert_eq!(fleet.ready(), Some((waiting[0], NodeId(1))), "the one that waits for longest");
+    assert_eq!(fleet.let_in(NodeId(1), Some(MODEL), 0.6), Some(false), "it has no place");
+    fleet.begun(waiting[0], 0.7);
+    fleet.ended(waiting[0], None, 0.8);
+    assert_eq!((fleet.queued(), fleet.ready()), (2, None));
+    fleet.ended(first, None, 0.9);
+    assert_eq!(fleet.ready(), Some((waiting[1], NodeId(0))));
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Ours {
         };
         let candidates: Vec<Candidate> = (0..fleet.engines.len())
             .filter(|at| !fleet.engines[*at].dead)
-            .map(|at| Candidate { node: NodeId(at as u16), latency: Some(0.001), weight: 1.0 })
+            .map(|at| Candidate { node: NodeId(at as u16), latency: Some(0.001), weight: 1.0, held: false })
             .collect();
         let (job, node) =
             self.scheduler.submit(self.policy, &ask, &candidates, fleet.now).expect("a node is there");

@@ -61,6 +61,34 @@ async fn a_node_that_fails_at_once_takes_no_requests_from_a_good_one_and_comes_b
 }
 
 #[tokio::test]
+async fn a_node_that_is_due_gets_a_request_that_waits_for_another() {
+    let nodes = [FakeNode::ollama().await, FakeNode::ollama().await];
+    let daemon = Daemon::run(&[], RARELY).await;
+    for (name, node) in [("n0", &nodes[0]), ("n1", &nodes[1])] {
+        node.with(|s| s.models[0].load());
+        daemon.aivonx().ok(&["node", "add", name, &node.url(), "--max-parallel", "1"]).await;
+    }
+    daemon.until_active(2).await;
+    daemon.aivonx().ok(&["strategy", "set", "round_robin"]).await;
+    let [broken, good] = &nodes;
+    broken.fail_always(Some(CRASHED));
+    while broken.requests().len() < 3 {
+        daemon.post("/api/chat", &chat(false)).await.expect(200);
+    }
+    broken.fail_always(None);
+    // The other one has its place taken for good.
+    good.gate();
+    let before = good.requests().len();
+    let mut first = daemon.client().await;
+    first.send(&Request::json("/api/chat", &chat(false))).await;
+    good.until_requests(before + 1).await;
+    let served = daemon.post("/api/chat", &chat(false)).await.expect(200);
+    assert_eq!(served.field("x-aivonx-node"), Some("n0"));
+    good.open_gate();
+    first.answer().await.expect(200);
+}
+
+#[tokio::test]
 async fn a_request_that_every_node_fails_over_takes_none_of_them_out() {
     let (nodes, daemon) = two(RARELY).await;
     nodes.iter().for_each(|node| node.fail_always(Some(CRASHED)));
