@@ -164,7 +164,8 @@ pub(super) async fn forward(
         flight.allow(waiting, worker.now(), limit);
         let attempt = async {
             let incoming = worker.upstream.send(node, request, fresh).await?;
-            let opened = Opened::read(incoming, stream).await?;
+            let lives = || flight.allow(Waiting::Chunk, worker.now(), settings.idle);
+            let opened = Opened::read(incoming, stream, lives).await?;
             Ok(if call.route.optional { opened.for_optional_route() } else { opened })
         };
         let more = || exchange.record.retries < settings.retries && begun.elapsed() < settings.retry_within;

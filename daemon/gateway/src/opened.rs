@@ -18,7 +18,8 @@ use super::{
 /// How much of an error is read to see what it is.
 const ENOUGH: usize = 1 << 10;
 
-/// How much of an error is kept while other nodes are asked; a longer one is not kept.
+/// How much of an error is kept while other nodes are asked, or of a stream before its first output; what is longer is
+/// not.
 const KEPT: usize = 64 << 10;
 
 /// How long the rest of an error is waited for.
@@ -42,9 +43,15 @@ impl Opened {
     /// Waits for as much of the answer's body as says what it means: the first byte, the first line of what may be an
     /// error in the place of a `stream`, the beginning of an error.
     ///
+    /// `lives` is called for what comes before that, such as comment lines that only say that the node is still there.
+    ///
     /// # Errors
     /// There is no body where one is due, or the connection ended before its first byte.
-    pub(super) async fn read(mut incoming: Incoming, stream: Stream) -> Result<Self, SendError> {
+    pub(super) async fn read(
+        mut incoming: Incoming,
+        stream: Stream,
+        lives: impl Fn(),
+    ) -> Result<Self, SendError> {
         let status = incoming.status;
         if incoming.coded {
             let (meaning, words, beginning) = (Meaning::Misfit, None, Bytes::new());
@@ -52,7 +59,7 @@ impl Opened {
         }
         let (mut over_usage, mut beginning) = (false, Bytes::new());
         let (class, words) = if status == StatusCode::OK {
-            of_output(&mut incoming, stream, &mut beginning).await?
+            of_output(&mut incoming, stream, &mut beginning, lives).await?
         } else {
             let text = tokio::time::timeout(REST, error_text(&mut incoming)).await.unwrap_or_default();
             over_usage = [&b"stream_options"[..], b"include_usage"]
@@ -114,6 +121,7 @@ async fn of_output(
     incoming: &mut Incoming,
     stream: Stream,
     held: &mut Bytes,
+    lives: impl Fn(),
 ) -> Result<(Class, Option<String>), SendError> {
     let streams = is_stream(stream, incoming.status, &incoming.headers);
     let page = is_type(&incoming.headers, "text/html");
@@ -132,7 +140,8 @@ async fn of_output(
         let opening = if streams { failure::opening(stream, held) } else { of_object(held) };
         match opening {
             Opening::Error(words) => return Ok((Class::instead_of_output(&words), Some(words))),
-            Opening::Unknown if streams && !over => {}
+            Opening::Unknown if streams && over => return Err(SendError::Empty),
+            Opening::Unknown if streams && held.len() < KEPT => lives(),
             Opening::Unknown | Opening::Output => return Ok((Class::Other, None)),
         }
     }

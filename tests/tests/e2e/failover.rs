@@ -130,6 +130,10 @@ async fn a_stream_of_which_no_byte_came_goes_to_another_node() {
         Fault::ResetAfter(0),
         Fault::EndAfter(0),
         Fault::ErrorAfter(0),
+        Fault::Events(": still there\n\n".into()),
+        Fault::Events(
+            ": still there\n\nretry: 9\nevent: error\ndata: {\"error\":{\"message\":\"dead\"}}\n\n".into(),
+        ),
         Fault::Events("event: error\ndata: {\"error\":{\"message\":\"engine is dead\"}}\n\n".into()),
     ] {
         nodes[0].fail_always(Some(fault.clone()));

@@ -77,7 +77,7 @@ pub(crate) async fn answer(
                 // The kept connection died before any byte.
                 Err(error) if error.stale() && !fresh => fresh = true,
                 Err(error) => return Err(error),
-                Ok(incoming) => return Opened::read(incoming, Stream::Never).await,
+                Ok(incoming) => return Opened::read(incoming, Stream::Never, || ()).await,
             }
         }
     };

@@ -86,6 +86,13 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
         if complete && text.is_empty() {
             continue;
         }
+        // What only says that the node is still there, or how to come back.
+        if kind != Stream::Ndjson && QUIET.iter().any(|field| text.starts_with(field)) {
+            if complete {
+                continue;
+            }
+            return Opening::Unknown;
+        }
         if kind == Stream::Ndjson {
             return of_object(text, complete);
         }
@@ -93,7 +100,8 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
             return of_object(data.trim_ascii_start(), complete);
         }
         let Some(name) = text.strip_prefix(b"event:").map(<[u8]>::trim_ascii) else {
-            let cut = !complete && [&b"data:"[..], b"event:"].iter().any(|field| field.starts_with(text));
+            let fields = [&b"data:"[..], b"event:"].into_iter().chain(QUIET);
+            let cut = !complete && fields.into_iter().any(|field| field.starts_with(text));
             return if cut { Opening::Unknown } else { Opening::Output };
         };
         match complete {
@@ -104,6 +112,10 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
         }
     }
 }
+
+/// How lines begin that are no output: comments, and fields beside an event.
+/// <https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>
+const QUIET: [&[u8]; 3] = [b":", b"id:", b"retry:"];
 
 /// Names of events that report an error.
 const ERRORS: [&[u8]; 2] = [b"error", b"response.failed"];
@@ -186,13 +198,16 @@ mod tests {
             ),
             (Stream::Ndjson, "{\"model\":\"error\"}\n"),
             (Stream::Done, "data: {\"id\":\"x\"}\n"),
-            (Stream::Done, ": ping\n"),
             (Stream::Done, "data: [DONE]\n"),
             (Stream::Messages, "event: message_start\n"),
             (Stream::Messages, "event: m"),
-            (Stream::Done, "id: 7\n"),
+            (Stream::Done, ": ping\n\ndata: {\"id\":\"x\"}\n"),
+            (Stream::Done, "id: 7\ndata: [DONE]\n"),
         ] {
             assert_eq!(opening(kind, text.as_bytes()), Opening::Output, "{text}");
+        }
+        for text in [": ping\n\n", ": pi", "retry: 10\r\nid: 7\r\n: still there\r\n\r\n", "retr"] {
+            assert_eq!(opening(Stream::Done, text.as_bytes()), Opening::Unknown, "{text}");
         }
         let endless = format!("{{\"error\":\"{}", "x".repeat(LONGEST));
         assert_eq!(opening(Stream::Ndjson, endless.as_bytes()), Opening::Output);
