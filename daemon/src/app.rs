@@ -11,7 +11,7 @@ use std::{
 
 use aivonx_backup::Backups;
 use aivonx_config::{self as config, AccessMode, TwoFactor, show_time};
-use aivonx_fleet::Fleet;
+use aivonx_fleet::{Contexts, Fleet};
 use aivonx_gateway::{
     self as proxy, AcceptFailures, Phase, Settings, Shared,
     budget::Budget,
@@ -185,7 +185,12 @@ async fn run_until_stopped(
     housekeeping(&identity, &blocks);
     let secrets = Secrets::new(store.clone(), vault.clone());
     let policies = Policies::open(store.clone(), identity.clone()).await?;
-    let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
+    let rules = policies.hot().clone();
+    let contexts = Contexts::new(move |organization, model| {
+        rules.load().as_ref().and_then(|rules| rules.context(organization, model))
+    });
+    let (health, connect) = (config.health.clone(), config.timeouts.connect);
+    let fleet = Fleet::start(store.clone(), vault, health, connect, contexts).await?;
 
     // Listeners before anything is promised: a taken port is the commonest mistake.
     let threads = match config.proxy.threads {

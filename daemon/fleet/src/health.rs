@@ -16,6 +16,7 @@ use rand::Rng as _;
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use super::{
+    contexts::Contexts,
     entry::Prepared,
     probe::{Found, ProbeError, ProbeLimits, probe},
     registry::{Contact, Registry},
@@ -27,6 +28,8 @@ pub(super) struct Checker {
     pub(super) registry: Registry,
     /// Connecting to a node, TLS included.
     pub(super) connect: Duration,
+    /// What models are loaded with.
+    pub(super) contexts: Contexts,
     nodes: Nodes,
     settings: watch::Sender<Health>,
 }
@@ -39,9 +42,9 @@ pub(super) struct Finding {
 }
 
 impl Checker {
-    pub(super) fn new(registry: Registry, nodes: Nodes, connect: Duration) -> Self {
+    pub(super) fn new(registry: Registry, nodes: Nodes, connect: Duration, contexts: Contexts) -> Self {
         let settings = watch::Sender::new(registry.health());
-        Self { registry, connect, nodes, settings }
+        Self { registry, connect, contexts, nodes, settings }
     }
 
     /// From now on checks so.

@@ -81,7 +81,8 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
             Deed::Load { keep_alive } => {
                 says("loading into memory");
                 let keep_alive = keep_alive.clone().map(|time| ("keep_alive".to_owned(), time));
-                let with = keep_alive.into_iter().collect();
+                let context = checker.contexts.option(job.owner(), model);
+                let with = keep_alive.into_iter().chain(context).collect();
                 let loading = memory::load(endpoint, checker.connect, model, &with);
                 loading.await.map_err(|failed| failed.to_string())?;
                 checker.check(&node.id).await;

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::{
     Hot, Jobs, add,
     bounds::{Bounds, Grounds},
+    contexts::Contexts,
     copies::Copies,
     doubt::Traffic,
     entry::{LOOKS, Prepared},
@@ -75,8 +76,8 @@ struct Report {
 
 impl Fleet {
     /// Reads the nodes from `store` and begins to check them. Waits for the first answers, a second at most.
-    /// `connect_timeout` bounds connecting to a node, TLS included. To be called on the control plane's
-    /// runtime, which carries everything the fleet does.
+    /// `connect_timeout` bounds connecting to a node, TLS included; `contexts` says what models are loaded with. To be
+    /// called on the control plane's runtime, which carries everything the fleet does.
     ///
     /// # Errors
     /// If the store fails.
@@ -85,13 +86,18 @@ impl Fleet {
         vault: Vault,
         health: Health,
         connect_timeout: Duration,
+        contexts: Contexts,
     ) -> Result<Arc<Self>, FleetError> {
         simulated::forget_all(&store).await?;
         let runtime = Handle::current();
         let follower = Follower::new(&store);
         let strategies = Strategies::load(&store.settings()).await?;
-        let registry = Registry::new(strategies, health);
-        let checker = Arc::new(Checker::new(registry, store.nodes(), connect_timeout));
+        let checker = Arc::new(Checker::new(
+            Registry::new(strategies, health),
+            store.nodes(),
+            connect_timeout,
+            contexts,
+        ));
         let (reports, inbox) = mpsc::channel(REPORTS);
         let (recall, learned) = Recall::open(store.clone(), checker.registry.dispatch.clone()).await?;
         let fleet = Arc::new(Self {

@@ -16,7 +16,7 @@ use aivonx_store::{
 use tempfile::TempDir;
 
 use super::Fleet;
-use crate::{FleetError, Lease, RoutingRules, Want, testing::FakeNode};
+use crate::{Contexts, FleetError, Lease, RoutingRules, Want, testing::FakeNode};
 
 /// What a superadmin reaches.
 pub(crate) const ALL: &TenantScope = &TenantScope::All;
@@ -45,7 +45,9 @@ impl Rig {
         let store = Store::open(dir.path(), &Config::default().store).await.unwrap();
         let key = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();
         let vault = Vault::open(key, &store).await.unwrap();
-        let fleet = Fleet::start(store.clone(), vault, HEALTH, Duration::from_secs(20)).await.unwrap();
+        let fleet = Fleet::start(store.clone(), vault, HEALTH, Duration::from_secs(20), Contexts::default())
+            .await
+            .unwrap();
         Self { fleet, store, dir }
     }
 

@@ -112,6 +112,23 @@ async fn copies_stay_where_they_are_to_be_and_are_pulled_where_that_is_wanted() 
 }
 
 #[tokio::test]
+async fn a_copy_is_loaded_with_the_context_that_policy_sets() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], OFTEN).await;
+    daemon.aivonx().ok(&["model", "policy", "set", "m", "--num-ctx", "4096"]).await;
+    daemon.aivonx().ok(&["model", "place", "m", "--copies", "1"]).await;
+    until_held(&[&node], "m:latest", 1).await;
+    let sent = node.requests().into_iter().find(|sent| sent.head.target() == "/api/generate").unwrap();
+    assert_eq!(sent.json()["options"], json!({"num_ctx": 4096}));
+    // So are those that somebody loads.
+    unload(&node);
+    daemon.aivonx().ok(&["model", "place", "m", "--remove"]).await;
+    daemon.aivonx().ok(&["model", "load", "m"]).await;
+    let sent = node.requests().pop().unwrap();
+    assert_eq!(sent.json()["options"], json!({"num_ctx": 4096}));
+}
+
+#[tokio::test]
 async fn a_node_that_cannot_load_is_said_and_another_is_taken() {
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await];
     let daemon = Daemon::run(&[&nodes[0], &nodes[1]], OFTEN).await;

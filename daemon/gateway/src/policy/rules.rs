@@ -197,6 +197,14 @@ impl Rules {
         }
     }
 
+    /// The size of the context that a request of `organization` gets which does not say one, for a model by its normal
+    /// name.
+    #[must_use]
+    pub fn context(&self, organization: Option<&str>, normal: &str) -> Option<u64> {
+        let own = organization.and_then(|id| self.organizations.get(id));
+        self.governed(own, normal).num_ctx.map(|size| size.value)
+    }
+
     /// The aliases that one of `organization` sees, by normal name.
     pub(super) fn aliases<'a>(
         &'a self,

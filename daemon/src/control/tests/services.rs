@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use aivonx_backup::Backups;
 use aivonx_config::{AccessMode, Asked, Config, Live};
-use aivonx_fleet::{Fleet, testing::FakeNode};
+use aivonx_fleet::{Contexts, Fleet, testing::FakeNode};
 use aivonx_gateway::policy::Policies;
 use aivonx_identity::{Identity, password::Hasher};
 use aivonx_ledgers::{
@@ -53,7 +53,9 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await.unwrap();
     identity.count_with(&limits);
     let prices = PriceList::open(&store, &limits).await.unwrap();
-    let fleet = Fleet::start(store.clone(), vault, health, Duration::from_secs(5)).await.unwrap();
+    let fleet = Fleet::start(store.clone(), vault, health, Duration::from_secs(5), Contexts::default())
+        .await
+        .unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
     let master = dir.join("master.key");
