@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -97,8 +97,8 @@ pub struct Live {
     ended: Notify,
     /// A [`Counting`].
     counting: AtomicU8,
-    /// Bits of the APIs that requests found it not to serve.
-    lacks: AtomicU16,
+    /// Bits of the APIs and routes that requests found it not to serve.
+    lacks: AtomicU64,
 }
 
 /// How a node counts the tokens of a stream of OpenAI's API.
@@ -136,14 +136,14 @@ impl Live {
         self.counting.store(counting as u8, Ordering::Relaxed);
     }
 
-    /// Whether requests found it not to serve the API of this bit; there is none for 0.
+    /// Whether requests found it not to serve the API or the route of this bit; there is none for 0.
     #[must_use]
-    pub fn lacks(&self, api: u16) -> bool {
+    pub fn lacks(&self, api: u64) -> bool {
         self.lacks.load(Ordering::Relaxed) & api != 0
     }
 
-    /// Remembers that it does not serve the API of this bit.
-    pub fn has_not(&self, api: u16) {
+    /// Remembers that it does not serve the API or the route of this bit.
+    pub fn has_not(&self, api: u64) {
         self.lacks.fetch_or(api, Ordering::Relaxed);
     }
 

@@ -28,8 +28,8 @@ pub struct Want<'a> {
     pub ollama: Option<(u32, u32, u32)>,
     /// Whether `openai` nodes serve the route.
     pub openai: bool,
-    /// Bit of its API in what is remembered of nodes that do not serve it; 0 if nothing is.
-    pub api: u16,
+    /// Bit of its API or route in what is remembered of nodes that do not serve it; 0 if nothing is.
+    pub api: u64,
     /// What of the fleet the caller may use.
     pub eligible: &'a RoutingRules,
     /// When third parties are asked.

@@ -32,6 +32,8 @@ pub(super) struct Candidates<'a> {
     call: &'a Call<'a>,
     /// The API of the call, if it is one that is translated.
     api: Option<Api>,
+    /// What is remembered of nodes that do not serve it; 0 if nothing is.
+    bit: u64,
     /// Which one is asked for.
     at: usize,
     /// Ask for usage in the stream where that is known to work.
@@ -91,9 +93,11 @@ const PIECE: usize = 4 << 10;
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(call: &'a Call<'a>, usage: bool, needed: bool) -> Self {
+        let api = Api::of(call.route.path);
         Self {
             call,
-            api: Api::of(call.route.path),
+            api,
+            bit: api.map_or_else(|| call.route.bit(), Api::bit),
             at: 0,
             usage,
             needed,
@@ -133,9 +137,18 @@ impl<'a> Candidates<'a> {
         let api = self.api.filter(|api| api.counterpart(node.kind == NodeKind::Ollama).is_some());
         // What it does not find may be the response that the request goes on from.
         let is_alone = self.translated.is_none() && self.call.peek.previous.is_none();
-        let Some(api) = api.filter(|_| opened.no_route && is_alone) else { return false };
-        node.live.has_not(api.bit());
+        if api.is_none() || !opened.no_route || !is_alone {
+            return false;
+        }
+        node.live.has_not(self.bit);
         true
+    }
+
+    /// Remembers that `node` does not have the route, if that is one that some do not have.
+    pub(super) fn remembers(&self, opened: &Opened, node: &Node) {
+        if self.call.route.optional && opened.no_route {
+            node.live.has_not(self.bit);
+        }
     }
 
     /// Leaves out what `node` rejected the request for, or may have; false if that is something else.
@@ -384,7 +397,7 @@ impl<'a> Candidates<'a> {
             granted: candidate.is_some_and(|candidate| candidate.granted),
             ollama: call.route.ollama,
             openai: call.route.openai,
-            api: self.api.map_or(0, Api::bit),
+            api: self.bit,
             eligible: call.eligible,
             overflow: Overflow { after: call.overflow, otherwise: self.otherwise },
         }

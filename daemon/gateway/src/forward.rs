@@ -198,6 +198,7 @@ pub(super) async fn forward(
             }
             Ok(sent) => {
                 let meaning = trial.takes(exchange, node, &sent);
+                sent.iter().for_each(|opened| candidates.remembers(opened, node));
                 if !meaning.tries_another() || !more() {
                     break sent;
                 }

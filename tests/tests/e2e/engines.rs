@@ -64,19 +64,30 @@ async fn where_no_node_counts_tokens_they_are_estimated_by_what_was_counted() {
     daemon.post("/api/chat", &chat).await.expect(200);
     let second = count("o").await;
     assert!((330..350).contains(&second), "{second}");
-    // A server that has no such route is asked, and neither blamed nor searched for the model.
-    for fault in [
-        None,
-        Some(Fault::Status(404, r#"{"detail":"Not Found"}"#)),
-        Some(Fault::Status(405, r#"{"detail":"Method Not Allowed"}"#)),
-        Some(Fault::Status(501, r#"{"error":{"message":"not supported"}}"#)),
-        Some(Fault::Status(429, r#"{"error":{"message":"busy"}}"#)),
-        Some(Fault::Status(503, r#"{"error":{"message":"busy"}}"#)),
+    // A server that is busy, or has no such route, is asked, and neither blamed nor searched for the model.
+    let name = daemon.nodes().await.iter().find(|n| n["kind"] == "openai").unwrap()["name"].clone();
+    for (fault, is_asked_again) in [
+        (Some(Fault::Status(429, r#"{"error":{"message":"busy"}}"#)), true),
+        (Some(Fault::Status(503, r#"{"error":{"message":"busy"}}"#)), true),
+        (None, false),
+        (Some(Fault::Status(404, r#"{"detail":"Not Found"}"#)), false),
+        (Some(Fault::Status(405, r#"{"detail":"Method Not Allowed"}"#)), false),
+        (Some(Fault::Status(501, r#"{"error":{"message":"not supported"}}"#)), false),
     ] {
         node.with(|state| state.recorded.clear());
         fault.into_iter().for_each(|fault| node.fail_next(fault));
         assert!(count("m").await > 0);
         assert_eq!(node.requests().len(), 1);
+        if is_asked_again {
+            continue;
+        }
+        // Nobody asks it for that again, until it may be another server.
+        assert!(count("m").await > 0);
+        assert_eq!(node.requests().len(), 1);
+        let name = name.as_str().unwrap();
+        daemon.aivonx().ok(&["node", "disable", name]).await;
+        daemon.aivonx().ok(&["node", "enable", name]).await;
+        daemon.until_active(2).await;
     }
     // What was learned is of the model that an alias stands for.
     daemon.aivonx().ok(&["model", "alias", "set", "claude", "o"]).await;

@@ -91,6 +91,25 @@ pub struct Forward {
     pub form: Option<Upload>,
 }
 
+impl Forward {
+    /// A bit of its own for sets, if it is optional; else 0. None is one of an [API](crate::translate::Api)'s.
+    #[must_use]
+    pub fn bit(&self) -> u64 {
+        if !self.optional {
+            return 0;
+        }
+        let optional = ROUTES.iter().filter_map(|route| match &route.action {
+            Action::Forward(forward) if forward.optional => Some(forward.path),
+            _ => None,
+        });
+        optional.take(MOST_OPTIONAL).position(|path| path == self.path).map_or(0, |at| FIRST_OPTIONAL << at)
+    }
+}
+
+/// The bit of the first optional route, and how many of them have one.
+const FIRST_OPTIONAL: u64 = 1 << 16;
+const MOST_OPTIONAL: usize = 48;
+
 /// Path of the route that counts the tokens of a request of Anthropic's API.
 pub const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
 

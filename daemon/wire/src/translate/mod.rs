@@ -81,8 +81,8 @@ impl Api {
 
     /// A bit of its own, for sets.
     #[must_use]
-    pub fn bit(self) -> u16 {
-        1 << self as u16
+    pub fn bit(self) -> u64 {
+        1 << self as u64
     }
 
     /// How its streams are framed.
