@@ -1,67 +1,117 @@
 //! How many tokens the prompts of a model really have for each that the gateway estimates: learned from what nodes count.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    hash::{BuildHasher as _, RandomState},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 /// Most models that are remembered. Names are the catalogue's, and only many changes of it come to so many.
 const MODELS: usize = 4096;
 
+/// Slots that are looked at for one model: where all are others', nothing is learned of it.
+const SLOTS: usize = 8;
+
 /// What is left of the weight of a count with each that follows.
-const KEEP: f64 = 0.9;
+const KEEP: f32 = 0.9;
 
 /// The least and the most tokens for one that was estimated: what is beyond is no count of the same text.
-const BELIEVED: std::ops::RangeInclusive<f64> = 0.25..=4.0;
+const BELIEVED: std::ops::RangeInclusive<f32> = 0.25..=4.0;
 
 /// Most tokens that are estimated for what is learned from. Of longer prompts only the bytes may be known, and those may
 /// be images.
 const LONGEST: u64 = 4096;
 
 /// What was counted, and what was estimated for it, later counts more than earlier ones.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Rate {
-    counted: f64,
-    estimated: f64,
+    counted: f32,
+    estimated: f32,
 }
 
-/// What was learned of each model.
+impl Rate {
+    fn packed(self) -> u64 {
+        u64::from(self.counted.to_bits()) << 32 | u64::from(self.estimated.to_bits())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "each half by itself")]
+    fn unpacked(bits: u64) -> Self {
+        Self { counted: f32::from_bits((bits >> 32) as u32), estimated: f32::from_bits(bits as u32) }
+    }
+}
+
+/// A model, by a hash of its name, and its rate. 0 is nobody, and nothing.
 #[derive(Debug, Default)]
-pub struct TokenRates(Mutex<HashMap<Box<str>, Rate>>);
+struct Slot {
+    model: AtomicU64,
+    rate: AtomicU64,
+}
+
+/// What was learned of each model. Every answer that is counted comes by here, on any thread, so nobody locks.
+#[derive(Debug)]
+pub struct TokenRates {
+    slots: Box<[Slot]>,
+    hasher: RandomState,
+}
+
+impl Default for TokenRates {
+    fn default() -> Self {
+        Self { slots: (0..MODELS).map(|_| Slot::default()).collect(), hasher: RandomState::new() }
+    }
+}
 
 impl TokenRates {
-    /// A node counted a prompt of `model`. What comes while another thread is learning is left out: nobody waits.
+    /// A node counted a prompt of `model`.
     pub(super) fn learn(&self, model: &str, estimated: u64, counted: u64) {
         if estimated > LONGEST {
             return;
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let (estimated, counted) = (estimated as f64, counted as f64);
+        let (estimated, counted) = (estimated as f32, counted as f32);
         if !BELIEVED.contains(&(counted / estimated)) {
             return;
         }
-        let Ok(mut rates) = self.0.try_lock() else { return };
-        if let Some(rate) = rates.get_mut(model) {
-            rate.counted = rate.counted * KEEP + counted;
-            rate.estimated = rate.estimated * KEEP + estimated;
-        } else if rates.len() < MODELS {
-            rates.insert(model.into(), Rate { counted, estimated });
-        }
+        let (number, slots) = self.slots_of(model);
+        let is_its = |slot: &&Slot| match slot.model.load(Relaxed) {
+            0 => {
+                slot.model.compare_exchange(0, number, Relaxed, Relaxed).is_ok()
+                    || slot.model.load(Relaxed) == number
+            }
+            other => other == number,
+        };
+        let Some(slot) = slots.into_iter().find(is_its) else { return };
+        let update = |bits| {
+            let rate = Rate::unpacked(bits);
+            let rate =
+                Rate { counted: rate.counted * KEEP + counted, estimated: rate.estimated * KEEP + estimated };
+            Some(rate.packed())
+        };
+        // It never says no.
+        let _ = slot.rate.fetch_update(Relaxed, Relaxed, update);
     }
 
     /// The tokens that a node would probably count where so many are estimated: one at least.
     pub(super) fn corrected(&self, model: &str, estimated: u64) -> u64 {
-        // Every entry is whole at each moment.
-        let rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let rate = rates.get(model).map_or(1.0, |rate| rate.counted / rate.estimated);
+        let (number, slots) = self.slots_of(model);
+        let slot = slots.into_iter().find(|slot| slot.model.load(Relaxed) == number);
+        let rate = slot.map(|slot| Rate::unpacked(slot.rate.load(Relaxed)));
+        // The slot is taken before the first rate is written.
+        let rate = rate.filter(|rate| rate.estimated > 0.0).map_or(1.0, |rate| rate.counted / rate.estimated);
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "an estimate; saturates, and is not negative"
         )]
-        let tokens = (estimated as f64 * rate).round() as u64;
+        let tokens = (estimated as f64 * f64::from(rate)).round() as u64;
         tokens.max(1)
+    }
+
+    /// The number of a model, and the slots that may be its.
+    fn slots_of(&self, model: &str) -> (u64, [&Slot; SLOTS]) {
+        let number = self.hasher.hash_one(model).max(1);
+        #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
+        let first = number as usize;
+        (number, std::array::from_fn(|at| &self.slots[first.wrapping_add(at) % MODELS]))
     }
 }
 
@@ -83,5 +133,25 @@ mod tests {
             rates.learn("m", estimated, counted);
         }
         assert_eq!(rates.corrected("m", 1000), 500, "what cannot be believed does not count");
+    }
+
+    #[test]
+    fn threads_that_learn_at_once_lose_nothing_and_more_models_than_there_is_room_for_do_no_harm() {
+        let rates = TokenRates::default();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let rates = &rates;
+                scope.spawn(move || {
+                    for model in 0..3 * MODELS {
+                        rates.learn("m", 100, 200);
+                        rates.learn(&format!("{thread}-{model}"), 100, 50);
+                    }
+                });
+            }
+        });
+        assert_eq!(rates.corrected("m", 100), 200);
+        let learned =
+            (0..3 * MODELS).filter(|model| rates.corrected(&format!("0-{model}"), 100) == 50).count();
+        assert!((1..=MODELS).contains(&learned), "{learned}");
     }
 }
