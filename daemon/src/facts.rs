@@ -1,6 +1,7 @@
 //! What the daemon reports about itself: `aivonx status` and the gauges of `/metrics`.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
         Arc, Weak,
@@ -248,6 +249,11 @@ pub(crate) fn keep_watch(pulse: Pulse, shared: Weak<Shared>, store: Store, secre
             turn.tick().await;
             let Some(shared) = shared.upgrade() else { return };
             pulse.glance(&glance(&shared, &store));
+            {
+                let snapshot = shared.hot.load();
+                let there: HashSet<&str> = snapshot.nodes.iter().map(|node| &*node.id).collect();
+                shared.responses.keep_of(|node| there.contains(node));
+            }
             if tokio::time::Instant::now() < check {
                 continue;
             }

@@ -11,6 +11,9 @@ use memchr::memmem;
 /// Most responses remembered of one organization; the oldest are forgotten first.
 const KEPT: usize = 4096;
 
+/// Most remembered of all of them.
+const KEPT_OF_ALL: usize = 16 * KEPT;
+
 /// Longest id that is remembered.
 const LONGEST: usize = 128;
 
@@ -21,12 +24,33 @@ struct Made {
     order: VecDeque<Arc<str>>,
 }
 
+/// Those of all organizations, none of which has none.
+#[derive(Debug, Default)]
+struct All {
+    owners: HashMap<Arc<str>, Made>,
+    /// Whose each of them is, in the order in which they were made.
+    order: VecDeque<Arc<str>>,
+}
+
 /// Ids of responses and the ids of their nodes, by organization.
 #[derive(Debug, Default)]
-pub struct Responses(Mutex<HashMap<Arc<str>, Made>>);
+pub struct Responses(Mutex<All>);
+
+impl All {
+    /// Forgets the oldest response of an organization.
+    fn forget_oldest(&mut self, owner: &Arc<str>) {
+        let Some(made) = self.owners.get_mut(owner) else { return };
+        if let Some(oldest) = made.order.pop_front() {
+            made.nodes.remove(&oldest);
+        }
+        if made.order.is_empty() {
+            self.owners.remove(owner);
+        }
+    }
+}
 
 impl Responses {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Made>> {
+    fn lock(&self) -> MutexGuard<'_, All> {
         // Every entry is whole at each moment, or forgotten.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -34,23 +58,56 @@ impl Responses {
     /// `node` made the response of this id for `caller`.
     pub(super) fn made(&self, caller: &str, id: &str, node: &Arc<str>) {
         let (mut all, id) = (self.lock(), Arc::<str>::from(id));
-        if !all.contains_key(caller) {
-            all.insert(caller.into(), Made::default());
+        let owner = match all.owners.get_key_value(caller) {
+            Some((owner, _)) => owner.clone(),
+            None => Arc::from(caller),
+        };
+        let made = all.owners.entry(owner.clone()).or_default();
+        if made.nodes.insert(id.clone(), node.clone()).is_some() {
+            return;
         }
-        let Some(made) = all.get_mut(caller) else { return };
-        if made.nodes.insert(id.clone(), node.clone()).is_none() {
-            made.order.push_back(id);
+        made.order.push_back(id);
+        if made.order.len() > KEPT {
+            // In place of its own, so that it drives out nobody else's.
+            all.forget_oldest(&owner);
+            return;
         }
-        if made.order.len() > KEPT
-            && let Some(oldest) = made.order.pop_front()
+        all.order.push_back(owner);
+        if all.order.len() > KEPT_OF_ALL
+            && let Some(oldest) = all.order.pop_front()
         {
-            made.nodes.remove(&oldest);
+            all.forget_oldest(&oldest);
         }
     }
 
     /// The node that made it.
     pub(super) fn node(&self, caller: &str, id: &str) -> Option<Arc<str>> {
-        self.lock().get(caller)?.nodes.get(id).cloned()
+        self.lock().owners.get(caller)?.nodes.get(id).cloned()
+    }
+
+    /// Forgets the responses of nodes that `is_there` does not know.
+    pub fn keep_of(&self, is_there: impl Fn(&str) -> bool) {
+        let All { owners, order } = &mut *self.lock();
+        let mut forgotten: HashMap<Arc<str>, usize> = HashMap::new();
+        owners.retain(|owner, made| {
+            let before = made.nodes.len();
+            made.nodes.retain(|_, node| is_there(node));
+            let gone = before - made.nodes.len();
+            if gone > 0 {
+                made.order.retain(|id| made.nodes.contains_key(id));
+                forgotten.insert(owner.clone(), gone);
+            }
+            !made.order.is_empty()
+        });
+        if !forgotten.is_empty() {
+            order.retain(|owner| match forgotten.get_mut(owner) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    false
+                }
+                _ => true,
+            });
+        }
     }
 }
 
@@ -101,6 +158,22 @@ mod tests {
         responses.made("b", "resp_last", &node("n2"));
         assert!(responses.node("b", "resp_0").is_none() && responses.node("b", "resp_last").is_some());
         assert!(responses.node("a", "resp_1").is_some(), "what is another's stays");
+    }
+
+    #[test]
+    fn all_together_are_bounded_and_those_of_a_node_go_with_it() {
+        let responses = Responses::default();
+        let (kept, gone) = (Arc::<str>::from("n1"), Arc::<str>::from("n2"));
+        for owner in 0..2 * KEPT_OF_ALL {
+            responses.made(&owner.to_string(), "resp_1", if owner % 2 == 0 { &kept } else { &gone });
+        }
+        let sizes = || (responses.lock().owners.len(), responses.lock().order.len());
+        assert_eq!(sizes(), (KEPT_OF_ALL, KEPT_OF_ALL));
+        assert!(responses.node("0", "resp_1").is_none());
+        responses.keep_of(|node| node == "n1");
+        assert_eq!(sizes(), (KEPT_OF_ALL / 2, KEPT_OF_ALL / 2));
+        let last = |back: usize| responses.node(&(2 * KEPT_OF_ALL - back).to_string(), "resp_1");
+        assert_eq!((last(2).as_deref(), last(1)), (Some("n1"), None));
     }
 
     #[test]
