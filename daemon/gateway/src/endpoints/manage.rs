@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::{
     change::{self, Change},
-    wish::Wish,
+    wish::{JobWish, Wish},
 };
 use crate::{
     answer::{self, Answer, AnswerBody, Lines},
@@ -45,18 +45,20 @@ pub(crate) async fn answer(
         shared.control.spawn(async move { drop(change.ended(Err(&fault)).await) });
         return Err(refusal);
     }
-    let work = Work { eligible: asked.eligible.clone(), wish, before: asked.before };
-    let stream = peek.stream.unwrap_or(true);
-    match work.wish {
-        Wish::Delete { model } => delete(exchange, change, work.eligible, work.before, model).await,
-        wish => begin(exchange, flight, change, Work { wish, ..work }, stream).await,
+    let (eligible, before) = (asked.eligible.clone(), asked.before);
+    match wish {
+        Wish::Delete { model } => delete(exchange, change, eligible, before, model).await,
+        Wish::Job(wish) => {
+            let work = Work { eligible, wish, before };
+            begin(exchange, flight, change, work, peek.stream.unwrap_or(true)).await
+        }
     }
 }
 
 /// What is done, on which nodes, and by which gateways it was asked.
 struct Work {
     eligible: RoutingRules,
-    wish: Wish,
+    wish: JobWish,
     before: Vec<HeaderValue>,
 }
 

@@ -1,7 +1,7 @@
 //! What a client wants of models: read from its body, and begun on the fleet.
 
 use aivonx_fleet::{Definition, Digest, Fleet, FleetError, RoutingRules};
-use aivonx_protocol::{Fault, Request, Untrusted, job::Job, model};
+use aivonx_protocol::{Fault, Request, job::Job, model};
 use aivonx_wire::api::{Peek, route::Action};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -9,8 +9,13 @@ use serde::Deserialize;
 use crate::error_response::Refusal;
 
 pub(super) enum Wish {
-    Pull { model: String, insecure: bool },
     Delete { model: String },
+    Job(JobWish),
+}
+
+/// What is carried out as a job.
+pub(super) enum JobWish {
+    Pull { model: String, insecure: bool },
     Copy { source: String, destination: String },
     Create { model: String, definition: Definition },
     Push { model: String, insecure: bool },
@@ -34,36 +39,39 @@ impl Wish {
             return if source.is_empty() || destination.is_empty() {
                 Err(wrong("source and destination are required".to_owned()))
             } else {
-                Ok(Self::Copy { source, destination })
+                Ok(Self::Job(JobWish::Copy { source, destination }))
             };
         }
         let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
         let insecure = peek.insecure;
-        Ok(match action {
+        Ok(Self::Job(match action {
+            Action::Delete => return Ok(Self::Delete { model }),
             Action::Create => {
                 let definition = Definition::read(body).map_err(|error| Refusal::from(Fault::from(error)))?;
-                Self::Create { model, definition }
+                JobWish::Create { model, definition }
             }
-            Action::Push => Self::Push { model, insecure },
-            Action::Delete => Self::Delete { model },
-            _ => Self::Pull { model, insecure },
-        })
+            Action::Push => JobWish::Push { model, insecure },
+            _ => JobWish::Pull { model, insecure },
+        }))
     }
 
     /// The same as a request of the control socket, for the audit log.
     pub(super) fn request(&self) -> Request {
-        match self {
-            Self::Pull { model, insecure } => {
+        let job = match self {
+            Self::Delete { model } => return model::Remove { model: model.clone(), node: None }.into(),
+            Self::Job(job) => job,
+        };
+        match job {
+            JobWish::Pull { model, insecure } => {
                 model::Pull { model: model.clone(), nodes: Vec::new(), insecure: *insecure }.into()
             }
-            Self::Delete { model } => model::Remove { model: model.clone(), node: None }.into(),
-            Self::Copy { source, destination } => {
+            JobWish::Copy { source, destination } => {
                 model::Copy { model: source.clone(), destination: destination.clone(), node: None }.into()
             }
-            Self::Create { model, .. } => {
+            JobWish::Create { model, .. } => {
                 model::Create { model: model.clone(), definition: String::new(), nodes: Vec::new() }.into()
             }
-            Self::Push { model, insecure } => {
+            JobWish::Push { model, insecure } => {
                 model::Push { model: model.clone(), node: None, insecure: *insecure }.into()
             }
         }
@@ -72,29 +80,36 @@ impl Wish {
     /// The models that it is about.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let (first, second) = match self {
-            Self::Copy { source, destination } => (source, Some(&**destination)),
-            Self::Create { model, definition } => (model, definition.from()),
-            Self::Pull { model, .. } | Self::Delete { model } | Self::Push { model, .. } => (model, None),
+            Self::Job(JobWish::Copy { source, destination }) => (source, Some(&**destination)),
+            Self::Job(JobWish::Create { model, definition }) => (model, definition.from()),
+            Self::Job(JobWish::Pull { model, .. } | JobWish::Push { model, .. }) | Self::Delete { model } => {
+                (model, None)
+            }
         };
         std::iter::once(&**first).chain(second)
     }
 
     /// The files that it is made of.
     pub(super) fn files(&self) -> impl Iterator<Item = &Digest> {
-        let definition = if let Self::Create { definition, .. } = self { Some(definition) } else { None };
-        definition.into_iter().flat_map(Definition::files)
+        self.definition().into_iter().flat_map(Definition::files)
     }
 
     /// Whether what it makes hands prompts on to a third party.
     pub(super) fn is_remote(&self) -> bool {
-        matches!(self, Self::Create { definition, .. } if definition.is_remote())
+        self.definition().is_some_and(Definition::is_remote)
+    }
+
+    fn definition(&self) -> Option<&Definition> {
+        if let Self::Job(JobWish::Create { definition, .. }) = self { Some(definition) } else { None }
     }
 
     /// Whether it puts a model that is there under another name.
     pub(super) fn spreads(&self) -> bool {
-        matches!(self, Self::Copy { .. } | Self::Create { .. })
+        matches!(self, Self::Job(JobWish::Copy { .. } | JobWish::Create { .. }))
     }
+}
 
+impl JobWish {
     /// Whether a node tells how far it is.
     pub(super) fn tells(&self) -> bool {
         !matches!(self, Self::Copy { .. })
@@ -118,10 +133,6 @@ impl Wish {
                 fleet.create_model(before, eligible, &model, definition, &[]).await
             }
             Self::Push { model, insecure } => fleet.push_model(before, eligible, &model, None, insecure),
-            Self::Delete { model } => {
-                let shown = Untrusted::new(&model).max(100).to_string();
-                Err(FleetError::UnknownModel { wanted: shown, nearest: Vec::new() })
-            }
         }
     }
 }
