@@ -22,9 +22,9 @@ use super::{
     held::HeldNodes,
     inventory::{Inventory, SeenModel},
     recall::Memo,
-};
     scheduler::policy,
     snapshot::Target,
+};
 
 /// What waits and runs on the nodes, and what was learned of them.
 #[derive(Debug)]
