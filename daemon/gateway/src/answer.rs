@@ -13,8 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::{
-    body::VerdictError, conn::OpenAnswer, deadline::CancelReason, keep_waiting::Held, stream::Relay,
-    worker::Watched,
+    body::VerdictError, conn::OpenAnswer, deadline::CancelReason, keep_waiting::Held, socket::Opening,
+    stream::Relay, worker::Watched,
 };
 
 /// What the server sends. Not boxed as a trait object: this is the hot path.
@@ -29,6 +29,8 @@ pub(super) enum AnswerBody {
     Lines(Lines),
     /// A stream that began before its answer did.
     Held(Box<Held>),
+    /// None, but a websocket, until its connection has taken it over.
+    Socket(Option<Box<Opening>>),
 }
 
 /// A job's progress, for as long as the credential it was asked for with is worth something. The job goes on.
@@ -81,7 +83,7 @@ impl AnswerBody {
     /// Whether it comes piece by piece.
     pub(super) fn streams(&self) -> bool {
         match self {
-            Self::Full(_) | Self::Sent => false,
+            Self::Full(_) | Self::Sent | Self::Socket(_) => false,
             Self::Relay(relay) => relay.streams(),
             Self::Lines(_) | Self::Held(_) => true,
         }
@@ -101,7 +103,7 @@ impl AnswerBody {
                 }
                 Poll::Ready((!next.is_empty()).then(|| Ok(Frame::data(next))))
             }
-            Self::Sent => Poll::Ready(None),
+            Self::Sent | Self::Socket(_) => Poll::Ready(None),
             Self::Relay(relay) => relay.poll_frame(cx, most),
             Self::Lines(lines) => lines.poll(cx).map(|line| line.map(|l| Ok(Frame::data(l)))),
             Self::Held(held) => held.poll_frame(cx, most),
@@ -111,7 +113,7 @@ impl AnswerBody {
     pub(super) fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Sent => true,
+            Self::Sent | Self::Socket(_) => true,
             Self::Relay(relay) => relay.is_over(),
             Self::Lines(_) => false,
             Self::Held(held) => held.is_end_stream(),
@@ -121,7 +123,7 @@ impl AnswerBody {
     pub(super) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Sent => SizeHint::with_exact(0),
+            Self::Sent | Self::Socket(_) => SizeHint::with_exact(0),
             Self::Relay(relay) => relay.size_hint(),
             Self::Lines(_) | Self::Held(_) => SizeHint::default(),
         }

@@ -1,7 +1,8 @@
 //! Who a request is from, and whether they may ask it.
 //!
 //! Any field is taken in which one of the three ecosystems sends a credential: `Authorization` with the schemes
-//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, and `x-api-key` or `api-key`.
+//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, `x-api-key` or `api-key`; of a page's script that opens a
+//! websocket, which can set none of them, among its subprotocols.
 
 use std::{
     borrow::Cow,
@@ -14,6 +15,7 @@ use super::{
     error_response::Refusal,
     exchange::Exchange,
     fields::{Field, Fields},
+    socket::key_of_protocols,
 };
 use aivonx_config::AccessMode;
 use aivonx_domain::now;
@@ -53,6 +55,7 @@ pub(super) enum Forbidden {
 /// Whether a request comes without any.
 pub(super) fn has_no_credential(fields: &Fields<'_>) -> bool {
     ![Field::Authorization, Field::ApiKey, Field::AzureKey].into_iter().any(|field| fields.has(field))
+        && of_socket(fields).is_none()
 }
 
 /// Who asks. Puts them into the record.
@@ -266,7 +269,12 @@ fn credential<'h>(fields: &Fields<'h>) -> Result<Option<Cow<'h, str>>, NotKnown>
         }
         found = Some(secret);
     }
-    Ok(found)
+    Ok(found.or_else(|| of_socket(fields).map(Cow::Borrowed)))
+}
+
+/// The key that a page's script has sent with the handshake of a websocket.
+fn of_socket<'h>(fields: &Fields<'h>) -> Option<&'h str> {
+    fields.all(Field::SocketProtocol).filter_map(|value| value.to_str().ok()).find_map(key_of_protocols)
 }
 
 /// The password of `user:password` in base64 (RFC 7617, 2), which is where tools that know nothing else put a key.

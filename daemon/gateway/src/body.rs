@@ -63,10 +63,14 @@ pub(super) fn verdict_text(verdict: CancelReason) -> &'static str {
         }
         CancelReason::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
         CancelReason::TimedOut(Waiting::Client) => "the client stopped reading the answer",
+        CancelReason::TimedOut(Waiting::Socket) => {
+            "neither side of the websocket said anything for too long (timeouts.idle)"
+        }
         CancelReason::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
         CancelReason::Stopping => "the gateway is shutting down",
         CancelReason::Revoked => "the credential was revoked",
         CancelReason::Blocked => BLOCKED,
+        CancelReason::Drained => "the node is drained: nothing more runs there",
         CancelReason::Retired => "the node was removed from the gateway",
         CancelReason::Cancelled => "an administrator ended the request",
     }

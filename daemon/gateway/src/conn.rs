@@ -33,6 +33,7 @@ use super::{
     listener::Rules,
     proxy_protocol::{self, Source},
     shared::Settings,
+    socket::Session,
     stack,
     tls::handshake,
     transport::{ClientSocket, Cut, Patience, StreamState, Task, Transport},
@@ -89,6 +90,8 @@ pub(super) struct ConnState {
     blocked: Cell<Option<u32>>,
     /// Bytes that it took since it last went on after it had taken none; None if it never did.
     resumed: Cell<Option<u32>>,
+    /// What is spoken once HTTP is not any more.
+    socket: RefCell<Option<Box<Session>>>,
     /// A node's answer was among what it was sent: people read those, and may pause.
     relayed: Cell<bool>,
 }
@@ -108,6 +111,7 @@ impl ConnState {
             streams: RefCell::default(),
             blocked: Cell::new(None),
             resumed: Cell::new(None),
+            socket: RefCell::new(None),
             relayed: Cell::new(false),
         })
     }
@@ -125,6 +129,11 @@ impl ConnState {
     /// At its end, what the client still sends is taken.
     pub(super) fn linger(&self) {
         self.lingers.set(true);
+    }
+
+    /// After the answer that is under way it is a websocket.
+    pub(super) fn switches_to(&self, session: Session) {
+        *self.socket.borrow_mut() = Some(Box::new(session));
     }
 
     /// Lets it finish what runs and take nothing more.
@@ -283,13 +292,24 @@ async fn speak(
     let io = TokioIo::new(stream);
     match version {
         HttpVersion::One => {
-            let service = service_fn(move |request| respond(cx.clone(), request));
-            let connection = http1::Builder::new()
+            let service = {
+                let cx = cx.clone();
+                service_fn(move |request| respond(cx.clone(), request))
+            };
+            let mut connection = http1::Builder::new()
                 // Deadlines are the ticker's; hyper's own cost every request a timer.
                 .header_read_timeout(None)
                 .max_buf_size(head_bytes)
                 .serve_connection(io, service);
-            drive(connection, &worker, &state).await;
+            drive(Pin::new(&mut connection), &worker, &state).await;
+            let session = state.socket.take();
+            if let Some(session) = session {
+                let _in_flight = OpenAnswer::begin(cx);
+                state.relayed.set(true);
+                state.linger();
+                let parts = connection.into_parts();
+                session.run(parts.io.into_inner(), &parts.read_buf).await;
+            }
         }
         HttpVersion::Two => {
             let tasks = Local { worker: worker.clone(), next: Rc::default() };
@@ -303,7 +323,7 @@ async fn speak(
                 .max_concurrent_streams(STREAMS)
                 .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
-            drive(connection, &worker, &state).await;
+            drive(pin!(connection), &worker, &state).await;
         }
     }
 }
@@ -443,8 +463,7 @@ where
     }
 }
 
-async fn drive<C: Graceful>(connection: C, worker: &Worker, state: &ConnState) {
-    let mut connection = pin!(connection);
+async fn drive<C: Graceful>(mut connection: Pin<&mut C>, worker: &Worker, state: &ConnState) {
     let mut told = false;
     std::future::poll_fn(|cx: &mut Context<'_>| {
         worker.begin_turn();

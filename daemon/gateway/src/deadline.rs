@@ -15,6 +15,7 @@ use std::{
 use aivonx_domain::access::Subject;
 use aivonx_fleet::{Line, Node};
 use aivonx_identity::Caller;
+use aivonx_protocol::node::AdminState;
 
 use super::{
     relayed::NodeHalf,
@@ -72,6 +73,8 @@ pub(super) enum Waiting {
     Chunk,
     /// For the client to take what the node sent; how long that may last is seen to where it is sent.
     Client,
+    /// For either side of a websocket to say something.
+    Socket,
     /// For the end of the answer.
     Total,
 }
@@ -92,6 +95,8 @@ pub(super) enum CancelReason {
     Stopping,
     /// The node was removed.
     Retired,
+    /// The node is to have nothing to do, and what runs there would never end by itself.
+    Drained,
     /// The key or user it runs under was withdrawn.
     Revoked,
     /// Who asks, or where from, was blocked.
@@ -320,6 +325,23 @@ impl InFlight {
         };
         drop(node);
         self.end(verdict);
+    }
+
+    /// One look at a websocket, which does not end by itself: not for a daemon that `drains`, nor for a node.
+    pub(super) fn tick_socket(&self, drains: bool, nodes: &[Arc<Node>]) {
+        if self.waiting.get() != Waiting::Socket {
+            return;
+        }
+        let is_drained = || {
+            let node = self.node.borrow();
+            let node = node.as_ref().and_then(|node| nodes.iter().find(|now| now.id == node.id));
+            node.is_some_and(|node| node.admin_state != AdminState::Enabled)
+        };
+        if drains {
+            self.end(CancelReason::Stopping);
+        } else if is_drained() {
+            self.end(CancelReason::Drained);
+        }
     }
 
     /// Ends it, unless something else did before. The node is left at once, the client has time for the last words.

@@ -24,6 +24,7 @@ use super::{
     headers,
     host::HostError,
     limit::{self, Limited},
+    socket::HandshakeError,
 };
 
 /// Everything that ends a request before a node's answer begins.
@@ -69,6 +70,8 @@ pub(super) enum Refusal {
     Peek(#[from] PeekError),
     #[error(transparent)]
     Form(#[from] FormError),
+    #[error(transparent)]
+    Socket(#[from] HandshakeError),
     #[error(transparent)]
     Private(Blocked),
     #[error(transparent)]
@@ -151,6 +154,7 @@ impl Refusal {
             | Self::ModelMissing
             | Self::Limit
             | Self::Query(_) => (StatusCode::BAD_REQUEST, Refused),
+            Self::Socket(error) => (error.status(), Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
             Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),
@@ -167,7 +171,9 @@ impl Refusal {
             Self::Body(BodyError::CancelReason(v)) | Self::CancelReason(v) => match v.0 {
                 CancelReason::TimedOut(Waiting::Body) => (StatusCode::REQUEST_TIMEOUT, TimedOut),
                 CancelReason::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
-                CancelReason::Stopping | CancelReason::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
+                CancelReason::Stopping | CancelReason::Retired | CancelReason::Drained => {
+                    (StatusCode::SERVICE_UNAVAILABLE, Ended)
+                }
                 CancelReason::Revoked => (StatusCode::UNAUTHORIZED, Ended),
                 // Not one of those that stock clients try again.
                 CancelReason::Blocked | CancelReason::Cancelled => (StatusCode::FORBIDDEN, Ended),
@@ -256,6 +262,10 @@ pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &s
     }
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     if let Refusal::Method { allow, .. } = refusal
         && let Ok(allow) = HeaderValue::from_str(allow)

@@ -24,10 +24,11 @@ pub(super) enum Field {
     Tracestate,
     Node,
     AzureKey,
+    SocketProtocol,
 }
 
 /// How many there are.
-const COUNT: usize = Field::AzureKey as usize + 1;
+const COUNT: usize = Field::SocketProtocol as usize + 1;
 
 /// Their names, in the order of the enum.
 static NAMES: [HeaderName; COUNT] = [
@@ -49,6 +50,7 @@ static NAMES: [HeaderName; COUNT] = [
     HeaderName::from_static("tracestate"),
     super::headers::X_AIVONX_NODE,
     HeaderName::from_static("api-key"),
+    header::SEC_WEBSOCKET_PROTOCOL,
 ];
 
 impl Field {
@@ -73,6 +75,7 @@ impl Field {
             "tracestate" => Self::Tracestate,
             "x-aivonx-node" => Self::Node,
             "api-key" => Self::AzureKey,
+            "sec-websocket-protocol" => Self::SocketProtocol,
             _ => return None,
         })
     }
@@ -153,6 +156,7 @@ mod tests {
         Field::Tracestate,
         Field::Node,
         Field::AzureKey,
+        Field::SocketProtocol,
     ];
 
     #[test]

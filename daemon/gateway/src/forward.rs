@@ -11,7 +11,7 @@ use aivonx_wire::{
     },
     translate::{About, Translator},
 };
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 
 use super::{
     answer::{Answer, AnswerBody},
@@ -31,6 +31,7 @@ use super::{
     relayed::{NodeHalf, Relayed},
     responses,
     shared::Settings,
+    socket::{Handshake, Opening},
     stream::Relay,
     translation,
     trial::{Answered, Asked, Trial},
@@ -66,6 +67,8 @@ pub(super) struct Call<'a> {
     pub(super) overflow: f64,
     /// How the answer is searched, if it is.
     pub(super) answers: Option<Answers>,
+    /// The websocket that is asked for, if it is one.
+    pub(super) socket: Option<Handshake<'a>>,
 }
 
 impl Call<'_> {
@@ -118,7 +121,7 @@ pub(super) async fn forward(
     let worker = exchange.worker.clone();
     let settings = exchange.settings.clone();
     let streaming = call.streams();
-    exchange.due = !streaming;
+    exchange.due = !streaming && call.socket.is_none();
     let usage = call.route.ask_usage && streaming && !call.peek.asks_usage();
     let mut candidates = Candidates::new(&call, usage, exchange.counts_tokens());
 
@@ -149,24 +152,33 @@ pub(super) async fn forward(
         let (path, framing) = candidates.asked_at();
         let stream = if streaming { framing } else { Stream::Never };
         let cold = candidates.cold(&worker, &settings, &lease);
+        let target = call.socket.as_ref().map(|socket| socket.target(path, candidates.model()));
         let request = Outgoing {
-            method: Method::POST,
-            path,
+            method: if target.is_some() { Method::GET } else { Method::POST },
+            path: target.as_deref().unwrap_or(path),
             client: call.fields,
             received: call.received,
             request_id: &exchange.id,
             form: call.peek.is_form(),
-            body: candidates.body(),
+            body: if target.is_some() { &[] } else { candidates.body() },
             heir: cold.as_ref().map(Cold::heir),
+            socket: call.socket.as_ref(),
             connect_within: settings.connect,
         };
-        let (waiting, limit) = first_byte(&settings, streaming, candidates.is_loaded(node));
+        let (waiting, limit) =
+            first_byte(&settings, streaming || call.socket.is_some(), candidates.is_loaded(node));
         flight.allow(waiting, worker.now(), limit);
         let attempt = async {
             let incoming = worker.upstream.send(node, request, fresh).await?;
             let lives = || flight.allow(Waiting::Chunk, worker.now(), settings.idle);
             let opened = Opened::read(incoming, stream, lives).await?;
             Ok(if call.route.optional { opened.for_optional_route() } else { opened })
+            let opened = Opened::read(incoming, stream).await?;
+            Ok(match call.route {
+                Forward { socket: true, .. } => opened.for_socket(),
+                Forward { optional: true, .. } => opened.for_optional_route(),
+                _ => opened,
+            })
         };
         let more = || exchange.record.retries < settings.retries && begun.elapsed() < settings.retry_within;
         let elsewhere = || {
@@ -250,6 +262,13 @@ pub(super) async fn forward(
     {
         worker.shared.responses.made(call.owner, id, &answered.lease.node().id);
     }
+    if let Some(socket) = &call.socket
+        && answered.opened.incoming.status == StatusCode::SWITCHING_PROTOCOLS
+    {
+        let names = [socket.model.clone(), candidates.model().to_owned()];
+        let held = call.body.held.another();
+        return Opening::answer(exchange, flight, answered, (socket.caller, call.eligible), names, held);
+    }
     let (strip, stream) = match answered.asked.translated {
         Some(to) => (false, to.node.stream()),
         None => (candidates.asks(), call.route.stream),
@@ -293,9 +312,7 @@ pub(super) fn relay(
     flight.on_node(Some(lease.node().clone()));
     Misfit::check(lease.node(), &incoming)?;
     flight.allow(Waiting::Chunk, exchange.worker.now(), settings.idle);
-    if settings.node_header {
-        incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
-    }
+    headers::on_what_a_node_answers(&mut incoming.headers, exchange, lease.node());
     let Incoming { status, headers, body, .. } = incoming;
     let length = body.length().filter(|_| translated.is_none());
     let half = NodeHalf { body, lease };
@@ -327,17 +344,6 @@ pub(super) fn relay(
     if let Some((to, content_type)) = translated.zip(content_type) {
         answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
         answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, to.heading());
-    }
-    if !exchange.waited.is_zero()
-        && let Ok(waited) = HeaderValue::from_str(&format!("waited={}", exchange.waited.as_millis()))
-    {
-        answer.headers_mut().insert(headers::X_AIVONX_QUEUE, waited);
-    }
-    // What a node sends says its own name for the model; the client is told where that is not what it asked for.
-    if let Some(served) = &exchange.record.served
-        && let Ok(served) = HeaderValue::from_str(served)
-    {
-        answer.headers_mut().insert(headers::X_AIVONX_MODEL, served);
     }
     Ok(answer)
 }

@@ -1,9 +1,12 @@
 //! Which header fields cross the gateway, in both directions, and those it adds itself.
 
-use aivonx_fleet::{Endpoint, via};
+use aivonx_fleet::{Endpoint, Node, via};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 
-use super::fields::{Field, Fields};
+use super::{
+    exchange::Exchange,
+    fields::{Field, Fields},
+};
 use aivonx_config::Headers;
 
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's credentials travel
@@ -25,7 +28,7 @@ pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-n
 pub(super) const X_AIVONX_QUEUE: HeaderName = HeaderName::from_static("x-aivonx-queue");
 /// The client's dialect and the node's, where they differ.
 pub(super) const X_AIVONX_TRANSLATED: HeaderName = HeaderName::from_static("x-aivonx-translated");
-pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
+const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
 
 /// The boundary of a form that the gateway writes. No client knows the id of its request before it has sent the body, so
 /// nothing in that can be taken for it.
@@ -95,10 +98,29 @@ pub(super) fn to_node(
 pub(super) fn to_client(name: &HeaderName, status: StatusCode) -> bool {
     match name.as_str() {
         "content-type" | "openai-processing-ms" => true,
+        "sec-websocket-accept" | "sec-websocket-protocol" => status == StatusCode::SWITCHING_PROTOCOLS,
         // When a node that refuses will serve again.
         "retry-after" | "retry-after-ms" => status.is_client_error() || status.is_server_error(),
         // And why it does not now; with other answers it is the gateway's limits that count.
         name => status == StatusCode::TOO_MANY_REQUESTS && name.starts_with("x-ratelimit-"),
+    }
+}
+
+/// Sets what the gateway says of the node that answered, and of what was asked of it.
+pub(super) fn on_what_a_node_answers(headers: &mut HeaderMap, exchange: &Exchange, node: &Node) {
+    if exchange.settings.node_header {
+        headers.insert(X_AIVONX_NODE, node.heading.clone());
+    }
+    if !exchange.waited.is_zero()
+        && let Ok(waited) = HeaderValue::from_str(&format!("waited={}", exchange.waited.as_millis()))
+    {
+        headers.insert(X_AIVONX_QUEUE, waited);
+    }
+    // What a node sends says its own name for the model; the client is told where that is not what it asked for.
+    if let Some(served) = &exchange.record.served
+        && let Ok(served) = HeaderValue::from_str(served)
+    {
+        headers.insert(X_AIVONX_MODEL, served);
     }
 }
 

@@ -44,6 +44,7 @@ mod request_id;
 pub mod responses;
 pub mod running;
 pub mod shared;
+mod socket;
 mod stack;
 mod steady;
 mod stream;

@@ -53,6 +53,10 @@ impl Opened {
         lives: impl Fn(),
     ) -> Result<Self, SendError> {
         let status = incoming.status;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let (meaning, words, beginning) = (Meaning::Served, None, Bytes::new());
+            return Ok(Self { incoming, meaning, words, over_usage: false, beginning, no_route: false });
+        }
         if incoming.coded {
             let (meaning, words, beginning) = (Meaning::Misfit, None, Bytes::new());
             return Ok(Self { incoming, meaning, words, over_usage: false, beginning, no_route: false });
@@ -79,6 +83,12 @@ impl Opened {
             self.meaning = Meaning::Unasked;
         }
         self
+    }
+
+    /// The same where a websocket was asked for: what answers it as if it were none does not have it.
+    pub(super) fn for_socket(mut self) -> Self {
+        self.no_route |= self.incoming.status.is_success();
+        self.for_optional_route()
     }
 
     /// Whether the node found something wrong with the request.

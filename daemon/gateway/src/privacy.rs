@@ -18,11 +18,25 @@ use super::{
     deadline::Waiting,
     error_response::Refusal,
     exchange::Exchange,
+    socket::HandshakeError,
     worker::Watched,
 };
 
 /// What a search found, the body, and what must be replaced in it.
 type Searched = (Result<Findings, Blocked>, Collected, Edits);
+
+/// Refuses what is said over a websocket, which is not searched, where it would have to be.
+pub(super) fn refuse_unsearched(exchange: &Exchange, caller: &Caller) -> Result<(), HandshakeError> {
+    if of(exchange, caller).is_off() { Ok(()) } else { Err(HandshakeError::Private) }
+}
+
+/// What is searched for in the caller's prompts, and what becomes of it.
+fn of(exchange: &Exchange, caller: &Caller) -> Privacy {
+    match caller.organization() {
+        Some(organization) => organization.privacy,
+        None => exchange.worker.shared.identity.hot().load().privacy(),
+    }
+}
 
 /// Up to this many bytes are searched where they are: as long as a handful of requests take.
 const AT_ONCE: u64 = 64 << 10;

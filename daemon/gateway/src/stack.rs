@@ -34,6 +34,7 @@ use super::{
     keep_waiting::{self, Begins},
     limit, privacy, redirect, responses,
     shared::Settings,
+    socket::Handshake,
 };
 use crate::policy::Plan;
 
@@ -106,6 +107,11 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     exchange.record.status = answer.status().as_u16();
     match answer.body_mut() {
         AnswerBody::Relay(relay) => relay.request.begin(exchange),
+        AnswerBody::Socket(opening) => {
+            if let Some(opening) = opening.take() {
+                cx.state.switches_to(opening.begin(exchange));
+            }
+        }
         AnswerBody::Full(bytes) => {
             exchange.record.bytes_out = bytes.len() as u64;
             exchange.first_byte();
@@ -261,6 +267,14 @@ async fn layers(
     let sender = Sender { caller: &caller, route };
     let body = body::collect(exchange, &flight, fields, sender, incoming).await?;
     exchange.record.bytes_in = body.bytes;
+    let socket = match &forwarded {
+        Some(Forward { socket: true, .. }) => Some(Handshake::read(head, &caller)?),
+        _ => None,
+    };
+    let body = match &socket {
+        Some(socket) => socket.body(body, |model| eligible.allows(model))?,
+        None => body,
+    };
     let (mut body, peek) = match &forwarded {
         Some(to @ Forward { form: Some(upload), .. }) => {
             let sent = form::Sent { route: to, upload: *upload, caller: &caller, headers: &head.headers };
@@ -310,7 +324,9 @@ async fn layers(
     }
 
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
-    if !peek.is_form() {
+    if socket.is_some() {
+        privacy::refuse_unsearched(exchange, &caller)?;
+    } else if !peek.is_form() {
         privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
     }
 
@@ -353,6 +369,7 @@ async fn layers(
         priority: caller.priority(),
         overflow: exchange.settings.overflow,
         answers: privacy::Answers::on(exchange, &caller, &forwarded),
+        socket,
     };
     if forwarded.path == route::COUNT_TOKENS {
         return Box::pin(count_tokens::answer(exchange, flight, call)).await;

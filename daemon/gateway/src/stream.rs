@@ -70,12 +70,13 @@ impl Ending {
     const FAILED: Self = Self { outcome: Outcome::Broken, error: Some("the node reported an error") };
     const BROKEN: Self = Self { outcome: Outcome::Broken, error: Some("the node's answer broke off") };
 
-    fn by(verdict: CancelReason) -> Self {
+    pub(super) fn by(verdict: CancelReason) -> Self {
         let outcome = match verdict {
             CancelReason::TimedOut(Waiting::Client) => Outcome::ClientStalled,
             CancelReason::TimedOut(_) => Outcome::TimedOut,
             CancelReason::Stopping
             | CancelReason::Retired
+            | CancelReason::Drained
             | CancelReason::Revoked
             | CancelReason::Blocked
             | CancelReason::Cancelled => Outcome::Ended,

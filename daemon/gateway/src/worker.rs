@@ -174,6 +174,7 @@ impl Worker {
         for flight in self.flights.borrow().iter() {
             // Wakes tasks but runs none, so nobody leaves the list meanwhile.
             flight.tick(now, phase == Phase::Ending, &down);
+            flight.tick_socket(phase != Phase::Running, &snapshot.nodes);
         }
         self.connections.borrow_mut().retain(|connection| {
             connection.tick(now, &settings);

@@ -23,6 +23,7 @@ mod run;
 mod send;
 mod serve;
 mod simulation;
+pub mod socket;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::{
     Fault, Kind, OnHealth, ollama, openai,
     reply::Reply,
     send::{Sender, Went},
+    socket,
     state::{End, NodeState, Recorded, Shared},
     wire::{Framing, Head, Wire},
 };
@@ -80,6 +81,7 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
         };
         let free = shared.places.as_ref().map(tokio::sync::Semaphore::available_permits);
         let head_only = recorded.head.method() == "HEAD";
+        let socket = asked_socket(shared, &recorded.head);
         let (place, reply, fault, kind) = shared.change(|s| {
             s.at_work = s.machine.zip(free).map_or(0, |(machine, free)| machine.parallel as usize - free);
             let fault = match &s.health {
@@ -94,6 +96,11 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
             };
             (record(s, recorded), reply, fault, s.kind)
         });
+        if let Some((key, protocols)) = &socket
+            && fault.is_none()
+        {
+            return socket::serve(wire, shared, key, protocols.as_deref()).await.is_err();
+        }
         let mut sender = Sender { wire, shared, head_only, at_once: is_health, kind };
         let went = sender.send(&reply, fault.filter(|f| *f != Fault::CloseIfReused || nth > 1)).await;
         shared.change(|s| {
@@ -108,6 +115,14 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
         }
     }
     false
+}
+
+/// The key and the protocols of a request for a websocket that the node has.
+fn asked_socket(shared: &Shared, head: &Head) -> Option<(String, Option<String>)> {
+    let is_there = head.target().split('?').next().is_some_and(|path| path.ends_with("/v1/realtime"))
+        && shared.look(|s| s.machine.is_none() && !s.lacks.iter().any(|path| path == "/v1/realtime"));
+    let key = head.get("sec-websocket-key").filter(|_| is_there)?;
+    Some((key.to_owned(), head.get("sec-websocket-protocol").map(str::to_owned)))
 }
 
 /// Whether a request takes one of the machine's places.

@@ -107,6 +107,8 @@ pub struct NodeState {
     pub pull_steps: u64,
     /// Requests in order of arrival. A simulated machine keeps none.
     pub recorded: Vec<Recorded>,
+    /// What it was told over websockets.
+    pub said: Vec<String>,
     /// Connections accepted so far.
     pub connections: u64,
     /// Connections open now.
@@ -138,6 +140,7 @@ impl NodeState {
             lacks: Vec::new(),
             blobs: BTreeMap::new(),
             pull_steps: 3,
+            said: Vec::new(),
             recorded: Vec::new(),
             connections: 0,
             open: 0,

@@ -201,7 +201,7 @@ impl Wire {
         }
     }
 
-    async fn exactly(&mut self, count: usize) -> io::Result<Bytes> {
+    pub(crate) async fn exactly(&mut self, count: usize) -> io::Result<Bytes> {
         while self.buffer.len() < count {
             if self.fill().await? == 0 {
                 return Err(broken("end within a body"));

@@ -6,6 +6,7 @@ mod console;
 mod daemon;
 mod http2;
 mod log;
+mod socket;
 mod tenant;
 pub mod tls;
 
@@ -15,6 +16,7 @@ pub use console::Console;
 pub use daemon::{ADMIN, ADMIN_PASSWORD, Builder, Daemon};
 pub use http2::{H2Answer, H2Client};
 pub use log::Log;
+pub use socket::Socket;
 pub use tls::TlsClient;
 
 use std::path::PathBuf;

@@ -57,6 +57,7 @@ mod running;
 mod secrets;
 mod shares;
 mod simulate;
+mod sockets;
 mod stalled;
 mod streams;
 mod tenancy;

@@ -71,6 +71,7 @@ pub(crate) async fn answer(
                 form: false,
                 body: &[],
                 heir: None,
+                socket: None,
                 connect_within: settings.connect,
             };
             match worker.upstream.send(&node, request, fresh).await {

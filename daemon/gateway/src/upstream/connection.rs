@@ -88,7 +88,7 @@ impl Connection {
             body.iter().for_each(|segment| head.extend_from_slice(segment));
             body = &[];
         }
-        let interim = Interim::default();
+        let interim = Interim::new(request.socket.is_some());
         let mut sending = Sending { head, of_head: 0, body, next: 0, sent: 0, failed: None, interim };
         std::future::poll_fn(|cx| self.poll_exchange(cx, &mut sending)).await
     }
@@ -253,6 +253,14 @@ impl Sending<'_> {
     }
 }
 
+/// A connection over which HTTP is spoken no more.
+pub(crate) struct Switched {
+    pub(crate) stream: NodeStream,
+    /// What came with the head.
+    pub(crate) ahead: Bytes,
+    _place: NodePlace,
+}
+
 /// A node's answer, piece by piece. Dropped before its end, it closes the connection.
 pub(crate) struct NodeBody {
     connection: Option<Connection>,
@@ -326,6 +334,15 @@ impl NodeBody {
                 Err(e) => return Poll::Ready(Some(Err(e))),
             }
         }
+    }
+
+    /// The connection, of a node that has switched protocols.
+    pub(crate) fn switch(self) -> Option<Switched> {
+        self.connection.map(|Connection { stream, buffer, _place, .. }| Switched {
+            stream,
+            ahead: buffer.freeze(),
+            _place,
+        })
     }
 
     /// Whether everything has been read and given.

@@ -29,6 +29,9 @@ pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint, out: &mut Vec<u
     out.extend_from_slice(b" HTTP/1.1\r\n");
     to_node(request.client, request.received, endpoint, request.request_id, request.form, out);
     let length: usize = request.body.iter().map(bytes::Bytes::len).sum();
+    if let Some(socket) = request.socket {
+        return socket.write(out);
+    }
     out.extend_from_slice(b"content-length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
@@ -46,9 +49,21 @@ pub(super) struct Head {
     pub(super) coded: bool,
 }
 
-/// Interim (1xx) answers that one answer has had.
+/// What is known of an answer before its head.
 #[derive(Debug, Default)]
-pub(super) struct Interim(u8);
+pub(super) struct Interim {
+    /// Interim (1xx) answers that it has had.
+    seen: u8,
+    /// A websocket was asked for.
+    switches: bool,
+}
+
+impl Interim {
+    /// Of the answer to a request that asks for a websocket, or does not.
+    pub(super) fn new(switches: bool) -> Self {
+        Self { seen: 0, switches }
+    }
+}
 
 /// Takes a head off the beginning of `buffer`, passing over interim answers and leaving out the fields that must not
 /// reach a client. None if it is not complete yet; `interim` is to be kept until it is.
@@ -71,12 +86,12 @@ pub(super) fn read(buffer: &mut BytesMut, interim: &mut Interim) -> Result<Optio
             Err(_) => return Err("its head cannot be parsed"),
         };
         let code = parsed.code.unwrap_or_default();
-        if (100..200).contains(&code) {
-            if code == 101 {
-                return Err("it switches protocols unasked");
-            }
-            interim.0 += 1;
-            if interim.0 > INTERIM {
+        if code == 101 && !interim.switches {
+            return Err("it switches protocols unasked");
+        }
+        if (100..200).contains(&code) && code != 101 {
+            interim.seen += 1;
+            if interim.seen > INTERIM {
                 return Err("it sends interim answers without end");
             }
             buffer.advance(length);
@@ -96,6 +111,11 @@ pub(super) fn read(buffer: &mut BytesMut, interim: &mut Interim) -> Result<Optio
                 let start = field.value.as_ptr().addr() - base;
                 kept.push((name, start..start + field.value.len()));
             }
+        }
+        if status == StatusCode::SWITCHING_PROTOCOLS
+            && kept.iter().all(|(name, _)| *name != header::SEC_WEBSOCKET_ACCEPT)
+        {
+            return Err("it switches protocols without Sec-WebSocket-Accept");
         }
         let framing = hop.framing(status)?;
         let keep = hop.keeps(one_one) && framing != Framing::UntilClose;
@@ -162,7 +182,10 @@ impl<'a> Hop<'a> {
                 Err("its Transfer-Encoding is not chunked")
             };
         }
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        if matches!(
+            status,
+            StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
             return Ok(Framing::Length(0));
         }
         let Some(digits) = self.length else { return Ok(Framing::UntilClose) };

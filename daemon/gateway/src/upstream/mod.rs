@@ -13,11 +13,11 @@ use std::{io, time::Duration};
 use aivonx_fleet::DialError;
 use http::Method;
 
-pub(super) use connection::NodeBody;
+pub(super) use connection::{NodeBody, Switched};
 pub(super) use heir::Heir;
 pub(super) use pool::{Incoming, Upstream};
 
-use super::fields::Fields;
+use super::{fields::Fields, socket::Handshake};
 
 /// Why a node gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) body: &'a [bytes::Bytes],
     /// Who gets the connection if the request is dropped before its answer begins; nobody: it is closed.
     pub(super) heir: Option<&'a Heir>,
+    /// The websocket that is asked for, which has no body.
+    pub(super) socket: Option<&'a Handshake<'a>>,
     /// Time to connect, TLS included.
     pub(super) connect_within: Duration,
 }

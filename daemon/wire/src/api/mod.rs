@@ -11,6 +11,7 @@ pub mod meter;
 pub mod peek;
 pub mod pieces;
 pub mod route;
+pub mod socket;
 pub mod tail;
 pub mod timing;
 pub mod usage;

@@ -89,6 +89,8 @@ pub struct Forward {
     pub optional: bool,
     /// What files it takes, if its body is a form.
     pub form: Option<Upload>,
+    /// Whether it is a websocket: the model stands in the query, and there is no body.
+    pub socket: bool,
 }
 
 impl Forward {

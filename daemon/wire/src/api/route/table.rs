@@ -55,6 +55,7 @@ const fn ollama(
             metered: true,
             optional: false,
             form: None,
+            socket: false,
         }),
         about,
     }
@@ -90,6 +91,7 @@ const fn v1(
             metered: true,
             optional: false,
             form: None,
+            socket: false,
         }),
         about,
     }
@@ -102,6 +104,18 @@ const fn engines(path: &'static str, about: &'static str) -> Route {
         Route { action: Action::Forward(forward), .. } => {
             let forward = Forward { ollama: None, optional: true, ..forward };
             Route { action: Action::Forward(forward), ..route }
+        }
+        route => route,
+    }
+}
+
+/// A conversation in both directions, for as long as both sides want.
+const fn socket(path: &'static str, about: &'static str) -> Route {
+    let route = engines(path, about);
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            let forward = Forward { socket: true, ..forward };
+            Route { methods: GET, action: Action::Forward(forward), ..route }
         }
         route => route,
     }
@@ -229,6 +243,7 @@ pub static ROUTES: &[Route] = &[
             metered: false,
             optional: false,
             form: None,
+            socket: false,
         }),
         about: "What a model is: its template, parameters and capabilities.",
     },
@@ -266,6 +281,11 @@ pub static ROUTES: &[Route] = &[
         engines("/v1/images/edits", "Images of a text and other images, which are the files of a form."),
         Upload::Image,
     )),
+    socket(
+        "/v1/realtime",
+        "A websocket to a node that has one, with the model in the query: `?model=NAME`. Each answer counts as a request; \
+         what `response.done` says it came to counts against the limits at once.",
+    ),
     v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
     Route {
         pattern: "/v1/responses/:id",

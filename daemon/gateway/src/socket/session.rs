@@ -1,0 +1,313 @@
+//! A websocket from the time it is agreed on until its record is written.
+
+use std::{
+    future::poll_fn,
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use aivonx_domain::access::Outcome;
+use aivonx_fleet::{Lease, RoutingRules};
+use aivonx_identity::Caller;
+use aivonx_limits::{Ask, Output, Price, Used};
+use aivonx_wire::api::socket::{Event, Part, Piece, check_models, close};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use super::{
+    end::{Close, End},
+    half::{Half, Side},
+};
+use crate::{
+    answer::{Answer, AnswerBody},
+    budget::Held,
+    deadline::{CancelReason, TICKS_PER_SECOND, Waiting},
+    error_response::Refusal,
+    exchange::Exchange,
+    headers, limit,
+    meaning::Blame,
+    opened::Opened,
+    stream::Ending,
+    transport::Cut,
+    trial::Answered,
+    upstream::{Incoming, Switched},
+    worker::Watched,
+};
+
+/// Ticks that a side has to answer the other's last words.
+const LAST_WORDS: u32 = 5 * TICKS_PER_SECOND;
+
+/// How long one that is ended may take for the gateway's last words.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a session is made of, before its head goes out.
+pub(crate) struct Opening {
+    flight: Watched,
+    lease: Lease,
+    node: Switched,
+    caller: Caller,
+    eligible: RoutingRules,
+    /// The session's model, as the client and as the node names it.
+    names: [String; 2],
+    held: Held,
+}
+
+impl Opening {
+    /// The answer that begins a session with the node that agreed to one.
+    pub(crate) fn answer(
+        exchange: &mut Exchange,
+        flight: Watched,
+        answered: Answered,
+        (caller, eligible): (&Caller, &RoutingRules),
+        names: [String; 2],
+        held: Held,
+    ) -> Result<Answer, Refusal> {
+        let Answered { opened: Opened { incoming, .. }, lease, asked } = answered;
+        (exchange.record.served, exchange.tally) = (asked.served, asked.tally);
+        flight.on_node(Some(lease.node().clone()));
+        let Incoming { mut headers, body, .. } = incoming;
+        headers::on_what_a_node_answers(&mut headers, exchange, lease.node());
+        let node = body.switch().ok_or(Refusal::Internal("the connection to the node is not there"))?;
+        let opening =
+            Self { flight, lease, node, caller: caller.clone(), eligible: eligible.clone(), names, held };
+        let mut answer = Answer::new(AnswerBody::Socket(Some(Box::new(opening))));
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *answer.headers_mut() = headers;
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        Ok(answer)
+    }
+
+    /// Takes the exchange over; the session ends it.
+    pub(crate) fn begin(self, mut exchange: Exchange) -> Session {
+        let Self { flight, lease, node, caller, eligible, names, held } = self;
+        exchange.first_byte();
+        exchange.due = false;
+        exchange.worker.shared.streams.fetch_add(1, Ordering::Relaxed);
+        lease.begun();
+        let books =
+            Books { flight, lease, caller, eligible, names, exchange, answers: 0, pieces: 0, ended: None };
+        books.passed();
+        Session { books, node, held, charged: 0 }
+    }
+}
+
+/// A websocket under way.
+pub(crate) struct Session {
+    books: Books,
+    node: Switched,
+    held: Held,
+    /// Bytes of the budget that it holds.
+    charged: u64,
+}
+
+impl Session {
+    /// Passes on what is said until the session ends. `ahead` is what the client sent with its head.
+    pub(crate) async fn run(mut self, client: &mut (impl AsyncRead + AsyncWrite + Unpin), ahead: &[u8]) {
+        let mut from_client = Half::new(Side::Client, ahead);
+        let mut from_node = Half::new(Side::Node, &std::mem::take(&mut self.node.ahead));
+        let end = poll_fn(|cx| self.poll(cx, client, &mut from_client, &mut from_node)).await;
+        let had_last_words = from_client.closed || from_node.closed;
+        let end = if had_last_words { end.after_last_words() } else { end };
+        let Self { mut books, mut node, .. } = self;
+        books.end(&end);
+        // The place at the node is free, and the record written, before anybody is waited for.
+        drop(books);
+        let farewells = async {
+            tokio::join!(
+                farewell(client, from_node.rest(), end.for_client(), false),
+                farewell(&mut node.stream, from_client.rest(), end.for_node(), true),
+            )
+        };
+        // Who does not take them does without.
+        let _ = tokio::time::timeout(FAREWELL, farewells).await;
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        from_client: &mut Half,
+        from_node: &mut Half,
+    ) -> Poll<End> {
+        let Self { books, node, .. } = self;
+        books.exchange.worker.begin_turn();
+        if let Some(reason) = books.flight.verdict() {
+            return Poll::Ready(End::Cancelled(reason));
+        }
+        books.flight.register(cx);
+        let sent = from_client.poll(cx, client, &mut node.stream, |piece| books.sent(piece));
+        let polled = match sent {
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => from_node.poll(cx, &mut node.stream, client, |piece| books.came(piece)),
+        };
+        if polled.is_ready() {
+            return polled;
+        }
+        if from_client.is_over() && from_node.is_over() {
+            return Poll::Ready(End::Closed);
+        }
+        if from_client.closed || from_node.closed {
+            books.wait_for_last_words();
+        }
+        match self.hold(from_client.held() + from_node.held()) {
+            true => Poll::Pending,
+            false => Poll::Ready(End::NoMemory),
+        }
+    }
+
+    /// Charges what is held to the budget; false if there is no room for it.
+    fn hold(&mut self, bytes: u64) -> bool {
+        let before = std::mem::replace(&mut self.charged, bytes);
+        if bytes <= before {
+            self.held.shrink(before - bytes);
+            return true;
+        }
+        let granted = self.held.grow(bytes - before);
+        if !granted {
+            self.charged = before;
+        }
+        granted
+    }
+}
+
+/// Says the gateway's last words, behind what was under way.
+async fn farewell(to: &mut (impl AsyncWrite + Unpin), rest: Bytes, words: Option<Close>, masked: bool) {
+    if let Some((code, reason)) = words {
+        // A side that is gone hears nothing.
+        let _ = to.write_all(&rest).await;
+        let _ = to.write_all(&close(code, &reason, masked)).await;
+    }
+    let _ = to.shutdown().await;
+}
+
+/// What a session counts and may.
+struct Books {
+    flight: Watched,
+    lease: Lease,
+    caller: Caller,
+    eligible: RoutingRules,
+    names: [String; 2],
+    exchange: Exchange,
+    /// Answers that are over.
+    answers: u64,
+    /// Pieces of the one that is under way.
+    pieces: u64,
+    /// How the session ended, once it has.
+    ended: Option<(Outcome, Option<String>)>,
+}
+
+impl Books {
+    /// Takes in what the client sent.
+    fn sent(&mut self, piece: &Piece) -> Result<(), End> {
+        self.exchange.record.bytes_in += piece.raw.len() as u64;
+        self.passed();
+        let Part::Message(message) = &piece.part else { return Ok(()) };
+        let (names, eligible) = (&self.names, &self.eligible);
+        let allowed = |model: &str| names.iter().any(|name| name == model) || eligible.allows(model);
+        check_models(message, allowed).map_err(|error| End::Refused(Side::Client, error))
+    }
+
+    /// Takes in what the node sent.
+    fn came(&mut self, piece: &Piece) -> Result<(), End> {
+        self.exchange.record.bytes_out += piece.raw.len() as u64;
+        self.exchange.record.chunks += 1;
+        self.lease.node().live.answers();
+        if let Part::Message(message) = &piece.part {
+            let event = Event::read(message);
+            self.pieces += u64::from(event.is_piece);
+            if event.is_last {
+                self.answered(event)?;
+            }
+        }
+        self.passed();
+        Ok(())
+    }
+
+    /// An answer is over. It counts as a request of its own does, and the next has to be within the limits too.
+    fn answered(&mut self, event: Event) -> Result<(), End> {
+        let usage = event.usage.unwrap_or_default();
+        // Where the node did not count, each piece is taken for a token.
+        let pieces = std::mem::take(&mut self.pieces);
+        self.exchange.record.estimated |= usage.output.is_none();
+        self.settle(usage.prompt.unwrap_or(0), usage.output.unwrap_or(pieces));
+        self.answers += 1;
+        // No more than one token is held for it: nobody knows when it begins.
+        let output = Output::UpTo { each: Some(1), answers: 1, made: 1 };
+        let ask = Ask { prompt: 0, output, price: self.price() };
+        let reserved = self.exchange.worker.shared.limits.reserve(self.caller.levels(), &ask);
+        match reserved {
+            Ok(reserved) => self.exchange.reservation = Some(reserved),
+            Err(exceeded) => {
+                let refusal = limit::refuse(&mut self.exchange, &self.caller, exceeded);
+                return Err(End::Limited(refusal.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts tokens into the record, and in the place of what was reserved for them.
+    fn settle(&mut self, prompt: u64, output: u64) {
+        let cost = self.price().cost(prompt, output);
+        let record = &mut self.exchange.record;
+        record.prompt_tokens = Some(record.prompt_tokens.unwrap_or(0).saturating_add(prompt));
+        record.output_tokens = Some(record.output_tokens.unwrap_or(0).saturating_add(output));
+        record.cost = record.cost.saturating_add(cost);
+        if let Some(reservation) = self.exchange.reservation.take() {
+            let used = Used { tokens: prompt.saturating_add(output), cost };
+            reservation.settle(used, &self.exchange.worker.shared.limits.now());
+        }
+    }
+
+    fn price(&self) -> Price {
+        self.exchange.worker.shared.limits.prices().of(self.exchange.model())
+    }
+
+    /// Something was said: the time in which nothing may be begins anew.
+    fn passed(&self) {
+        let Exchange { worker, settings, record, .. } = &self.exchange;
+        self.flight.pass(record.first_byte, record.output_tokens.unwrap_or(0) + self.pieces);
+        self.flight.allow(Waiting::Socket, worker.now(), settings.idle);
+    }
+
+    /// One side has closed: the other has a moment for it.
+    fn wait_for_last_words(&self) {
+        let Exchange { worker, settings, .. } = &self.exchange;
+        self.flight.allow(Waiting::Socket, worker.now(), settings.idle.min(LAST_WORDS));
+    }
+
+    fn end(&mut self, end: &End) {
+        if end.blames_node() {
+            let node = self.lease.node();
+            let (_, error) = end.outcome();
+            self.exchange.failed(node, error.unwrap_or_default());
+            Blame::Model.on(node, self.exchange.model());
+        }
+        self.ended = Some(end.outcome());
+    }
+}
+
+/// A session that is broken off ends here too.
+impl Drop for Books {
+    fn drop(&mut self) {
+        self.exchange.worker.begin_turn();
+        self.exchange.worker.shared.streams.fetch_sub(1, Ordering::Relaxed);
+        let (outcome, error) = self.ended.take().unwrap_or_else(|| match self.flight.transport.why_cut() {
+            Some(Cut::Stalled) => {
+                let Ending { outcome, error } = Ending::by(CancelReason::TimedOut(Waiting::Client));
+                (outcome, error.map(str::to_owned))
+            }
+            _ => (Outcome::ClientGone, None),
+        });
+        if self.answers > 0 && self.pieces == 0 {
+            // It was taken for an answer that never began.
+            self.exchange.reservation = None;
+        }
+        self.exchange.record.estimated |= self.pieces > 0;
+        self.settle(0, self.pieces);
+        self.exchange.record.error = error.map(Into::into);
+        self.exchange.end(outcome);
+    }
+}
