@@ -1,14 +1,18 @@
-//! `GET /api/account/usage`: the caller's own usage, in the form of `aivonx usage show --output json`. No role sees the
-//! usage of others here.
+//! `GET /api/account/usage`: the caller's own usage, in the form of `aivonx usage show --output json`, with each amount in
+//! US dollars beside it, and what its organization has used of its limits of the day. No role sees the usage of other
+//! people here.
 
+use aivonx_domain::TenantScope;
 use aivonx_identity::{AccountError, Actor, Caller, Source};
 use aivonx_ledgers::usage::Only;
+use aivonx_limits::usd;
 use aivonx_protocol::{
     Fault, UnixMillis,
-    usage::{UsageBy, UsagePer},
+    usage::{UsageBy, UsagePer, UsageRow},
     user::Role,
 };
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::manage::STOPPED;
 use crate::{
@@ -66,18 +70,70 @@ pub(crate) async fn answer(
         identity.owes_nothing(&actor).await?;
         let reach = Actor { role: Role::Member, ..actor }.reach();
         let span = (asked.since, asked.until);
-        let report = usage.report(&reach, &Only::default(), span, asked.by, asked.per).await;
-        report.map_err(|error| AccountError::from(Fault::from(error)))
+        let failed = |error| AccountError::from(Fault::from(error));
+        let own = usage.report(&reach, &Only::default(), span, asked.by, asked.per).await.map_err(failed)?;
+        let of_organization = match reach.organization() {
+            Some(id) => {
+                let reach = TenantScope::Organization(id.to_owned());
+                let report = usage.report(&reach, &Only::default(), (None, None), None, None).await;
+                Some(report.map_err(failed)?.total)
+            }
+            None => None,
+        };
+        Ok::<_, AccountError>((own, of_organization))
     });
-    let report = report.await.map_err(|_| STOPPED)??;
+    let (own, of_organization) = report.await.map_err(|_| STOPPED)??;
     // Times, numbers and names always make JSON.
-    let body = serde_json::to_vec(&report).unwrap_or_default();
-    Ok(answer::json(StatusCode::OK, body.into()))
+    let mut told = serde_json::to_value(&own).unwrap_or_default();
+    told["organization"] = of_organization.map_or(Value::Null, |total| {
+        let UsageRow { requests_used, requests_limit, spend_used, spend_limit, .. } = total;
+        json!({
+            "requests_used": requests_used,
+            "requests_limit": requests_limit,
+            "spend_used": spend_used,
+            "spend_limit": spend_limit,
+        })
+    });
+    with_dollars(&mut told);
+    Ok(answer::json(StatusCode::OK, told.to_string().into()))
+}
+
+/// Amounts in micro-USD.
+const AMOUNTS: [&str; 3] = ["spend", "spend_used", "spend_limit"];
+
+/// Puts each amount in US dollars beside it.
+fn with_dollars(told: &mut Value) {
+    match told {
+        Value::Object(object) => {
+            for name in AMOUNTS {
+                if let Some(amount) = object.get(name) {
+                    let dollars = amount.as_u64().and_then(|micro| usd(micro).parse().ok());
+                    object.insert(format!("{name}_usd"), dollars.map_or(Value::Null, Value::Number));
+                }
+            }
+            object.values_mut().for_each(with_dollars);
+        }
+        Value::Array(list) => list.iter_mut().for_each(with_dollars),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_stand_in_dollars_beside() {
+        let mut told =
+            json!({"total": {"spend": 1_500_000, "spend_limit": null}, "rows": [{"spend": 1}], "x": 1});
+        with_dollars(&mut told);
+        let want = json!({
+            "total": {"spend": 1_500_000, "spend_usd": 1.5, "spend_limit": null, "spend_limit_usd": null},
+            "rows": [{"spend": 1, "spend_usd": 0.000_001}],
+            "x": 1,
+        });
+        assert_eq!(told, want);
+    }
 
     #[test]
     fn the_query_is_what_it_says_or_refused() {

@@ -60,7 +60,26 @@ async fn everyone_is_told_of_the_own_usage_alone() {
 
     let answer = g.get(PATH, &alice).await.expect(200);
     assert_eq!(answer.field("cache-control"), Some("no-store"));
-    let own = g.usage(&alice, "", 3).await;
+    let mut own = g.usage(&alice, "", 3).await;
+    assert_eq!(
+        (&own["total"]["spend_limit_usd"], &own["organization"]["spend_limit_usd"]),
+        (&json!(2.5), &Value::Null)
+    );
+    let micro = own["total"]["spend_used"].as_u64().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "it is far below 2^52")]
+    let dollars = micro as f64 / 1e6;
+    assert_eq!(own["total"]["spend_used_usd"], json!(dollars), "{own}");
+    // Bob's too.
+    let organization = &own["organization"];
+    assert_eq!(
+        (&organization["requests_used"], &organization["requests_limit"]),
+        (&json!(4), &Value::Null),
+        "{own}"
+    );
+    assert!(organization["spend_used"].as_u64().unwrap() > micro, "{own}");
+    // Beside that it is as the command line has it.
+    let total = own["total"].as_object_mut().unwrap();
+    total.retain(|name, _| !name.ends_with("_usd"));
     let total = &own["total"];
     assert_eq!((&total["requests_used"], &total["requests_limit"]), (&json!(3), &json!(50)), "{own}");
     assert_eq!(total["spend_limit"], json!(2_500_000), "micro-USD: {own}");
