@@ -172,8 +172,6 @@ pub(super) async fn forward(
             let incoming = worker.upstream.send(node, request, fresh).await?;
             let lives = || flight.allow(Waiting::Chunk, worker.now(), settings.idle);
             let opened = Opened::read(incoming, stream, lives).await?;
-            Ok(if call.route.optional { opened.for_optional_route() } else { opened })
-            let opened = Opened::read(incoming, stream).await?;
             Ok(match call.route {
                 Forward { socket: true, .. } => opened.for_socket(),
                 Forward { optional: true, .. } => opened.for_optional_route(),

@@ -27,15 +27,9 @@ type Searched = (Result<Findings, Blocked>, Collected, Edits);
 
 /// Refuses what is said over a websocket, which is not searched, where it would have to be.
 pub(super) fn refuse_unsearched(exchange: &Exchange, caller: &Caller) -> Result<(), HandshakeError> {
-    if of(exchange, caller).is_off() { Ok(()) } else { Err(HandshakeError::Private) }
-}
-
-/// What is searched for in the caller's prompts, and what becomes of it.
-fn of(exchange: &Exchange, caller: &Caller) -> Privacy {
-    match caller.organization() {
-        Some(organization) => organization.privacy,
-        None => exchange.worker.shared.identity.hot().load().privacy(),
-    }
+    let privacy = of(exchange, caller);
+    let searched = !privacy.is_off() || privacy.answers != AnswerMode::Off;
+    if searched { Err(HandshakeError::Private) } else { Ok(()) }
 }
 
 /// Up to this many bytes are searched where they are: as long as a handful of requests take.
