@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{
     answer::Tracked,
+    dressed::Dressed,
     forwarded,
     keep_waiting::Hold,
     listener::Rules,
@@ -74,6 +75,8 @@ pub(super) struct ConnState {
     /// Where it comes from.
     peer: IpAddr,
     in_flight: Cell<u32>,
+    /// All that was answered is written, and nothing was asked since.
+    quiet: Cell<bool>,
     /// Tick at which it last became idle.
     since: Cell<u32>,
     /// Keys are still agreed on with TLS.
@@ -101,6 +104,7 @@ impl ConnState {
         Rc::new(Self {
             peer,
             in_flight: Cell::new(0),
+            quiet: Cell::new(true),
             since: Cell::new(now),
             handshaking: Cell::new(false),
             served: Cell::new(false),
@@ -145,6 +149,15 @@ impl ConnState {
         }
     }
 
+    /// All that was to be written is written.
+    pub(super) fn flushed(&self) {
+        self.quiet.set(self.in_flight.get() == 0);
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet.get()
+    }
+
     /// Bytes were offered to the client, which took so many, or none.
     pub(super) fn wrote(&self, bytes: Option<usize>, now: u32) {
         let Some(bytes) = bytes else {
@@ -185,6 +198,7 @@ impl ConnState {
 
     fn begin(&self, stream: Option<&Rc<StreamState>>) {
         self.served.set(true);
+        self.quiet.set(false);
         self.in_flight.set(self.in_flight.get() + 1);
         if let Some(stream) = stream {
             let mut streams = self.streams.borrow_mut();
@@ -262,7 +276,9 @@ pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
     // Nothing is said in plain text, and a client that is closed on tries again.
     let Some(place) = cx.worker.shared.places.handshake(cx.client) else { return };
     cx.state.handshaking.set(true);
-    let Some((stream, version)) = handshake(tls, socket).await else { return };
+    let settings = cx.worker.settings();
+    let Some((stream, version)) = handshake(tls, socket, &settings.browsers).await else { return };
+    drop(settings);
     drop(place);
     cx.state.handshaking.set(false);
     cx.state.since.set(cx.worker.now());
@@ -289,7 +305,6 @@ async fn speak(
 ) {
     let (worker, state) = (cx.worker.clone(), cx.state.clone());
     let head_bytes = cx.worker.settings().head_bytes;
-    let io = TokioIo::new(stream);
     match version {
         HttpVersion::One => {
             let service = {
@@ -297,6 +312,9 @@ async fn speak(
                 service_fn(move |request| respond(cx.clone(), request))
             };
             let mut connection = http1::Builder::new()
+            let io = TokioIo::new(Dressed::new(stream, cx.clone()));
+            let service = service_fn(move |request| respond(cx.clone(), request));
+            let connection = http1::Builder::new()
                 // Deadlines are the ticker's; hyper's own cost every request a timer.
                 .header_read_timeout(None)
                 .max_buf_size(head_bytes)
@@ -312,6 +330,7 @@ async fn speak(
             }
         }
         HttpVersion::Two => {
+            let io = TokioIo::new(stream);
             let tasks = Local { worker: worker.clone(), next: Rc::default() };
             let next = tasks.next.clone();
             let service = service_fn(move |request| {

@@ -152,6 +152,32 @@ impl ForBrowsers {
         let fields = fields.into_iter().filter_map(|(name, text)| Some((name, value(text)?))).collect();
         Self { fields, hsts: value(&configured.hsts) }
     }
+
+    /// An answer that is written without hyper, before the connection is closed: its status, with further fields.
+    pub(super) fn answer(&self, https: bool, status: &str, text: &str) -> Vec<u8> {
+        let length = text.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n"
+        );
+        let mut answer = head.into_bytes();
+        self.write(https, &mut answer);
+        answer.extend_from_slice(b"\r\n");
+        answer.extend_from_slice(text.as_bytes());
+        answer
+    }
+
+    /// Writes the lines that are added to a head which is not ours.
+    pub(super) fn write(&self, https: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"cache-control: no-store\r\n");
+        let hsts = self.hsts.iter().filter(|_| https);
+        let hsts = hsts.map(|value| (&header::STRICT_TRANSPORT_SECURITY, value));
+        for (name, value) in self.fields.iter().map(|(name, value)| (name, value)).chain(hsts) {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
 }
 
 /// Sets what stands on every answer, refusals too.

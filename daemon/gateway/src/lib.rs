@@ -15,6 +15,7 @@ mod cors;
 mod deadline;
 mod decode;
 pub mod endpoints;
+mod dressed;
 mod error_response;
 mod estimate;
 mod exchange;

@@ -354,6 +354,9 @@ async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
 async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
+/// What is answered where there is no room for a connection.
+const FULL: &str = "503 Service Unavailable\r\nretry-after: 1";
+
         Err(e) => {
             tracing::error!(error = %e, "a listener could not be registered");
             return;
@@ -387,7 +390,7 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
         let Some(place) = worker.shared.places.client(peer, is_proxy) else {
             // Best effort: the queue of the socket takes this little without waiting. With TLS it would be no answer.
             if rules.tls.is_none() {
-                let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                let _ = stream.try_write(&worker.settings().browsers.answer(false, FULL, ""));
             }
             continue;
         };

@@ -203,6 +203,45 @@ async fn every_answer_has_an_id_and_security_fields() {
     }
 }
 
+#[tokio::test]
+async fn what_is_refused_before_it_is_a_request_has_the_fields_too() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "[headers]\nreferrer_policy = \"\"\n").await;
+    let large =
+        format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX-Large: {}\r\n\r\n", "x".repeat(600 << 10));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(70 << 10));
+    let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "a: b\r\n".repeat(500));
+    for (bytes, statuses) in [
+        ("GET / HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n", &[400][..]),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\na: b\0c\r\n\r\n", &[400]),
+        ("G\u{1}T / HTTP/1.1\r\nHost: localhost\r\n\r\n", &[400]),
+        ("GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", &[400]),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1, 2\r\n\r\n", &[400]),
+        (&large, &[400, 431]),
+        (&long, &[414, 404, 400, 431]),
+        (&many, &[431]),
+    ] {
+        // Also where a request was served before on the connection.
+        for before in [0, 2] {
+            let mut client = daemon.client().await;
+            for _ in 0..before {
+                client.ask(&Request::get("/health")).await.expect(200);
+            }
+            client.send_raw("GET", bytes.as_bytes()).await;
+            let answer = client.answer().await;
+            let shown = bytes.chars().take(60).collect::<String>();
+            assert!(statuses.contains(&answer.status), "{shown:?}: {}", answer.head.start);
+            for (name, value) in FOR_BROWSERS {
+                let wanted: &[&str] = if name == "referrer-policy" { &[] } else { &[value] };
+                assert_eq!(answer.head.all(name), wanted, "{name} of {shown:?}");
+            }
+            assert_eq!(answer.head.all("cache-control"), ["no-store"]);
+            assert_eq!(answer.head.all("strict-transport-security"), [""; 0]);
+            client.closed().await;
+        }
+    }
+}
+
 /// Fields for browsers, as they are by default.
 const FOR_BROWSERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),

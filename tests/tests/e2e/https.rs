@@ -85,6 +85,12 @@ async fn dev_serves_https_with_a_certificate_of_gen_cert() {
             assert_eq!(hsts, ["max-age=31536000; includeSubDomains"], "{path}");
         }
     }
+    let address = TlsClient::trusting(&ca, &[]).tunnel(daemon.address(), "localhost").await;
+    let mut client = Client::connect(address).await;
+    client.send_raw("GET", b"GET / HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n").await;
+    let refused = client.answer().await.expect(400);
+    assert_eq!(refused.head.all("strict-transport-security"), ["max-age=31536000; includeSubDomains"]);
+    assert_eq!(refused.head.all("x-frame-options"), ["DENY"]);
     let address = TlsClient::trusting(&ca, &["h2"]).tunnel(daemon.address(), "127.0.0.1").await;
     let health = H2Client::connect(address).await.ask("GET", "/health", &[], "").await;
     assert_eq!(health.status, 200);
@@ -92,6 +98,8 @@ async fn dev_serves_https_with_a_certificate_of_gen_cert() {
     // Who writes http:// is helped.
     let answer = daemon.get("/health").await.expect(400);
     assert!(answer.text().contains("https://"), "{}", answer.text());
+    assert_eq!(answer.head.all("x-frame-options"), ["DENY"]);
+    assert_eq!(answer.field("strict-transport-security"), None);
 }
 
 #[tokio::test]

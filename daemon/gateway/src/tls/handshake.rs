@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::Tls;
-use crate::{conn::HttpVersion, transport::ClientSocket};
+use crate::{conn::HttpVersion, headers::ForBrowsers, transport::ClientSocket};
 
 /// What a handshake begins with (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
@@ -12,21 +12,20 @@ const HANDSHAKE: u8 = 22;
 /// Most plain text that waits to be encrypted: what is in here nobody knows to be unread.
 const BUFFER: usize = 16 << 10;
 
-/// Speaks to a client that took the port for one without TLS.
-const PLAIN: &[u8] =
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\
-    Content-Length: 51\r\n\r\nThis port speaks HTTPS: write https:// in the URL.\n";
+/// What is answered to a client that took the port for one without TLS.
+const PLAIN: &str = "This port speaks HTTPS: write https:// in the URL.\n";
 
 /// Agrees with the client on keys and on the HTTP version. None if nothing came of it. The deadline is the ticker's.
 pub(crate) async fn handshake(
     tls: &Tls,
     mut socket: ClientSocket,
+    browsers: &ForBrowsers,
 ) -> Option<(TlsStream<ClientSocket>, HttpVersion)> {
     let first = socket.peek().await?;
     if first != HANDSHAKE {
         if first.is_ascii_uppercase() {
             // Best effort.
-            let _ = socket.write_all(PLAIN).await;
+            let _ = socket.write_all(&browsers.answer(false, "400 Bad Request", PLAIN)).await;
             let _ = socket.shutdown().await;
         }
         return None;
