@@ -39,6 +39,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     args::{Args, Command, Dev},
+    acme,
     certificates::Certificates,
     commands,
     control::{self, AccessRule, Mode, NotYet, Services},
@@ -197,7 +198,8 @@ async fn run_until_stopped(
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         n => n,
     };
-    let bound = proxy::bind_all(&config.listen, threads, inherited)?;
+    let obtained = proxy::Acme::new(&acme::directory(&config));
+    let bound = proxy::bind_all(&config.listen, threads, inherited, &obtained)?;
     let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
     let certificates = Certificates::of(&bound);
     certificates.warnings().iter().for_each(|warning| tracing::warn!(event = "start", "{warning}"));
@@ -219,7 +221,7 @@ async fn run_until_stopped(
         awaits_setup: mode == Mode::Run,
         settings: ArcSwap::from_pointee(Settings::new(&config)),
         access: telemetry.access(),
-        metrics: facts::metrics(weak.clone(), telemetry.metrics(), store.clone()),
+        metrics: facts::metrics(weak.clone(), telemetry.metrics(), store.clone(), certificates.clone()),
         trouble: facts::trouble(store.clone()),
         control: tokio::runtime::Handle::current(),
         phase: phase_rx,
@@ -236,6 +238,8 @@ async fn run_until_stopped(
     let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
 
     let (made, shown) = (backups.clone(), certificates.clone());
+    // What proves to the authority that a name leads here is served from now on.
+    acme::keep_renewed(&config, obtained, certificates.clone());
     let needs_care = move || {
         let failure = made.failure().map(|why| format!("the backup that was due is not made: {why}"));
         failure.into_iter().chain(shown.warnings()).collect()

@@ -3,18 +3,28 @@
 use std::{sync::Arc, time::Duration};
 
 use aivonx_gateway::{Bound, PairError, Tls};
+use jiff::Timestamp;
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+
+use crate::acme::Troubles;
 
 /// Time between looks at the files.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Those of every listener that has some.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Certificates(Arc<[Arc<Tls>]>);
+pub(crate) struct Certificates {
+    listeners: Arc<[Arc<Tls>]>,
+    /// Of those that are obtained.
+    troubles: Arc<Troubles>,
+}
 
 impl Certificates {
     pub(crate) fn of(listeners: &[Bound]) -> Self {
-        Self(listeners.iter().filter_map(Bound::tls).cloned().collect())
+        Self {
+            listeners: listeners.iter().filter_map(Bound::tls).cloned().collect(),
+            troubles: Arc::default(),
+        }
     }
 
     /// Reads all of them again; names those that are new.
@@ -23,7 +33,7 @@ impl Certificates {
     /// The first that cannot be used. The others are in force.
     pub(crate) fn reload(&self) -> Result<Vec<String>, PairError> {
         // Every one is read, whatever becomes of those before it.
-        let read: Vec<_> = self.0.iter().map(|tls| (tls, tls.reload())).collect();
+        let read: Vec<_> = self.listeners.iter().map(|tls| (tls, tls.reload())).collect();
         let mut new = Vec::new();
         for (tls, done) in read {
             if done? {
@@ -35,16 +45,27 @@ impl Certificates {
 
     /// What an administrator should know of them.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let now = jiff::Timestamp::now();
-        self.0.iter().flat_map(|tls| tls.warnings(now)).collect()
+        let now = Timestamp::now();
+        let served = self.listeners.iter().flat_map(|tls| tls.warnings(now));
+        served.chain(self.troubles.warnings()).collect()
+    }
+
+    /// When the first of them expires.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.listeners.iter().filter_map(|tls| tls.until()).min()
+    }
+
+    /// Why others are not obtained.
+    pub(crate) fn troubles(&self) -> &Troubles {
+        &self.troubles
     }
 
     /// Looks now and then whether the files have changed.
     pub(crate) fn follow(&self) {
-        if self.0.is_empty() {
+        if self.listeners.is_empty() {
             return;
         }
-        let certificates = self.0.clone();
+        let certificates = self.listeners.clone();
         tokio::spawn(async move {
             let mut turn = tokio::time::interval(LOOK);
             turn.set_missed_tick_behavior(MissedTickBehavior::Delay);

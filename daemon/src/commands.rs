@@ -6,7 +6,7 @@ use std::{
 };
 
 use aivonx_config::{self as config, StoreOptions};
-use aivonx_gateway::Tls;
+use aivonx_gateway::{Acme, Tls};
 use aivonx_protocol::Untrusted;
 use aivonx_store::{
     Rewrapped, Store,
@@ -18,6 +18,7 @@ use aivonx_store::{
 };
 
 use crate::{
+    acme,
     args::{GenCert, Recover, Rekey},
     error::AppError,
     gen_cert, lifecycle, manual,
@@ -42,7 +43,7 @@ pub(crate) fn check(file: &Path) -> Result<(), AppError> {
     let config = config::load(file)?.config;
     let mut text = format!("{}: no mistakes", file.display());
     let now = jiff::Timestamp::now();
-    for tls in Tls::open_all(&config.listen)?.into_iter().flatten() {
+    for tls in Tls::open_all(&config.listen, &Acme::new(&acme::directory(&config)))?.into_iter().flatten() {
         tls.warnings(now).iter().for_each(|warning| text += &format!("\nwarning: {warning}"));
     }
     say(&text)

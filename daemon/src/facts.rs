@@ -33,8 +33,9 @@ use aivonx_protocol::{
 use aivonx_store::{Store, Trouble, secrets::Secrets};
 use aivonx_telemetry::{Gauges, Metrics, NodeGauge, Refusals, process};
 use aivonx_wire::api::route::{self, Need};
+use jiff::Timestamp;
 
-use crate::control::Mode;
+use crate::{certificates::Certificates, control::Mode};
 
 /// Renders the metrics with the gauges of this moment: all of them for those whose fleet it is, and for others
 /// what is theirs.
@@ -42,6 +43,7 @@ pub(crate) fn metrics(
     shared: Weak<Shared>,
     metrics: Arc<Metrics>,
     store: Store,
+    certificates: Certificates,
 ) -> Arc<dyn Fn(&NodeScope) -> String + Send + Sync> {
     Arc::new(move |realm| {
         let Some(shared) = shared.upgrade() else { return String::new() };
@@ -70,6 +72,8 @@ pub(crate) fn metrics(
             audit: shared.identity.audit.health(),
             usage_lost: shared.usage.health().lost + store.usage_lost(),
         })
+            certificates_until: certificates.until().map(Timestamp::as_second),
+            certificates_failed: certificates.troubles().failures(),
     })
 }
 

@@ -102,7 +102,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use aivonx_config::Listen;
-    use aivonx_gateway::Tls;
+    use aivonx_gateway::{Acme, Tls};
 
     use super::*;
 
@@ -124,7 +124,7 @@ mod tests {
             tls_key: vec![dir.join("key.pem")],
             ..Listen::default()
         };
-        assert!(Tls::open(0, &listen).unwrap().is_some());
+        assert!(Tls::open(0, &listen, &Acme::new(&dir)).unwrap().is_some());
         for (name, mode) in [("ca.pem", 0o644), ("ca.key", 0o600), ("cert.pem", 0o644), ("key.pem", 0o600)] {
             let is = fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
             assert_eq!(is & !0o044, mode & !0o044, "{name}");

@@ -1,5 +1,6 @@
 //! aivonxd, the gateway daemon.
 
+mod acme;
 pub mod app;
 pub mod args;
 mod certificates;

@@ -114,7 +114,7 @@ fn reload(live: &Live, certificates: &Certificates, audit: &Audit) {
 #[cfg(test)]
 mod tests {
     use aivonx_config::Listen;
-    use aivonx_gateway::{Inherited, bind_all};
+    use aivonx_gateway::{Acme, Inherited, bind_all};
 
     use super::*;
     use crate::{args::GenCert, gen_cert::gen_cert};
@@ -133,7 +133,7 @@ mod tests {
             tls_key: vec![dir.path().join("served/key.pem")],
             ..Listen::default()
         };
-        let bound = bind_all(&[listen], 1, Inherited::default()).unwrap();
+        let bound = bind_all(&[listen], 1, Inherited::default(), &Acme::new(dir.path())).unwrap();
         let certificates = Certificates::of(&bound);
         for name in ["cert.pem", "key.pem"] {
             std::fs::copy(dir.path().join("new").join(name), dir.path().join("served").join(name)).unwrap();

@@ -4,6 +4,7 @@
 //! failing test reaches.
 #![allow(clippy::unwrap_used, reason = "a test harness fails by panicking")]
 
+pub mod acme;
 pub mod harness;
 
 pub use aivonx_sim::{self as fake, DEADLINE, wire, within};

@@ -8,7 +8,7 @@ use std::{
 use super::{
     exposed::Exposure,
     find::{Find, Places},
-    model::{AccessMode, Config, Listen, LogTarget},
+    model::{AccessMode, AcmeChallenge, Config, Listen, LogTarget},
     sections::LISTEN,
     units::{show_size, show_time},
 };
@@ -23,6 +23,7 @@ pub(super) fn mistakes(config: &Config, places: &Places, bad: &BTreeSet<String>)
         rules.certificates_without_keys(&mut finds);
         rules.hosts_on_a_network(&mut finds);
         rules.redirects_with_certificates(&mut finds);
+        rules.certificates_without_an_authority(&mut finds);
         rules.twice_the_same_listener(&mut finds);
     }
     rules.budget_below_one_body(&mut finds);
@@ -88,7 +89,7 @@ impl Rules<'_> {
                 || !listen.is_plain_on_a_network()
                 || self.config.mode_of(listen) == AccessMode::Open
                 || self.config.is_for_proxies(listen)
-                || !self.usable(&["address", "tls_cert", "i_understand", "allow", "access"].map(key))
+                || !self.usable(&["address", "tls_cert", "acme", "i_understand", "allow", "access"].map(key))
                 || !self.usable(&["proxy.trusted"])
             {
                 continue;
@@ -113,7 +114,7 @@ impl Rules<'_> {
     fn certificates_without_keys(&self, finds: &mut Vec<Find>) {
         for (at, listen) in self.config.listen.iter().enumerate() {
             let client_ca = format!("{LISTEN}[{at}].client_ca");
-            if listen.client_ca.is_some() && listen.tls_cert.is_empty() && self.usable(&[&client_ca]) {
+            if listen.client_ca.is_some() && !listen.speaks_tls() && self.usable(&[&client_ca]) {
                 finds.push(Find {
                     span: self.place(&[&client_ca]),
                     what: format!(
@@ -168,14 +169,46 @@ impl Rules<'_> {
     fn redirects_with_certificates(&self, finds: &mut Vec<Find>) {
         for (at, listen) in self.config.listen.iter().enumerate() {
             let key = format!("{LISTEN}[{at}].redirect");
-            if listen.redirect && !listen.tls_cert.is_empty() && self.usable(&[&key]) {
+            if listen.redirect && listen.speaks_tls() && self.usable(&[&key]) {
                 finds.push(Find {
                     span: self.place(&[&key]),
                     what: format!("{key} is true, but the listener speaks HTTPS itself"),
                     accepted: None,
-                    fix: Some("remove redirect, or tls_cert and tls_key".into()),
+                    fix: Some("remove redirect, or tls_cert and tls_key, or acme".into()),
                 });
             }
+        }
+    }
+
+    fn certificates_without_an_authority(&self, finds: &mut Vec<Find>) {
+        let acme = &self.config.acme;
+        let Some(at) = self.config.listen.iter().position(|listen| !listen.acme.is_empty()) else { return };
+        let key = format!("{LISTEN}[{at}].acme");
+        if !acme.accept_terms && self.usable(&[&key, "acme.accept_terms"]) {
+            finds.push(Find {
+                span: self.place(&["acme.accept_terms", &key]),
+                what: format!(
+                    "{key} is given, but acme.accept_terms is not true, and no authority issues without"
+                ),
+                accepted: None,
+                fix: Some(format!(
+                    "read the terms of service of {}, and write accept_terms = true under [acme]",
+                    acme.directory
+                )),
+            });
+        }
+        let answers = self.config.listen.iter().any(|listen| listen.redirect);
+        if acme.challenge == AcmeChallenge::Http01 && !answers && self.usable(&["acme.challenge"]) {
+            finds.push(Find {
+                span: self.place(&["acme.challenge"]),
+                what: "acme.challenge is \"http-01\", but no listener has redirect = true, which answers it"
+                    .into(),
+                accepted: None,
+                fix: Some(
+                    "add a listener with redirect = true on port 80, or write challenge = \"tls-alpn-01\""
+                        .into(),
+                ),
+            });
         }
     }
 

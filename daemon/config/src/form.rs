@@ -48,6 +48,22 @@ pub(super) const HSTS: Text = Text {
     accepted: "max-age=SECONDS, then includeSubDomains and preload if wanted, with semicolons between; \"\" to leave it out",
 };
 
+/// A name that a certificate is obtained for.
+pub(super) const DNS_NAME: Text = Text {
+    check: dns_name,
+    accepted: "host names that lead here, each without a port (\"gateway.example.org\")",
+};
+
+/// The URL of an ACME directory.
+pub(super) const DIRECTORY: Text = Text {
+    check: directory,
+    accepted: "an https:// URL, such as \"https://ca.internal/acme/acme/directory\"",
+};
+
+/// A mail address.
+pub(super) const CONTACT: Text =
+    Text { check: contact, accepted: "mail addresses (\"operator@example.org\")" };
+
 /// Least `max-age` that lists of browsers take in, seconds: a year.
 const PRELOAD: u64 = 31_536_000;
 
@@ -104,6 +120,40 @@ fn log_level(directives: &str) -> Result<(), Problem> {
             None => Problem::new(format!("says {text}")),
         }
     })
+}
+
+fn dns_name(name: &str) -> Result<(), Problem> {
+    let wrong = |why: &str| Problem::new(format!("has {}, {why}", quote(name)));
+    if name.starts_with('*') {
+        return Err(wrong("which neither way of proof stands for").fix("name each host"));
+    }
+    if name.parse::<IpAddr>().is_ok() || !host_name(name) {
+        return Err(wrong("which is no host name"));
+    }
+    Ok(())
+}
+
+fn directory(url: &str) -> Result<(), Problem> {
+    let rest = url.strip_prefix("https://").unwrap_or_default();
+    let host = rest.split('/').next().unwrap_or_default();
+    let is_text = url.bytes().all(|b| b.is_ascii_graphic() && !b"?#@\\\"".contains(&b));
+    if is_text && authority(host) {
+        return Ok(());
+    }
+    Err(Problem::new(format!("is {}, which is no https:// URL", quote(url))))
+}
+
+fn contact(address: &str) -> Result<(), Problem> {
+    let plain = address.strip_prefix("mailto:");
+    let halves = plain.unwrap_or(address).split_once('@');
+    let is_address = halves.is_some_and(|(name, host)| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b',') && host_name(host)
+    });
+    match plain {
+        _ if !is_address => Err(Problem::new(format!("has {}, which is no mail address", quote(address)))),
+        Some(plain) => Err(Problem::new(format!("has {}", quote(address))).fix(format!("write \"{plain}\""))),
+        None => Ok(()),
+    }
 }
 
 fn field(text: &str) -> Result<(), Problem> {

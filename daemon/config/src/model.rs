@@ -10,7 +10,7 @@ use aivonx_protocol::{
 };
 
 use super::{
-    form::{FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
+    form::{CONTACT, DIRECTORY, DNS_NAME, FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, OneOfOrNone, Size, Time, Word},
     routes::Routes,
     table::table,
@@ -71,6 +71,8 @@ table! {
         backup: Backup = Backup::default();
         /// `[headers]`
         headers: Headers = Headers::default();
+        /// `[acme]`
+        acme: Acme = Acme::default();
     }
 }
 
@@ -88,6 +90,8 @@ table! {
         tls_cert: Vec<PathBuf> = Vec::new(), Paths, Restart;
         /// Its private key, in a PEM file that only its owner and group may read; of a list, in the same order.
         tls_key: Vec<PathBuf> = Vec::new(), Paths, Restart;
+        /// Serve HTTPS with a certificate for these names that is obtained, and renewed in time, as `[acme]` says.
+        acme: Vec<String> = Vec::new(), ListOf(DNS_NAME), Restart;
         /// Authorities, in a PEM file, that sign the certificates of clients; empty: clients show none. It is read again
         /// with the others.
         client_ca: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
@@ -135,7 +139,13 @@ impl Listen {
     /// Whether clients of other machines reach it without TLS.
     #[must_use]
     pub fn is_plain_on_a_network(&self) -> bool {
-        self.tls_cert.is_empty() && !self.redirect && !self.is_on_loopback()
+        !self.speaks_tls() && !self.redirect && !self.is_on_loopback()
+    }
+
+    /// Whether HTTPS is served here.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        !self.tls_cert.is_empty() || !self.acme.is_empty()
     }
 }
 
@@ -495,4 +505,37 @@ table! {
         content_security_policy: String =
             "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'".into(), FIELD, Reload;
     }
+}
+
+table! {
+    /// Where the names of `acme` in `[[listen]]` get their certificates (ACME, RFC 8555). The account and the
+    /// certificates with their keys are kept in the directory `acme` of the data.
+    Acme, ACME_DOC, ACME_KEYS of Config.acme {
+        /// The directory of the authority.
+        directory: String = "https://acme-v02.api.letsencrypt.org/directory".into(), DIRECTORY, Restart;
+        /// Authorities, in a PEM file, that sign the certificate of the directory itself, such as the root of a private
+        /// one (step-ca). Empty: those of the system.
+        root: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+        /// Mail addresses that the authority may write to.
+        contact: Vec<String> = Vec::new(), ListOf(CONTACT), Restart;
+        /// Whether the authority's terms of service are accepted, which it asks for.
+        accept_terms: bool = false, Flag, Restart;
+        /// How the authority sees that a name leads here: by a connection to port 443 of it (`tls-alpn-01`, answered by
+        /// the listener itself), or to port 80 (`http-01`, answered by those with `redirect`).
+        challenge: AcmeChallenge = AcmeChallenge::TlsAlpn01, OneOf, Restart;
+    }
+}
+
+/// How an ACME directory sees that a name leads here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// A TLS handshake (RFC 8737).
+    TlsAlpn01,
+    /// A plain request (RFC 8555, 8.3).
+    Http01,
+}
+
+impl Word for AcmeChallenge {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("tls-alpn-01", Self::TlsAlpn01), ("http-01", Self::Http01)];
 }

@@ -25,7 +25,7 @@ pub(super) const LISTEN_KEYS: &[Key<Listen>] = model::LISTEN_KEYS;
 pub(super) const LISTEN_DOC: &[&str] = model::LISTEN_DOC;
 
 /// Every table but `[[listen]]`, in the order in which they are printed; the top level first.
-pub(super) const SECTIONS: [Section; 15] = [
+pub(super) const SECTIONS: [Section; 16] = [
     Section { name: "", doc: model::TOP_DOC, keys: model::TOP_KEYS },
     Section { name: "control", doc: model::CONTROL_DOC, keys: model::CONTROL_KEYS },
     Section { name: "access", doc: model::ACCESS_DOC, keys: model::ACCESS_KEYS },
@@ -41,6 +41,7 @@ pub(super) const SECTIONS: [Section; 15] = [
     Section { name: "usage", doc: model::USAGE_DOC, keys: model::USAGE_KEYS },
     Section { name: "backup", doc: model::BACKUP_DOC, keys: model::BACKUP_KEYS },
     Section { name: "headers", doc: model::HEADERS_DOC, keys: model::HEADERS_KEYS },
+    Section { name: "acme", doc: model::ACME_DOC, keys: model::ACME_KEYS },
 ];
 
 /// Every table as its header is written.

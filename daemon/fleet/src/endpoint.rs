@@ -15,6 +15,8 @@ use super::{
     bounds::{Bounds, same_place},
     dial_error::DialError,
     tls::EndpointTls,
+    dial::DialError,
+    tls::{self, TlsError},
 };
 
 /// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that a pool can
@@ -56,6 +58,14 @@ pub enum CredentialError {
 }
 
 impl Endpoint {
+    /// One that is no node: trusted by what `ca_pem` has signed, or by whom the system trusts.
+    ///
+    /// # Errors
+    /// [`TlsError`]
+    pub fn trusting(url: &NodeUrl, ca_pem: Option<&str>) -> Result<Self, TlsError> {
+        Ok(Self::new(url, tls::set_up(url, ca_pem, None)?, None, true))
+    }
+
     /// Puts an endpoint together.
     #[must_use]
     pub fn new(

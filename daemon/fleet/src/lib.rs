@@ -92,4 +92,5 @@ pub use scheduler::{NoNode, Overflow, Want, serves};
 pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};
 pub use task::{Ended, Task};
+pub use tls::TlsError;
 pub use unload::Keeps;

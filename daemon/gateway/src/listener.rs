@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{
     endpoints::routes::group,
     inherited::{InheritError, Inherited},
-    tls::{PairError, Tls},
+    tls::{Acme, PairError, Tls},
 };
 
 /// Bytes that the kernel takes for a client beyond what it can send. Without the bound it takes megabytes, and has room
@@ -84,10 +84,12 @@ pub(super) struct Rules {
     pub(super) routes: [Option<RouteRule>; RouteGroup::ALL.len()],
     /// Its clients are sent to this port for HTTPS.
     pub(super) redirect: Option<u16>,
+    /// What is proved here to who issues certificates, where clients are sent to HTTPS.
+    pub(super) acme: Option<Arc<Acme>>,
 }
 
 impl Rules {
-    fn new(listen: &Listen, tls: Option<Arc<Tls>>, https: u16) -> Arc<Self> {
+    fn new(listen: &Listen, tls: Option<Arc<Tls>>, https: u16, acme: &Arc<Acme>) -> Arc<Self> {
         Arc::new(Self {
             loopback: listen.address.ip().is_loopback(),
             diagnostics: listen.diagnostics,
@@ -98,6 +100,7 @@ impl Rules {
             routes: RouteGroup::ALL
                 .map(|group| listen.routes.iter().find(|(of, _)| *of == group).map(|(_, rule)| *rule)),
             redirect: listen.redirect.then_some(https),
+            acme: listen.redirect.then(|| acme.clone()),
         })
     }
 
@@ -137,9 +140,10 @@ pub fn bind_all(
     listen: &[Listen],
     threads: usize,
     mut inherited: Inherited,
+    acme: &Arc<Acme>,
 ) -> Result<Vec<Bound>, ListenError> {
     inherited.check(listen)?;
-    let certificates = Tls::open_all(listen)?;
+    let certificates = Tls::open_all(listen, acme)?;
     let mut open = |l: &Listen| {
         let fail = |source| BindError { address: l.address, source };
         match inherited.claim(l.address) {
@@ -153,7 +157,11 @@ pub fn bind_all(
     let https = secure.map_or(HTTPS, |((address, _), _)| address.port());
     let each = bound.into_iter().zip(listen).zip(certificates);
     Ok(each
-        .map(|(((address, sockets), l), tls)| Bound { address, rules: Rules::new(l, tls, https), sockets })
+        .map(|(((address, sockets), l), tls)| Bound {
+            address,
+            rules: Rules::new(l, tls, https, acme),
+            sockets,
+        })
         .collect())
 }
 
@@ -221,12 +229,13 @@ impl AcceptFailures {
 mod tests {
     use std::{
         net::TcpStream,
+        path::Path,
         time::{Duration, Instant},
     };
 
     use socket2::SockRef;
 
-    use super::{AcceptFailures, Inherited, UNSENT, adopt, bind, bind_all};
+    use super::{AcceptFailures, Acme, Inherited, UNSENT, adopt, bind, bind_all};
     use aivonx_config::Listen;
 
     #[test]
@@ -252,11 +261,12 @@ mod tests {
 
     #[test]
     fn threads_share_a_port_but_gateways_do_not() {
+        let acme = Acme::new(Path::new("/nowhere"));
         let any = Listen { address: "127.0.0.1:0".parse().unwrap(), ..Listen::default() };
-        let bound = bind_all(&[any], 3, Inherited::default()).unwrap().remove(0);
+        let bound = bind_all(&[any], 3, Inherited::default(), &acme).unwrap().remove(0);
         assert_eq!(bound.sockets.len(), 3);
         let again = Listen { address: bound.address, ..Listen::default() };
-        let again = bind_all(&[again], 1, Inherited::default()).unwrap_err();
+        let again = bind_all(&[again], 1, Inherited::default(), &acme).unwrap_err();
         assert!(again.to_string().contains("another program has it"), "{again}");
     }
 }

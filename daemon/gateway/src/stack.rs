@@ -164,6 +164,11 @@ async fn layers(
         return Err(Refusal::Blocked);
     }
 
+    // Before the host is looked at, for the authority may not ask by one that is served; the token is known to it alone.
+    if let Some(answer) = cx.listener.acme.as_ref().and_then(|acme| acme.answer(path)) {
+        return Ok(answer);
+    }
+
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
     let loopback = cx.listener.loopback;
     let named =

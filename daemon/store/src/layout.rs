@@ -18,8 +18,16 @@ pub(super) struct Layout {
 }
 
 /// Names that other parts of aivonx may have put into the data directory before the store is opened.
-const KNOWN: [&str; 7] =
-    ["lock", "master.key", "control.sock", "aivonxd.toml", "lost+found", "backups", "backup.restoring"];
+const KNOWN: [&str; 8] = [
+    "acme",
+    "lock",
+    "master.key",
+    "control.sock",
+    "aivonxd.toml",
+    "lost+found",
+    "backups",
+    "backup.restoring",
+];
 
 impl Layout {
     pub(super) fn new(dir: &Path) -> Self {

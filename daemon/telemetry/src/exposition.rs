@@ -83,8 +83,8 @@ impl Exposition {
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let Gauges { store_errors, store_failed, store_flush, refusals, audit, usage_lost, .. } =
-            lock(&self.state).gauges.clone();
+        let gauges = lock(&self.state).gauges.clone();
+        let Gauges { store_errors, store_failed, store_flush, refusals, audit, usage_lost, .. } = gauges;
         let help = "Logins refused for a wrong name, password or code";
         out.counter("aivonx_login_failures", help, refusals.login_failures)?;
         out.counter("aivonx_lockouts", "Locks after too many failed logins", refusals.lockouts)?;
@@ -125,6 +125,11 @@ impl Exposition {
         out.counter("aivonx_usage_records_lost", help, usage_lost)?;
         let help = "Requests that were neither logged nor counted";
         out.counter("aivonx_access_records_dropped", help, self.access.dropped())?;
+        let help = "When the first of the served certificates expires, since the epoch";
+        let until = gauges.certificates_until.map(|seconds| seconds as f64);
+        out.gauge("aivonx_certificate_expiry_time", help, Some(Unit::Seconds), until)?;
+        let help = "Failed attempts to obtain a certificate by ACME";
+        out.counter("aivonx_certificate_failures", help, gauges.certificates_failed)?;
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         out.0
             .encode_descriptor("aivonx_build", "The daemon", None, MetricType::Info)?

@@ -19,6 +19,7 @@
 //! | `config_reload` | the configuration was read again: what changed |
 //! | `config_reload_failed` | why the configuration stays as it was |
 //! | `certificate_loaded` | a listener serves a new certificate |
+//! | `certificate_obtained`, `certificate_not_obtained` | by ACME: another, or none; what was served is served on, and it is tried again |
 //! | `certificate_refused` | a changed certificate cannot be used; the one before is served |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |
 //! | `panic` | a thread panicked |

@@ -80,6 +80,11 @@ pub const MESSAGES: &[Message] = &[
     message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),
     message("control_made_anew", "91d10778de2791c0d0abbd4611236de4", "The control socket had been removed"),
     message("certificate_refused", "2bd4c936fed047939d0391f978ca2bc2", "A new certificate cannot be used"),
+    message(
+        "certificate_not_obtained",
+        "9f1d06f9ad2d4f3d8f5a7be6b1c6204e",
+        "A certificate could not be obtained",
+    ),
 ];
 
 /// The id of an event.

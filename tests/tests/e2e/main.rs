@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod acme;
 mod activation;
 mod admin;
 mod answers;

@@ -1,9 +1,10 @@
 //! The beginning of a TLS connection.
 
+use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt as _;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use super::Tls;
+use super::{Tls, acme};
 use crate::{conn::HttpVersion, headers::ForBrowsers, transport::ClientSocket};
 
 /// What a handshake begins with (RFC 8446, 5.1).
@@ -30,12 +31,22 @@ pub(crate) async fn handshake(
         }
         return None;
     }
-    let accepted = TlsAcceptor::from(tls.config()).accept(socket).await;
-    let mut stream = accepted.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
+    let accepted = async {
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+        let config = tls.config(&begun.client_hello());
+        begun.into_stream(config).await
+    };
+    let failed = |error: &std::io::Error| tracing::debug!(%error, "a TLS handshake failed");
+    let mut stream = accepted.await.inspect_err(failed).ok()?;
     let (_, session) = stream.get_mut();
     session.set_buffer_limit(Some(BUFFER));
     let version = match session.alpn_protocol() {
         Some(b"h2") => HttpVersion::Two,
+        // It has seen the certificate, and that is all it wants.
+        Some(acme::PROTOCOL) => {
+            let _ = stream.shutdown().await;
+            return None;
+        }
         _ => HttpVersion::One,
     };
     Some((stream, version))

@@ -1,5 +1,6 @@
 //! TLS of a listener: its certificates, read again while it serves.
 
+mod acme;
 mod clients;
 mod handshake;
 mod pair;
@@ -10,7 +11,7 @@ use std::{
     collections::HashMap,
     fmt, fs,
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,13 +19,14 @@ use aivonx_config::{ClientCerts, Listen};
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use rustls::{
-    ServerConfig,
+    ConfigBuilder, ServerConfig, WantsVerifier,
     crypto::ring,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use rustls_pki_types::CertificateDer;
 
+pub use acme::{Acme, Obtained, Proof};
 use clients::{Clients, Verifier};
 pub(super) use handshake::handshake;
 pub use pair::PairError;
@@ -41,6 +43,8 @@ pub struct Tls {
     files: Vec<Files>,
     /// Who signs the certificates of clients.
     clients: Option<Clients>,
+    /// Who obtains certificates for it.
+    acme: Option<Arc<Acme>>,
     served: ArcSwap<Served>,
     state: Mutex<State>,
 }
@@ -71,12 +75,20 @@ impl Tls {
     /// The certificates of the listener at this place in the configuration; None if it is plain.
     ///
     /// # Errors
-    /// The first that cannot be used. One that has expired can.
-    pub fn open(at: usize, listen: &Listen) -> Result<Option<Self>, PairError> {
+    /// The first that cannot be used. One that has expired can, and one that is obtained may not be there yet.
+    pub fn open(at: usize, listen: &Listen, acme: &Arc<Acme>) -> Result<Option<Self>, PairError> {
+        let named = format!("listen[{at}]");
         let pairs = listen.tls_cert.iter().zip(&listen.tls_key);
-        let files: Vec<_> = pairs
-            .map(|(cert, key)| Files { at: format!("listen[{at}]"), cert: cert.clone(), key: key.clone() })
-            .collect();
+        let pair = |(cert, key): (&PathBuf, &PathBuf)| Files {
+            at: named.clone(),
+            cert: cert.clone(),
+            key: key.clone(),
+            is_obtained: false,
+        };
+        let mut files: Vec<_> = pairs.map(pair).collect();
+        let obtains = !listen.acme.is_empty();
+        // Last: what is not there must have nothing behind it, for what is served has the same order.
+        files.extend(obtains.then(|| Files::obtained(&named, &acme.file(&listen.acme))));
         if files.is_empty() {
             return Ok(None);
         }
@@ -91,6 +103,7 @@ impl Tls {
         Ok(Some(Self {
             files,
             clients,
+            acme: obtains.then(|| acme.clone()),
             served,
             state: Mutex::new(State { seen: read.clone(), read, trouble: None }),
         }))
@@ -100,13 +113,21 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::open`].
-    pub fn open_all(listen: &[Listen]) -> Result<Vec<Option<Arc<Self>>>, PairError> {
-        let open = |(at, listen)| Ok(Self::open(at, listen)?.map(Arc::new));
+    pub fn open_all(listen: &[Listen], acme: &Arc<Acme>) -> Result<Vec<Option<Arc<Self>>>, PairError> {
+        let open = |(at, listen)| Ok(Self::open(at, listen, acme)?.map(Arc::new));
         listen.iter().enumerate().map(open).collect()
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        self.served.load().config.clone()
+    /// How to speak with a client that begins so.
+    fn config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let proof = self.acme.as_ref().and_then(|acme| acme.config(hello));
+        proof.unwrap_or_else(|| self.served.load().config.clone())
+    }
+
+    /// Until when the first of those that are served is good that ends.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.served.load().until.iter().min().copied()
     }
 
     /// Reads the files if they have changed. Whoever renews them writes one after the other, so that they are left alone
@@ -176,7 +197,8 @@ impl Tls {
                 format!("a certificate on the disk is refused, and the one before is served: {why}")
             });
         let served = self.served.load();
-        let ends = self.files.iter().zip(&served.until).filter_map(|(files, until)| {
+        let ends = self.files.iter().zip(&served.until).filter(|(files, _)| !files.is_obtained);
+        let ends = ends.filter_map(|(files, until)| {
             let (at, cert) = (&files.at, files.cert.display());
             if *until < now {
                 Some(format!("the certificate of {at} has expired, at {until:.0}: renew {cert}"))
@@ -207,7 +229,22 @@ impl fmt::Debug for Tls {
 }
 
 fn read_all(files: &[Files]) -> Result<Vec<Pair>, PairError> {
-    files.iter().map(Files::read).collect()
+    let read = |files: &Files| match files.read() {
+        // Another is obtained in its place.
+        Err(error) if files.is_obtained => {
+            tracing::debug!(%error, "a certificate was not obtained yet");
+            None
+        }
+        read => Some(read),
+    };
+    files.iter().filter_map(read).collect()
+}
+
+/// The beginning of every set-up.
+fn builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has cipher suites for both versions")
 }
 
 fn stamps(files: &[Files], clients: Option<&Clients>) -> Vec<Stamp> {
@@ -222,14 +259,11 @@ impl Served {
     fn new(pairs: Vec<Pair>, verifier: Option<Verifier>) -> Self {
         let chains = pairs.iter().map(|pair| pair.certified.clone()).collect();
         let until = pairs.iter().map(|pair| pair.until).collect();
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has cipher suites for both versions");
         let (builder, authorities) = match verifier {
             Some(Verifier { authorities, verifier }) => {
-                (builder.with_client_cert_verifier(verifier), Some(authorities))
+                (builder().with_client_cert_verifier(verifier), Some(authorities))
             }
-            None => (builder.with_no_client_auth(), None),
+            None => (builder().with_no_client_auth(), None),
         };
         let mut config = builder.with_cert_resolver(Arc::new(ByName::new(pairs)));
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();

@@ -61,6 +61,8 @@ pub(super) struct Files {
     pub(super) at: String,
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
+    /// Obtained by ACME: it may not be there yet, and who obtains it says what is wrong with it.
+    pub(super) is_obtained: bool,
 }
 
 /// A certificate chain with its private key, which belong together.
@@ -69,7 +71,9 @@ pub(super) struct Pair {
     pub(super) certified: Arc<CertifiedKey>,
     /// DNS names it is for, lower case; `*.` at the beginning stands for one label.
     pub(super) names: Vec<String>,
-    /// Until when it is good.
+    /// Since when it is good.
+    pub(super) from: Timestamp,
+    /// Until when.
     pub(super) until: Timestamp,
 }
 
@@ -80,6 +84,11 @@ impl PairError {
 }
 
 impl Files {
+    /// Those of a certificate that is kept with its key in one file.
+    pub(super) fn obtained(at: &str, file: &Path) -> Self {
+        Self { at: at.to_owned(), cert: file.to_owned(), key: file.to_owned(), is_obtained: true }
+    }
+
     fn cert_error(&self, problem: Problem) -> PairError {
         PairError::new(&self.at, "tls_cert", &self.cert, problem)
     }
@@ -98,7 +107,7 @@ impl Files {
         let chain = certificates(&self.cert).map_err(|problem| self.cert_error(problem))?;
         // There is one at least.
         let own = &chain[0];
-        let (names, until) = meaning(own).map_err(|why| self.cert_error(Problem::Certificate(why)))?;
+        let (names, from, until) = meaning(own).map_err(|why| self.cert_error(Problem::Certificate(why)))?;
 
         let key = contents(&self.key).map_err(|problem| self.key_error(problem))?;
         let found = fs::metadata(&self.key).map_err(|e| self.key_error(Problem::Unreadable(e)))?;
@@ -110,7 +119,7 @@ impl Files {
         let key = any_supported_type(&key).map_err(|error| self.key_error(Problem::Key(error)))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
-            Ok(()) => Ok(Pair { certified: Arc::new(certified), names, until }),
+            Ok(()) => Ok(Pair { certified: Arc::new(certified), names, from, until }),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 Err(self.key_error(Problem::Mismatch(self.cert.clone())))
             }
@@ -144,8 +153,8 @@ fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
     fs::read(path).map(Zeroizing::new).map_err(Problem::Unreadable)
 }
 
-/// For which names a certificate is, and until when.
-fn meaning(der: &CertificateDer<'_>) -> Result<(Vec<String>, Timestamp), String> {
+/// For which names a certificate is, since when and until when.
+fn meaning(der: &CertificateDer<'_>) -> Result<(Vec<String>, Timestamp, Timestamp), String> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
     let names = certificate.subject_alternative_name().map_err(|error| error.to_string())?;
     let names = names.iter().flat_map(|names| &names.value.general_names);
@@ -153,7 +162,8 @@ fn meaning(der: &CertificateDer<'_>) -> Result<(Vec<String>, Timestamp), String>
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         _ => None,
     });
-    let until =
-        Timestamp::from_second(certificate.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
-    Ok((names.collect(), until))
+    let validity = certificate.validity();
+    let from = Timestamp::from_second(validity.not_before.timestamp()).unwrap_or(Timestamp::MIN);
+    let until = Timestamp::from_second(validity.not_after.timestamp()).unwrap_or(Timestamp::MAX);
+    Ok((names.collect(), from, until))
 }

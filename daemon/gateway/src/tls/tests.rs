@@ -42,8 +42,13 @@ impl Disk {
     }
 
     fn why_not(&self, files: &[&str]) -> String {
-        Tls::open(2, &self.listen(files)).unwrap_err().to_string()
+        Tls::open(2, &self.listen(files), &nowhere()).unwrap_err().to_string()
     }
+}
+
+/// Where nothing was obtained.
+fn nowhere() -> Arc<Acme> {
+    Acme::new(Path::new("/nowhere"))
 }
 
 fn private(file: &Path) {
@@ -59,10 +64,10 @@ fn serves(tls: &Tls) -> Vec<u8> {
 fn a_pair_that_cannot_be_used_is_refused_in_words() {
     let disk = Disk::new();
     disk.pair("a", &["a.example"], 2090).pair("b", &["b.example"], 2090);
-    assert!(Tls::open(0, &Listen::default()).unwrap().is_none());
+    assert!(Tls::open(0, &Listen::default(), &nowhere()).unwrap().is_none());
 
     let crossed = Listen { tls_key: vec![disk.path("b.key")], ..disk.listen(&["a"]) };
-    let why = Tls::open(2, &crossed).unwrap_err().to_string();
+    let why = Tls::open(2, &crossed, &nowhere()).unwrap_err().to_string();
     assert!(why.contains("listen[2].tls_key") && why.contains("not the key of the certificate"), "{why}");
 
     fs::set_permissions(disk.path("a.key"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -72,7 +77,7 @@ fn a_pair_that_cannot_be_used_is_refused_in_words() {
     let fix = if is_roots { "chown root:aivonx" } else { "chmod 600" };
     assert!(why.contains("mode 0644") && why.contains(fix), "{why}");
     fs::set_permissions(disk.path("a.key"), fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(Tls::open(0, &disk.listen(&["a"])).is_ok(), "its group may read it");
+    assert!(Tls::open(0, &disk.listen(&["a"]), &nowhere()).is_ok(), "its group may read it");
 
     for (file, text, part) in [
         ("a.pem", "", "holds no certificate"),
@@ -94,7 +99,7 @@ fn a_pair_that_cannot_be_used_is_refused_in_words() {
 fn the_name_that_is_asked_for_chooses() {
     let disk = Disk::new();
     disk.pair("a", &["a.example", "127.0.0.1"], 2090).pair("b", &["*.b.example", "B.example"], 2090);
-    let pairs = Tls::open(0, &disk.listen(&["a", "b"])).unwrap().unwrap();
+    let pairs = Tls::open(0, &disk.listen(&["a", "b"]), &nowhere()).unwrap().unwrap();
     let chains = pairs.served.load().chains.clone();
     let files = &pairs.files;
     let by_name = ByName::new(read_all(files).unwrap());
@@ -117,7 +122,7 @@ fn the_name_that_is_asked_for_chooses() {
 fn what_is_served_changes_only_for_something_better() {
     let disk = Disk::new();
     disk.pair("a", &["a.example"], 2090);
-    let tls = Tls::open(0, &disk.listen(&["a"])).unwrap().unwrap();
+    let tls = Tls::open(0, &disk.listen(&["a"]), &nowhere()).unwrap().unwrap();
     let first = serves(&tls);
     assert!(!tls.reload().unwrap(), "nothing is new");
 
@@ -137,7 +142,7 @@ fn what_is_served_changes_only_for_something_better() {
 fn one_that_expired_while_served_does_not_keep_others_from_being_renewed() {
     let disk = Disk::new();
     disk.pair("old", &["a.example"], 2020).pair("b", &["b.example"], 2090);
-    let tls = Tls::open(0, &disk.listen(&["old", "b"])).unwrap().unwrap();
+    let tls = Tls::open(0, &disk.listen(&["old", "b"]), &nowhere()).unwrap().unwrap();
     disk.pair("b", &["b.example"], 2091);
     assert!(tls.reload().unwrap());
     disk.pair("b", &["b.example"], 2020);
@@ -153,7 +158,7 @@ fn one_that_expired_while_served_does_not_keep_others_from_being_renewed() {
 fn files_are_read_once_they_stay_as_they_are() {
     let disk = Disk::new();
     disk.pair("a", &["a.example"], 2090).pair("b", &["a.example"], 2090);
-    let tls = Tls::open(0, &disk.listen(&["a"])).unwrap().unwrap();
+    let tls = Tls::open(0, &disk.listen(&["a"]), &nowhere()).unwrap().unwrap();
     let first = serves(&tls);
     fs::copy(disk.path("b.pem"), disk.path("a.pem")).unwrap();
     tls.look();
@@ -169,10 +174,32 @@ fn files_are_read_once_they_stay_as_they_are() {
 fn one_that_has_expired_is_served_with_a_warning() {
     let disk = Disk::new();
     disk.pair("old", &["a.example"], 2020);
-    let tls = Tls::open(0, &disk.listen(&["old"])).unwrap().unwrap();
+    let tls = Tls::open(0, &disk.listen(&["old"]), &nowhere()).unwrap().unwrap();
     let said = tls.warnings(Timestamp::now());
     assert!(said[0].contains("listen[0] has expired, at 2020-12-31"), "{said:?}");
     let soon = "2020-12-30T00:00:00Z".parse().unwrap();
     assert!(tls.warnings(soon)[0].contains("expires at 2020-12-31"));
     assert!(tls.warnings("2020-01-01T00:00:00Z".parse().unwrap()).is_empty());
+}
+
+#[test]
+fn one_that_is_obtained_may_come_later() {
+    let disk = Disk::new();
+    let acme = Acme::new(disk.0.path());
+    let listen = Listen { acme: vec!["A.example".into()], ..Listen::default() };
+    let tls = Tls::open(0, &listen, &acme).unwrap().unwrap();
+    assert!(tls.served.load().chains.is_empty() && tls.until().is_none());
+    disk.pair("a", &["a.example"], 2020);
+    let [cert, key] = ["a.pem", "a.key"].map(|name| fs::read_to_string(disk.path(name)).unwrap());
+    let file = acme.file(&listen.acme);
+    fs::write(&file, key + &cert).unwrap();
+    private(&file);
+    let obtained = Obtained::read(&file).unwrap();
+    assert_eq!((&obtained.names[..], obtained.from < obtained.until), (&["a.example".to_owned()][..], true));
+    assert!(tls.reload().unwrap());
+    assert_eq!(serves(&tls), obtained.certificate.to_vec());
+    // Who obtains it says so.
+    assert!(tls.warnings(Timestamp::now()).is_empty());
+    fs::write(&file, "nothing").unwrap();
+    assert!(Tls::open(0, &listen, &acme).unwrap().unwrap().served.load().chains.is_empty());
 }
