@@ -15,6 +15,7 @@ use aivonx_fleet::{Contexts, Fleet};
 use aivonx_gateway::{
     self as proxy, AcceptFailures, Phase, Settings, Shared,
     budget::Budget,
+    closed::Closed,
     places::{Descriptors, Places},
     policy::Policies,
     pulse::Pulse,
@@ -228,6 +229,7 @@ async fn run_until_stopped(
         budget: Arc::new(Budget::new(config.limits.body_budget_bytes)),
         places: Arc::new(places),
         accept_failures: AcceptFailures::default(),
+        closed: Closed::default(),
         requests: AtomicU64::new(0),
         running: Arc::default(),
         streams: AtomicUsize::new(0),

@@ -65,6 +65,7 @@ pub(crate) fn metrics(
             active_streams: shared.streams.load(Ordering::Relaxed) as u64,
             waiting: snapshot.dispatch.waiting() as u64,
             connections: shared.places.clients() as u64,
+            connections_closed: shared.closed.counts().to_vec(),
             store_failed: store.trouble().is_some(),
             store_errors: health.errors,
             store_flush: health.flush_took,

@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{
     answer::Tracked,
+    closed::Reason,
     dressed::Dressed,
     forwarded,
     keep_waiting::Hold,
@@ -169,12 +170,15 @@ impl ConnState {
     }
 
     /// One look of the ticker: neither a connection without a request nor one whose client does not read may stay
-    /// for ever.
-    pub(super) fn tick(&self, now: u32, settings: &Settings) {
+    /// for ever. Returns why it is closed now.
+    pub(super) fn tick(&self, now: u32, settings: &Settings) -> Option<Reason> {
         let patience = Patience::new(settings);
+        let was_cut = self.task.why_cut().is_some();
+        let mut reason = None;
         if let Some(since) = self.blocked.get() {
             if patience.is_over(since, now, self.relayed.get(), self.resumed.get().unwrap_or(0)) {
                 self.task.cut(Cut::Stalled);
+                reason = Some(Reason::Stalled);
             }
         } else if self.in_flight.get() == 0 {
             let limit = match (self.handshaking.get(), self.served.get()) {
@@ -189,11 +193,18 @@ impl ConnState {
                     self.drain();
                 } else {
                     self.task.cut(Cut::Idle);
+                    reason = match (self.handshaking.get(), self.served.get()) {
+                        (true, _) => Some(Reason::Handshake),
+                        (false, false) => Some(Reason::Head),
+                        // It had its answer, and nothing more to ask.
+                        (false, true) => None,
+                    };
                 }
             }
         }
         // Aborted tasks do not run here, so nobody leaves the list meanwhile.
         self.streams.borrow().iter().for_each(|stream| stream.tick(now, patience));
+        reason.filter(|_| !was_cut)
     }
 
     fn begin(&self, stream: Option<&Rc<StreamState>>) {
@@ -274,10 +285,14 @@ pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
         return converse(cx, socket, version).await;
     };
     // Nothing is said in plain text, and a client that is closed on tries again.
-    let Some(place) = cx.worker.shared.places.handshake(cx.client) else { return };
+    let Some(place) = cx.worker.shared.places.handshake(cx.client) else {
+        return cx.worker.shared.closed.count(Reason::Full);
+    };
     cx.state.handshaking.set(true);
     let settings = cx.worker.settings();
-    let Some((stream, version)) = handshake(tls, socket, &settings.browsers).await else { return };
+    let Some((stream, version)) = handshake(tls, socket, &settings.browsers).await else {
+        return cx.worker.shared.closed.count(Reason::Handshake);
+    };
     drop(settings);
     drop(place);
     cx.state.handshaking.set(false);
@@ -492,9 +507,14 @@ async fn drive<C: Graceful>(mut connection: Pin<&mut C>, worker: &Worker, state:
         }
         // Errors of a client connection are the client's: what matters of them is in the request's record.
         if let Poll::Ready(done) = connection.as_mut().poll(cx) {
-            if done.is_err_and(|error| error.is_parse()) {
-                // It was answered without all of it having been read.
-                state.linger();
+            if let Err(error) = done {
+                if error.is_parse() {
+                    // It was answered without all of it having been read.
+                    state.linger();
+                }
+                if error.is_parse() || is_refused(&error) {
+                    worker.shared.closed.count(Reason::Malformed);
+                }
             }
             return Poll::Ready(());
         }
@@ -505,4 +525,10 @@ async fn drive<C: Graceful>(mut connection: Pin<&mut C>, worker: &Worker, state:
         Poll::Pending
     })
     .await;
+}
+
+/// Whether it is HTTP/2 that the gateway does not go on with, not the client.
+fn is_refused(error: &hyper::Error) -> bool {
+    let inner = std::error::Error::source(error).and_then(|inner| inner.downcast_ref::<h2::Error>());
+    inner.is_some_and(|error| !error.is_remote() && !error.is_io())
 }

@@ -9,6 +9,7 @@ mod authenticate;
 mod body;
 pub mod budget;
 mod candidates;
+pub mod closed;
 mod cold;
 mod conn;
 mod cors;

@@ -19,8 +19,8 @@ use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    budget::Budget, deadline::ticks, headers::ForBrowsers, listener::AcceptFailures, places::Places,
-    running::Board,
+    budget::Budget, closed::Closed, deadline::ticks, headers::ForBrowsers, listener::AcceptFailures,
+    places::Places, running::Board,
 };
 use crate::{policy, responses::Responses, token_rates::TokenRates};
 
@@ -187,6 +187,8 @@ pub struct Shared {
     pub places: Arc<Places>,
     /// Accepts that failed.
     pub accept_failures: AcceptFailures,
+    /// Connections closed on clients.
+    pub closed: Closed,
     /// Requests answered since start.
     pub requests: AtomicU64,
     /// The way to ask the data-plane threads what runs.

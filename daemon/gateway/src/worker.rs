@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::{
     authenticate::Tokens,
+    closed::Reason,
     conn::{self, ConnContext, ConnState},
     deadline::{CancelReason, InFlight, TICK, Turn, ticks},
     forwarded,
@@ -177,7 +178,9 @@ impl Worker {
             flight.tick_socket(phase != Phase::Running, &snapshot.nodes);
         }
         self.connections.borrow_mut().retain(|connection| {
-            connection.tick(now, &settings);
+            if let Some(reason) = connection.tick(now, &settings) {
+                self.shared.closed.count(reason);
+            }
             if phase != Phase::Running {
                 connection.drain();
             }
@@ -388,6 +391,7 @@ const FULL: &str = "503 Service Unavailable\r\nretry-after: 1";
         // Behind a proxy are all its clients.
         let is_proxy = forwarded::is_trusted(&worker.settings().trusted, peer);
         let Some(place) = worker.shared.places.client(peer, is_proxy) else {
+            worker.shared.closed.count(Reason::Full);
             // Best effort: the queue of the socket takes this little without waiting. With TLS it would be no answer.
             if rules.tls.is_none() {
                 let _ = stream.try_write(&worker.settings().browsers.answer(false, FULL, ""));

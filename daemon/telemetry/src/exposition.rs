@@ -79,7 +79,9 @@ impl Exposition {
         )?;
         let help = "Requests that wait for a place on a node";
         out.gauge("aivonx_queue_waiting", help, None, Some(state.gauges.waiting))?;
-        out.gauge("aivonx_connections", "Client connections open now", None, Some(state.gauges.connections))
+        out.gauge("aivonx_connections", "Client connections open now", None, Some(state.gauges.connections))?;
+        let closed = state.gauges.connections_closed.iter().map(|(reason, n)| ([("reason", *reason)], *n));
+        out.counters("aivonx_connections_closed", "Client connections that the gateway closed", closed)
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {

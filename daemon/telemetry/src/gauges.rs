@@ -19,6 +19,8 @@ pub struct Gauges {
     pub waiting: u64,
     /// Client connections open now.
     pub connections: u64,
+    /// Connections that were closed on clients since the start, by why.
+    pub connections_closed: Vec<(&'static str, u64)>,
     /// Failed reads or writes of the store since start.
     pub store_errors: u64,
     /// Whether the store takes no more changes.

@@ -319,3 +319,78 @@ async fn what_cannot_be_served_is_refused_before_it_starts() {
         assert_eq!(code, 0, "{said}");
     }
 }
+
+#[tokio::test]
+async fn openssl_speaks_tls_1_2_and_1_3_and_nothing_older() {
+    let lab = TempDir::new().unwrap();
+    gen_cert(lab.path(), &["localhost"]).await;
+    let (daemon, address) = with_tls(&[], &[lab.path()]).await;
+    let (ca, address) = (file(lab.path(), "ca.pem"), address.to_string());
+    for (version, shown) in
+        [("-tls1_3", Some("TLSv1.3")), ("-tls1_2", Some("TLSv1.2")), ("-tls1_1", None), ("-tls1", None)]
+    {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", &address, "-servername", "localhost", "-CAfile", &ca]);
+        command.args(["-verify_return_error", "-alpn", "h2", "-cipher", "DEFAULT@SECLEVEL=0", version]);
+        let command = command.stdin(std::process::Stdio::null()).kill_on_drop(true).output();
+        let Ok(output) = within("openssl's end", command).await else {
+            eprintln!("skipped: there is no openssl");
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        match shown {
+            Some(shown) => {
+                assert!(output.status.success() && said.contains("Verification: OK"), "{version}: {said}");
+                assert!(said.contains(shown) && said.contains("ALPN protocol: h2"), "{version}: {said}");
+            }
+            None => {
+                assert!(!output.status.success() && !said.contains("ALPN protocol: h2"), "{version}: {said}")
+            }
+        }
+    }
+    daemon.get("/health").await.expect(200);
+}
+
+#[tokio::test]
+async fn no_request_fails_while_certificates_change() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+    let lab = TempDir::new().unwrap();
+    let dirs: Vec<_> = (0..4).map(|n| lab.path().join(n.to_string())).collect();
+    let mut all = String::new();
+    for dir in &dirs {
+        gen_cert(dir, &["localhost"]).await;
+        all += &std::fs::read_to_string(dir.join("ca.pem")).unwrap();
+    }
+    let trusted = lab.path().join("all.pem");
+    std::fs::write(&trusted, all).unwrap();
+    let live = &dirs[0];
+    let (daemon, address) = with_tls(&[], &[live]).await;
+    let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
+    let client = TlsClient::trusting(&trusted, &[]);
+    let load = async {
+        while !stop.load(Relaxed) {
+            let tunnel = client.tunnel(address, "localhost").await;
+            Client::connect(tunnel).await.ask(&Request::get("/health")).await.expect(200);
+            served.fetch_add(1, Relaxed);
+        }
+    };
+    let changes = async {
+        for dir in &dirs[1..] {
+            let before = served.load(Relaxed);
+            for name in ["cert.pem", "key.pem"] {
+                std::fs::copy(dir.join(name), live.join(name)).unwrap();
+            }
+            daemon.aivonx().ok(&["config", "reload"]).await;
+            within("requests after the change", async {
+                while served.load(Relaxed) < before + 5 {
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+            })
+            .await;
+        }
+        stop.store(true, Relaxed);
+    };
+    tokio::join!(load, changes);
+    let last = TlsClient::trusting(&dirs[3].join("ca.pem"), &[]);
+    last.connect(address, "localhost").await.expect("the last is served");
+}

@@ -28,6 +28,7 @@ mod fleet;
 mod greedy;
 mod headers;
 mod https;
+mod hostile;
 mod interrupted;
 mod jobs;
 mod journald;

@@ -60,6 +60,7 @@ fn the_page_is_as_documented() {
         active_streams: 3,
         waiting: 4,
         connections: 5,
+        connections_closed: vec![("full", 3), ("malformed", 1)],
         store_errors: 1,
         store_failed: false,
         store_flush: Some(Duration::from_micros(150)),
