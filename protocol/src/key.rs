@@ -205,6 +205,15 @@ pub struct KeyQueueing {
     pub keep_waiting: bool,
 }
 
+/// The client certificate that stands for a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyCertificate {
+    /// Id of the key.
+    pub key: String,
+    /// The certificate's name; None if there is none.
+    pub name: Option<String>,
+}
+
 /// What to change in a key; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
@@ -327,4 +336,26 @@ operations! {
             .of_organization(op.organization.as_deref())
             .maybe("priority", &op.priority)
             .maybe("keep_waiting", &op.keep_waiting);
+
+    /// The client certificates that stand for keys.
+    "key.certificates" Certificates {
+        /// Slug or id of its organization, or of theirs.
+        organization: Option<String>,
+        /// Name or id; None is every key the caller may see.
+        key: Option<String>,
+    } -> Vec<KeyCertificate> as KeyCertificates, needs KeyRead;
+
+    /// Have a client certificate stand for a key, where a request carries no other credential.
+    "key.set_certificate" SetCertificate {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
+        /// The certificate's name: a DNS name, URI or mail address of its alternative names, or else the common name of
+        /// its subject. None: no certificate stands for it.
+        name: Option<String>,
+    } -> Vec<KeyCertificate> as KeyCertificates, needs KeyWrite,
+        noted |op| Noted::new(Action::KeyUpdate, "key", &op.key)
+            .of_organization(op.organization.as_deref())
+            .with("certificate", &op.name);
 }

@@ -248,6 +248,8 @@ pub enum Reply {
     AnswerPrivacy(privacy::AnswerPrivacy),
     /// Models with a strategy of their own.
     ModelStrategies(Vec<strategy::ModelStrategy>),
+    /// The certificates that stand for keys.
+    KeyCertificates(Vec<key::KeyCertificate>),
 }
 
 /// One step of a stream. Append only.

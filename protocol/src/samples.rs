@@ -166,6 +166,8 @@ catalogue! { Reply {
     }]);
     Self::ModelStrategies(_) => "model_strategies", Self::ModelStrategies(vec![ModelStrategy {
         model: "embed*".into(), strategy: Strategy::RoundRobin,
+    Self::KeyCertificates(_) => "key_certificates", Self::KeyCertificates(vec![crate::key::KeyCertificate {
+        key: "0190-key".into(), name: Some("ci.example.org".into()),
     }]);
 } }
 

@@ -95,7 +95,8 @@ table! {
         /// Authorities, in a PEM file, that sign the certificates of clients; empty: clients show none. It is read again
         /// with the others.
         client_ca: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
-        /// Whether a client has to show one. Keys and tokens are asked for beside it, as `access` says.
+        /// Whether a client has to show one. Keys and tokens are asked for beside it, as `access` says, unless the
+        /// certificate stands for a key (`aivonx key set KEY --certificate NAME`).
         client_certs: ClientCerts = ClientCerts::Required, OneOf, Restart;
         /// Serve nothing here, but send clients to HTTPS (308): to the port of the first listener that speaks it, or to 443.
         redirect: bool = false, Flag, Restart;

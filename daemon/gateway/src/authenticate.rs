@@ -3,6 +3,8 @@
 //! Any field is taken in which one of the three ecosystems sends a credential: `Authorization` with the schemes
 //! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, `x-api-key` or `api-key`; of a page's script that opens a
 //! websocket, which can set none of them, among its subprotocols.
+//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, and `x-api-key` or `api-key`. Where there is none, the
+//! client's certificate may stand for a key.
 
 use std::{
     borrow::Cow,
@@ -86,8 +88,11 @@ pub(super) fn caller(
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
     let known = match credential(fields) {
         Ok(None) if user => return Ok(Caller::Anonymous),
-        Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
-        Ok(None) => return Ok(Caller::Anonymous),
+        Ok(None) => match Caller::of_certificate(&snapshot, cx.state.names(), cx.client, now()) {
+            Some(known) => known,
+            None if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
+            None => return Ok(Caller::Anonymous),
+        },
         Ok(Some(secret)) => identify(cx, &snapshot, &secret),
         Err(error) => Err(error),
     };

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     convert::Infallible,
     net::IpAddr,
     pin::{Pin, pin},
@@ -37,7 +37,7 @@ use super::{
     shared::Settings,
     socket::Session,
     stack,
-    tls::handshake,
+    tls::{Agreed, handshake},
     transport::{ClientSocket, Cut, Patience, StreamState, Task, Transport},
     worker::Worker,
 };
@@ -82,6 +82,8 @@ pub(super) struct ConnState {
     since: Cell<u32>,
     /// Keys are still agreed on with TLS.
     handshaking: Cell<bool>,
+    /// Names of the client's certificate.
+    names: OnceCell<Box<[String]>>,
     /// A request head has arrived.
     served: Cell<bool>,
     draining: Cell<bool>,
@@ -108,6 +110,7 @@ impl ConnState {
             quiet: Cell::new(true),
             since: Cell::new(now),
             handshaking: Cell::new(false),
+            names: OnceCell::new(),
             served: Cell::new(false),
             draining: Cell::new(false),
             lingers: Cell::new(false),
@@ -129,6 +132,11 @@ impl ConnState {
                 _ => self.drain(),
             }
         }
+    }
+
+    /// Names of the certificate that the client has shown.
+    pub(super) fn names(&self) -> &[String] {
+        self.names.get().map_or(&[], |names| names)
     }
 
     /// At its end, what the client still sends is taken.
@@ -290,12 +298,14 @@ pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
     };
     cx.state.handshaking.set(true);
     let settings = cx.worker.settings();
-    let Some((stream, version)) = handshake(tls, socket, &settings.browsers).await else {
+    let Some(Agreed { stream, version, names }) = handshake(tls, socket, &settings.browsers).await else {
         return cx.worker.shared.closed.count(Reason::Handshake);
     };
     drop(settings);
     drop(place);
     cx.state.handshaking.set(false);
+    // A connection has one handshake.
+    let _ = cx.state.names.set(names);
     cx.state.since.set(cx.worker.now());
     converse(cx, stream, version).await;
 }

@@ -104,6 +104,24 @@ impl Caller {
             }
         }
         let (key, renewal) = found.ok_or(NotKnown::Key)?;
+        Ok((Self::admitted(key, address, now)?, renewal))
+    }
+
+    /// The caller for whom a certificate with one of these names stands; None if it stands for nobody.
+    ///
+    /// # Errors
+    /// [`NotKnown`].
+    pub fn of_certificate(
+        snapshot: &Snapshot,
+        names: &[String],
+        address: IpAddr,
+        now: UnixMillis,
+    ) -> Option<Result<Self, NotKnown>> {
+        Some(Self::admitted(snapshot.key_by_certificate(names)?.clone(), address, now))
+    }
+
+    /// The caller with this key, if it may be used now and from here.
+    fn admitted(key: Arc<Key>, address: IpAddr, now: UnixMillis) -> Result<Self, NotKnown> {
         if !key.enabled || key.expires <= now || key.ended() {
             return Err(NotKnown::Key);
         }
@@ -112,7 +130,7 @@ impl Caller {
             return Err(NotKnown::Network);
         }
         key.live.touch(now);
-        Ok((Self::Key(key), renewal))
+        Ok(Self::Key(key))
     }
 
     /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: what a token

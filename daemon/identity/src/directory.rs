@@ -22,6 +22,7 @@ use aivonx_protocol::{
 };
 use aivonx_store::{
     AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
+    KeyCertificateRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
 };
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
@@ -47,6 +48,8 @@ pub(super) struct Directory {
     pub(super) names: HashMap<Arc<str>, Arc<User>>,
     pub(super) keys: HashMap<Arc<str>, Arc<Key>>,
     pub(super) hashes: HashMap<[u8; 32], FoundKey>,
+    /// Keys by the names of the client certificates that stand for them.
+    pub(super) certificates: HashMap<Box<str>, Arc<Key>>,
     /// What happens to personal data in the prompts of those without an organization.
     pub(super) privacy: Privacy,
     /// Caps of anonymous callers, and at the login.
@@ -77,6 +80,8 @@ pub struct Records {
     pub limits: Given,
     /// How requests of keys wait.
     pub queueing: Vec<KeyQueueingRecord>,
+    /// Which certificates stand for keys.
+    pub certificates: Vec<KeyCertificateRecord>,
 }
 
 /// What everybody may use, while a snapshot is built.
@@ -108,6 +113,8 @@ impl Directory {
             keys: HashMap::new(),
             hashes: HashMap::new(),
             privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
+            certificates: HashMap::new(),
+            privacy: records.privacy,
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
@@ -129,6 +136,11 @@ impl Directory {
             records.queueing.into_iter().map(|record| (record.id.clone(), record)).collect();
         for record in records.keys {
             new.add_key(&record, &allowed, queueing.get(&record.id), old);
+        }
+        for record in records.certificates {
+            if let Some(key) = new.keys.get(record.id.as_str()) {
+                new.certificates.insert(record.name.into(), key.clone());
+            }
         }
         new
     }

@@ -19,6 +19,7 @@ impl Projection for Identity {
         Noun::User,
         Noun::Key,
         Noun::KeyQueueing,
+        Noun::KeyCertificate,
         Noun::Session,
         Noun::Secret,
         Noun::Limit,
@@ -107,6 +108,7 @@ pub(super) async fn read(
         answers: store.answers().list(&TenantScope::All).await?,
         limits: Given::read(store).await?,
         queueing: store.key_queueing().list(&TenantScope::All).await?,
+        certificates: store.key_certificates().list(&TenantScope::All).await?,
     };
     Ok(Snapshot::build(records, material, old))
 }

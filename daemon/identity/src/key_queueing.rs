@@ -5,7 +5,7 @@ use aivonx_protocol::{
     Fault, FaultKind,
     key::{KeyQueueing, Priority},
 };
-use aivonx_store::KeyQueueingRecord;
+use aivonx_store::{KeyQueueingRecord, KeyRecord};
 
 use super::{Actor, Identity};
 
@@ -26,6 +26,18 @@ impl Identity {
             let found = records.get(&TenantScope::All, &key.id).await?;
             return Ok(vec![view(found.unwrap_or_else(|| of_key(key.id)))]);
         }
+        let keys = self.keys_within(actor, organization).await?;
+        let mut all = records.list(&TenantScope::All).await?;
+        all.retain(|record| keys.iter().any(|key| key.id == record.id));
+        Ok(all.into_iter().map(view).collect())
+    }
+
+    /// The keys within reach, of `organization` if it is given.
+    pub(super) async fn keys_within(
+        &self,
+        actor: &Actor,
+        organization: Option<&str>,
+    ) -> Result<Vec<KeyRecord>, Fault> {
         let reach = match organization {
             None => actor.reach(),
             Some(wanted) => match self.organization_of(actor, Some(wanted)).await? {
@@ -33,10 +45,7 @@ impl Identity {
                 _ => actor.reach(),
             },
         };
-        let keys = self.store.keys().list(&reach).await?;
-        let mut all = records.list(&TenantScope::All).await?;
-        all.retain(|record| keys.iter().any(|key| key.id == record.id));
-        Ok(all.into_iter().map(view).collect())
+        Ok(self.store.keys().list(&reach).await?)
     }
 
     /// Says how the requests of a key wait.

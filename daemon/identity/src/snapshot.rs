@@ -183,6 +183,12 @@ impl Snapshot {
         self.directory.hashes.get(hash).filter(|found| now < found.until).map(|found| &found.key)
     }
 
+    /// The key for which a certificate with one of these names stands: the first that does.
+    #[must_use]
+    pub fn key_by_certificate(&self, names: &[String]) -> Option<&Arc<Key>> {
+        names.iter().find_map(|name| self.directory.certificates.get(name.as_str()))
+    }
+
     /// A session by its id, expired or not.
     #[must_use]
     pub fn session(&self, id: &str) -> Option<&Arc<SessionRecord>> {

@@ -48,11 +48,14 @@ pub enum Noun {
     Block,
     /// What happens to personal data in answers.
     Answers,
+    /// The certificate of a key.
+    KeyCertificate,
 }
 
 impl Noun {
     /// How many there are.
     const COUNT: usize = Self::Answers as usize + 1;
+    const COUNT: usize = Self::KeyCertificate as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -76,6 +79,7 @@ impl Noun {
         Self::NodeTraits,
         Self::Block,
         Self::Answers,
+        Self::KeyCertificate,
     ];
 
     /// The word in messages.
@@ -102,6 +106,7 @@ impl Noun {
             Self::NodeTraits => "node_traits",
             Self::Block => "block",
             Self::Answers => "answers",
+            Self::KeyCertificate => "key_certificate",
         }
     }
 }

@@ -84,6 +84,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::NodeTraits
         | Tree::Block
         | Tree::Answers => None,
+        | Tree::KeyCertificate
+        | Tree::KeyCertificateName => None,
     }
 }
 

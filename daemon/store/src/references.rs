@@ -7,6 +7,9 @@ use super::{
     AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord,
     LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PlacementRecord,
     PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, CopiesRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord,
+    LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord,
+    PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -140,6 +143,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
     match R::NOUN {
         Noun::Key => {
             erase_limits(batch, old.id())?;
+            erase_beside::<KeyCertificateRecord>(batch, old.id())?;
             erase_beside::<KeyQueueingRecord>(batch, old.id())
         }
         Noun::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),

@@ -2,6 +2,7 @@
 
 use super::{
     AliasRecord, AliasWeightsRecord, AnswersRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys,
+    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyCertificateRecord,
     KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
     NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
     SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
@@ -35,6 +36,12 @@ impl Store {
     /// How the requests of keys wait.
     #[must_use]
     pub fn key_queueing(&self) -> Records<KeyQueueingRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The certificates of keys.
+    #[must_use]
+    pub fn key_certificates(&self) -> Records<KeyCertificateRecord> {
         Records::new(self.clone())
     }
 

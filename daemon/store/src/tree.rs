@@ -86,6 +86,10 @@ trees! {
     Block = "block",
     /// id of an organization, or `fleet` -> `AnswersRecord`
     Answers = "answers",
+    /// id of a key -> `KeyCertificateRecord`
+    KeyCertificate = "key_certificate",
+    /// name of a certificate -> id of the key
+    KeyCertificateName = "key_certificate_name",
 }
 
 impl Tree {
@@ -113,6 +117,7 @@ impl Tree {
             Self::NodeTraits => "traits of nodes",
             Self::Block => "blocks",
             Self::Answers => "privacy of answers",
+            Self::KeyCertificate => "certificates of keys",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

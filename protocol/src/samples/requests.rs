@@ -184,6 +184,9 @@ impl Request {
                 keep_waiting: Some(true),
             }
             .into(),
+            key::Certificates { organization: Some("acme".into()), key: None }.into(),
+            key::SetCertificate { organization: None, key: "ci".into(), name: Some("ci.example.org".into()) }
+                .into(),
             token::Create { name: "backup".into(), role: Some(Role::Auditor), lasts_ms: 86_400_000 }.into(),
             token::List.into(),
             token::Revoke { token: "backup".into() }.into(),

@@ -11,6 +11,7 @@ mod answers;
 mod audit;
 mod backup;
 mod bodies;
+mod certificates;
 mod chaos;
 mod choose;
 mod completion;

@@ -19,6 +19,7 @@
 //! | `revision` | rises with every change; see `key set --revision` |
 //! | `priority` | which of the requests that wait go first: `low`, `normal` or `high`; not printed by `key create` and `key rotate` |
 //! | `keep_waiting` | whether streams begin while they wait; not printed by `key create` and `key rotate` |
+//! | `certificate` | name of the client certificate that stands for it, or null; not printed by `key create` and `key rotate` |
 
 use std::borrow::Cow;
 
@@ -52,6 +53,13 @@ fn state(key: &Key, view: &View<'_>) -> Cell {
 pub(crate) fn waits(table: &mut Table, priority: Priority, keep_waiting: bool) {
     table.pair("priority", priority.as_str());
     table.pair("streams", if keep_waiting { "begin while they wait" } else { "begin with their answer" });
+}
+
+/// Adds which client certificate stands for it, if one does.
+pub(crate) fn certificate(table: &mut Table, name: Option<&str>) {
+    if let Some(name) = name {
+        table.pair("certificate", name);
+    }
 }
 
 fn scopes(key: &Key) -> Option<String> {

@@ -174,6 +174,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("policy.set_weighted", "aivonx model alias set ALIAS MODEL=WEIGHT ..."),
     ("key.queueing", "aivonx key show KEY says it"),
     ("key.set_queueing", "it is set once: aivonx key set KEY --priority PRIORITY"),
+    ("key.certificates", "aivonx key show KEY says it"),
+    ("key.set_certificate", "it is set once: aivonx key set KEY --certificate NAME"),
     ("usage.top", "usage.report says the same of all; the console sorts it by any column"),
     ("usage.watch", "screen 7 follows the same requests in the log, with more about each"),
     ("usage.export", "it is for a file: aivonx usage export > FILE"),

@@ -56,6 +56,8 @@ fn wrong_usage_is_two() {
         "node set gpu1 --models-at-once 2 --max-parallel 4 --revision 3",
         "key set work --priority high --revision 3",
         "key set work --no-keep-waiting --revision 3",
+        "key set work --no-certificate --revision 3",
+        "key set work --no-certificate --certificate ci.example",
         "node add gpu1 http://x --bearer secret",
         "node add gpu1 http://x --basic-user ann",
         "node drain gpu1 --timeout 5s",

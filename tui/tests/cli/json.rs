@@ -169,11 +169,16 @@ fn the_page_names_every_field_and_no_other() {
             Reply::SessionsEnded(ended) => drop(printed.insert("sessions ended", json(Ended { ended }))),
             Reply::Keys(keys) => drop(printed.insert("key", json(&keys[0]))),
             Reply::Key(key) => {
-                let described = key::Described { key: *key, priority: Priority::Normal, keep_waiting: false };
+                let described = key::Described {
+                    key: *key,
+                    priority: Priority::Normal,
+                    keep_waiting: false,
+                    certificate: None,
+                };
                 printed.insert("key", json(described));
             }
             // Printed with the keys.
-            Reply::KeyQueueing(_) => {}
+            Reply::KeyQueueing(_) | Reply::KeyCertificates(_) => {}
             Reply::NewKey(new) => secret_and("key", json(created::Created::from(&*new)), json(&new.key)),
             Reply::NewSession(new) => {
                 secret_and("session", json(token::Created::from(&*new)), json(&new.session));

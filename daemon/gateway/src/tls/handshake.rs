@@ -4,7 +4,7 @@ use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use super::{Tls, acme};
+use super::{Tls, acme, clients};
 use crate::{conn::HttpVersion, headers::ForBrowsers, transport::ClientSocket};
 
 /// What a handshake begins with (RFC 8446, 5.1).
@@ -16,12 +16,16 @@ const BUFFER: usize = 16 << 10;
 /// What is answered to a client that took the port for one without TLS.
 const PLAIN: &str = "This port speaks HTTPS: write https:// in the URL.\n";
 
+/// What a handshake came to.
+pub(crate) struct Agreed {
+    pub(crate) stream: TlsStream<ClientSocket>,
+    pub(crate) version: HttpVersion,
+    /// Names of the client's certificate.
+    pub(crate) names: Box<[String]>,
+}
+
 /// Agrees with the client on keys and on the HTTP version. None if nothing came of it. The deadline is the ticker's.
-pub(crate) async fn handshake(
-    tls: &Tls,
-    mut socket: ClientSocket,
-    browsers: &ForBrowsers,
-) -> Option<(TlsStream<ClientSocket>, HttpVersion)> {
+pub(crate) async fn handshake(tls: &Tls, mut socket: ClientSocket, browsers: &ForBrowsers) -> Option<Agreed> {
     let first = socket.peek().await?;
     if first != HANDSHAKE {
         if first.is_ascii_uppercase() {
@@ -49,5 +53,7 @@ pub(crate) async fn handshake(
         }
         _ => HttpVersion::One,
     };
-    Some((stream, version))
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let names = shown.map(clients::names).unwrap_or_default();
+    Some(Agreed { stream, version, names })
 }

@@ -28,7 +28,7 @@ use rustls_pki_types::CertificateDer;
 
 pub use acme::{Acme, Obtained, Proof};
 use clients::{Clients, Verifier};
-pub(super) use handshake::handshake;
+pub(super) use handshake::{Agreed, handshake};
 pub use pair::PairError;
 use pair::{Files, Pair};
 

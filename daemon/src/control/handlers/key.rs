@@ -4,7 +4,7 @@ use aivonx_identity::{Actor, Identity, too_many_keys};
 use aivonx_limits::Exceeded;
 use aivonx_protocol::{
     Fault,
-    key::{self, Key, KeyQueueing, NewKey, NewSecretKey},
+    key::{self, Key, KeyCertificate, KeyQueueing, NewKey, NewSecretKey},
     operation::Serve,
     user::Role,
 };
@@ -67,6 +67,29 @@ impl Serve<key::SetQueueing> for Services {
         let key::SetQueueing { organization, key, priority, keep_waiting } = asked;
         let organization = organization.as_deref();
         self.identity.set_key_queueing(by.actor(), organization, &key, priority, keep_waiting).await
+    }
+}
+
+impl Serve<key::Certificates> for Services {
+    async fn serve(
+        &self,
+        by: By<key::Certificates>,
+        asked: key::Certificates,
+    ) -> Result<Vec<KeyCertificate>, Fault> {
+        let key::Certificates { organization, key } = asked;
+        self.identity.key_certificates(by.actor(), organization.as_deref(), key.as_deref()).await
+    }
+}
+
+impl Serve<key::SetCertificate> for Services {
+    async fn serve(
+        &self,
+        by: By<key::SetCertificate>,
+        asked: key::SetCertificate,
+    ) -> Result<Vec<KeyCertificate>, Fault> {
+        let key::SetCertificate { organization, key, name } = asked;
+        let organization = organization.as_deref();
+        self.identity.set_key_certificate(by.actor(), organization, &key, name.as_deref()).await
     }
 }
 

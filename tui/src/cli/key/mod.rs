@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     UnixMillis,
-    key::{self, Key, KeyChange, KeyQueueing, KeyScope, NewKey, Priority},
+    key::{self, Key, KeyCertificate, KeyChange, KeyQueueing, KeyScope, NewKey, Priority},
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -156,8 +156,15 @@ pub struct SetArgs {
     /// Do not begin streams before their answer does
     #[arg(long, conflicts_with = "keep_waiting")]
     pub no_keep_waiting: bool,
+    /// A client certificate that stands for it where a request has no other credential: a DNS name, URI or mail address
+    /// among its alternative names, or else its common name
+    #[arg(long, value_name = "NAME")]
+    pub certificate: Option<String>,
+    /// Let no certificate stand for it
+    #[arg(long, conflicts_with = "certificate")]
+    pub no_certificate: bool,
     /// Only if the record still has this revision (see key show)
-    #[arg(long, value_name = "N", conflicts_with_all = ["priority", "keep_waiting", "no_keep_waiting"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["priority", "keep_waiting", "no_keep_waiting", "certificate", "no_certificate"])]
     pub revision: Option<u64>,
 }
 
@@ -191,14 +198,23 @@ pub struct Described {
     pub priority: Priority,
     /// Whether streams begin while they wait.
     pub keep_waiting: bool,
+    /// The client certificate that stands for it.
+    pub certificate: Option<String>,
 }
 
 impl Described {
-    /// A key, of which `queueing` says how its requests wait if it says anything of it.
-    fn new(key: Key, queueing: &[KeyQueueing]) -> Self {
+    /// A key, of which `queueing` says how its requests wait, and `certificates` which stands for it, if they say
+    /// anything of it.
+    fn new(key: Key, queueing: &[KeyQueueing], certificates: &[KeyCertificate]) -> Self {
         let waits = queueing.iter().find(|one| one.key == key.id);
         let priority = waits.map(|waits| waits.priority).unwrap_or_default();
-        Self { key, priority, keep_waiting: waits.is_some_and(|waits| waits.keep_waiting) }
+        let certificate = certificates.iter().find(|one| one.key == key.id);
+        Self {
+            priority,
+            keep_waiting: waits.is_some_and(|waits| waits.keep_waiting),
+            certificate: certificate.and_then(|certificate| certificate.name.clone()),
+            key,
+        }
     }
 }
 
@@ -238,7 +254,9 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
             let key = client.ask(key::Show { organization, key }).await?;
             let queueing =
                 client.ask(key::Queueing { organization: None, key: Some(key.id.clone()) }).await?;
-            show(context, &Described::new(key, &queueing))
+            let certificates =
+                client.ask(key::Certificates { organization: None, key: Some(key.id.clone()) }).await?;
+            show(context, &Described::new(key, &queueing, &certificates))
         }
         KeyVerb::Create(args) => create(context, args).await,
         KeyVerb::Set(args) => set(context, args).await,
@@ -251,6 +269,7 @@ fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
     context.out.show(described, |out| {
         let mut table = described.key.details(&out.view());
         nouns::key::waits(&mut table, described.priority, described.keep_waiting);
+        nouns::key::certificate(&mut table, described.certificate.as_deref());
         out.table(&table)
     })
 }
@@ -267,13 +286,19 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
             client.ask(key::Queueing { organization: organization.clone(), key: Some(key.clone()) }).await?
         }
     };
+    let (of, named) = (organization.clone(), key.clone());
+    let certificates = if args.certificate.is_some() || args.no_certificate {
+        client.ask(key::SetCertificate { organization: of, key: named, name: args.certificate }).await?
+    } else {
+        client.ask(key::Certificates { organization: of, key: Some(named) }).await?
+    };
     let key = if change == KeyChange::default() {
         client.ask(key::Show { organization, key }).await?
     } else {
         let change = Box::new(change);
         client.ask(key::Set { organization, key, revision: args.revision, change }).await?
     };
-    show(context, &Described::new(key, &queueing))
+    show(context, &Described::new(key, &queueing, &certificates))
 }
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
@@ -282,8 +307,10 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let organization = args.organization.clone();
     let keys =
         client.ask(key::List { organization: args.organization, user: args.user, all: args.all }).await?;
-    let queueing = client.ask(key::Queueing { organization, key: None }).await?;
-    let keys: Vec<_> = keys.into_iter().map(|key| Described::new(key, &queueing)).collect();
+    let queueing = client.ask(key::Queueing { organization: organization.clone(), key: None }).await?;
+    let certificates = client.ask(key::Certificates { organization, key: None }).await?;
+    let described = |key| Described::new(key, &queueing, &certificates);
+    let keys: Vec<_> = keys.into_iter().map(described).collect();
     context.out.show(&keys, |out| match &*keys {
         [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
         [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
@@ -351,7 +378,8 @@ fn change(args: &SetArgs) -> Result<KeyChange, Failure> {
         expires: if args.no_expires { Some(None) } else { args.expires.map(Some) },
     };
     let waits = args.waits.priority.is_some() || args.waits.keep_waiting || args.no_keep_waiting;
-    if change == KeyChange::default() && !waits {
+    let certificate = args.certificate.is_some() || args.no_certificate;
+    if change == KeyChange::default() && !waits && !certificate {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --expires 90d; all options: aivonx key set --help",
         ));
