@@ -39,8 +39,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    args::{Args, Command, Dev},
     acme,
+    args::{Args, Command, Dev},
     certificates::Certificates,
     commands,
     control::{self, AccessRule, Mode, NotYet, Services},
@@ -238,10 +238,10 @@ async fn run_until_stopped(
     // Before `/health` answers: scripts that wait for that go on with `aivonx`.
     let socket = control::Bound::bind(&config.control)?;
     let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
-
-    let (made, shown) = (backups.clone(), certificates.clone());
     // What proves to the authority that a name leads here is served from now on.
     acme::keep_renewed(&config, obtained, certificates.clone());
+
+    let (made, shown) = (backups.clone(), certificates.clone());
     let needs_care = move || {
         let failure = made.failure().map(|why| format!("the backup that was due is not made: {why}"));
         failure.into_iter().chain(shown.warnings()).collect()

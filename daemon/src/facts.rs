@@ -72,9 +72,9 @@ pub(crate) fn metrics(
             refusals: refusals(&shared.identity.counters, &shared.limits),
             audit: shared.identity.audit.health(),
             usage_lost: shared.usage.health().lost + store.usage_lost(),
-        })
             certificates_until: certificates.until().map(Timestamp::as_second),
             certificates_failed: certificates.troubles().failures(),
+        })
     })
 }
 

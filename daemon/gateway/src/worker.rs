@@ -354,12 +354,12 @@ async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
     }
 }
 
-async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
-    let listener = match TcpListener::from_std(socket) {
-        Ok(listener) => listener,
 /// What is answered where there is no room for a connection.
 const FULL: &str = "503 Service Unavailable\r\nretry-after: 1";
 
+async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
+    let listener = match TcpListener::from_std(socket) {
+        Ok(listener) => listener,
         Err(e) => {
             tracing::error!(error = %e, "a listener could not be registered");
             return;

@@ -125,13 +125,13 @@ impl Exposition {
         )?;
         let help = "Requests missing from the usage ledger; a lost record of it counts as one, and may have had more";
         out.counter("aivonx_usage_records_lost", help, usage_lost)?;
-        let help = "Requests that were neither logged nor counted";
-        out.counter("aivonx_access_records_dropped", help, self.access.dropped())?;
         let help = "When the first of the served certificates expires, since the epoch";
         let until = gauges.certificates_until.map(|seconds| seconds as f64);
         out.gauge("aivonx_certificate_expiry_time", help, Some(Unit::Seconds), until)?;
         let help = "Failed attempts to obtain a certificate by ACME";
         out.counter("aivonx_certificate_failures", help, gauges.certificates_failed)?;
+        let help = "Requests that were neither logged nor counted";
+        out.counter("aivonx_access_records_dropped", help, self.access.dropped())?;
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         out.0
             .encode_descriptor("aivonx_build", "The daemon", None, MetricType::Info)?

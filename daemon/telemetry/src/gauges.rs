@@ -33,12 +33,12 @@ pub struct Gauges {
     pub audit: AuditGauges,
     /// Requests known to be missing from the usage ledger.
     pub usage_lost: u64,
-}
-
     /// When the first of the served certificates expires, seconds since 1970; None if none is served.
     pub certificates_until: Option<i64>,
     /// Failed attempts to obtain certificates since the start.
     pub certificates_failed: u64,
+}
+
 /// What identity and limits refused since start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Refusals {

@@ -80,9 +80,9 @@ fn the_page_is_as_documented() {
             intact: Some(true),
         },
         usage_lost: 3,
-    };
         certificates_until: Some(1_800_000_000),
         certificates_failed: 2,
+    };
     let got = page(&metrics, &gauges);
     let want = include_str!("metrics.txt").replace("{VERSION}", env!("CARGO_PKG_VERSION"));
     assert_eq!(got, want, "\n{got}");
