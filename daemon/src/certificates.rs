@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aivonx_gateway::{Bound, PairError, Tls};
 use jiff::Timestamp;
+use aivonx_gateway::{Bound, PairError, ServedCertificate, Tls};
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
 use crate::acme::Troubles;
@@ -58,6 +59,16 @@ impl Certificates {
     /// Why others are not obtained.
     pub(crate) fn troubles(&self) -> &Troubles {
         &self.troubles
+    }
+
+    /// Each that is served.
+    pub(crate) fn served(&self) -> Vec<ServedCertificate> {
+        self.0.iter().flat_map(|tls| tls.served()).collect()
+    }
+
+    /// Why some on the disk are not served.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|tls| tls.refused())
     }
 
     /// Looks now and then whether the files have changed.

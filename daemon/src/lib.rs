@@ -4,6 +4,7 @@ mod acme;
 pub mod app;
 pub mod args;
 mod certificates;
+mod checks;
 mod commands;
 pub mod control;
 mod dev;

@@ -8,6 +8,7 @@ mod action;
 pub mod audit;
 pub mod backup;
 pub mod block;
+pub mod check;
 pub mod client;
 pub mod config;
 pub mod daemon;

@@ -81,6 +81,8 @@ nouns! {
     Block(block::BlockRequest),
     /// Routes.
     Route(route::RouteRequest),
+    /// How safely the gateway is set up.
+    Check(check::CheckRequest),
 }
 
 impl Request {

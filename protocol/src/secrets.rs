@@ -176,3 +176,23 @@ pub struct Check {
     /// What to do about it.
     pub fix: Option<String>,
 }
+
+impl Check {
+    /// Something that is in order.
+    #[must_use]
+    pub fn ok(name: &str, finding: impl ToString) -> Self {
+        Self { name: name.to_owned(), outcome: CheckOutcome::Ok, finding: finding.to_string(), fix: None }
+    }
+
+    /// Something worth a look, and what to do about it.
+    #[must_use]
+    pub fn warn(name: &str, finding: impl ToString, fix: impl Into<String>) -> Self {
+        Self { outcome: CheckOutcome::Warn, fix: Some(fix.into()), ..Self::ok(name, finding) }
+    }
+
+    /// Something that does not work or is open to others, and what to do about it.
+    #[must_use]
+    pub fn fail(name: &str, finding: impl ToString, fix: impl Into<String>) -> Self {
+        Self { outcome: CheckOutcome::Fail, fix: Some(fix.into()), ..Self::ok(name, finding) }
+    }
+}

@@ -96,6 +96,12 @@ impl Live {
         Self { inner: Arc::new(Inner { file, current, origins: Mutex::new(origins) }) }
     }
 
+    /// The file; None in dev, which has none.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.inner.file.as_deref()
+    }
+
     /// The values in effect. Data-plane threads follow [`Live::subscribe`] instead of asking per request.
     #[must_use]
     pub fn get(&self) -> Arc<Config> {

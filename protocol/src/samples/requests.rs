@@ -4,7 +4,7 @@ use super::{audit as trail, identity as who, limits, policy as rules, usage as u
 use crate::{
     Reply, Request, WireSecret, account,
     audit::{self, AuditFilter, ExportFormat},
-    backup, block, config, daemon, job,
+    backup, block, check, config, daemon, job,
     key::{self, Priority},
     limit::{self, LimitName, LimitSetting, LimitTarget},
     lockout,
@@ -318,6 +318,7 @@ impl Request {
             route::List.into(),
             privacy::Answers { organization: Some("acme".into()) }.into(),
             privacy::SetAnswers { organization: None, answers: AnswerMode::Redact }.into(),
+            check::Run.into(),
         ]
     }
 }

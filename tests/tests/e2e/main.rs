@@ -13,6 +13,7 @@ mod backup;
 mod bodies;
 mod certificates;
 mod chaos;
+mod check;
 mod choose;
 mod completion;
 mod console;

@@ -4,6 +4,7 @@ pub mod account;
 pub mod audit;
 pub mod backup;
 pub mod block;
+pub mod check;
 pub mod config;
 pub mod connect;
 pub mod demo;
@@ -182,6 +183,10 @@ pub enum Verb {
     /// Routes: who may ask what, on which listener
     #[command(subcommand, visible_alias = "routes")]
     Route(route::RouteVerb),
+    /// Look at everything that an attacker would look for: one line per check, with what to do
+    ///
+    /// Exits with 1 if a check failed.
+    Check(check::CheckArgs),
     /// Make the first administrator, or rescue one
     Setup(account::setup::SetupArgs),
     /// Begin a session
@@ -300,6 +305,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
         Some(Verb::Block(verb)) => block::run(context, verb).await,
         Some(Verb::Route(verb)) => route::run(context, verb).await,
+        Some(Verb::Check(args)) => check::run(context, args).await,
         Some(Verb::Setup(args)) => account::setup::run(context, args).await,
         Some(Verb::Login(args)) => account::login::run(context, args).await,
         Some(Verb::Logout) => account::login::logout(context).await,

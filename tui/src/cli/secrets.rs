@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aivonx_protocol::secrets::{self, Check, CheckOutcome, SecretsStatus};
+use aivonx_protocol::secrets::{self, SecretsStatus};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
@@ -17,9 +17,8 @@ use zeroize::Zeroizing;
 
 use super::{Confirm, Context, follow};
 use crate::{
-    exit::{Exit, Failure},
+    exit::Failure,
     input,
-    nouns::check::outcome,
     render::{
         Cell, Column, Out, Table, Tone,
         text::{self, safe},
@@ -96,14 +95,7 @@ pub async fn run(context: &mut Context, verb: SecretsVerb) -> Result<(), Failure
         }
         SecretsVerb::Validate => {
             let checks = context.client().await?.ask(secrets::Validate).await?;
-            context.out.show(&checks, |out| {
-                checks.iter().try_for_each(|check| {
-                    let line = line(out, check);
-                    out.line(line)
-                })
-            })?;
-            let failed = checks.iter().any(|check| check.outcome == CheckOutcome::Fail);
-            if failed { Err(Failure::Silent(Exit::Failed)) } else { Ok(()) }
+            super::check::show(context, &checks)
         }
         SecretsVerb::Rotate(args) => rotate(context, args).await,
     }
@@ -195,18 +187,6 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
         context.out.line("Which API keys still have to be used: aivonx secrets status")?;
     }
     Ok(())
-}
-
-/// A check in one line, what to do about it behind.
-fn line(out: &Out, check: &Check) -> String {
-    let outcome = outcome(check);
-    let fix = check.fix.as_deref().map(|fix| format!(" ({})", safe(fix))).unwrap_or_default();
-    format!(
-        "{}  {:<9}  {}{fix}",
-        out.paint(&format!("{:<4}", outcome.text), outcome.tone),
-        safe(&check.name),
-        safe(&check.finding)
-    )
 }
 
 fn show(out: &mut Out, status: &SecretsStatus) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! What was looked at among the secrets.
+//! What was looked at, among the secrets and elsewhere.
 //!
 //! ## check
 //! | field | meaning |
@@ -15,7 +15,7 @@ use aivonx_protocol::secrets::{Check, CheckOutcome};
 use super::{Field, Noun, View};
 use crate::{
     filter::Subject,
-    render::{Cell, Column, Table, Tone},
+    render::{Cell, Column, Out, Table, Tone, text::safe},
 };
 
 /// How it came out, in a word.
@@ -25,6 +25,18 @@ pub(crate) fn outcome(check: &Check) -> Cell {
         CheckOutcome::Warn => Cell::toned("warn", Tone::Warn),
         CheckOutcome::Fail => Cell::toned("FAIL", Tone::Bad),
     }
+}
+
+/// A check in one line, what to do about it behind.
+pub(crate) fn line(out: &Out, check: &Check, width: usize) -> String {
+    let outcome = outcome(check);
+    let fix = check.fix.as_deref().map(|fix| format!(" ({})", safe(fix))).unwrap_or_default();
+    format!(
+        "{}  {:<width$}  {}{fix}",
+        out.paint(&format!("{:<4}", outcome.text), outcome.tone),
+        safe(&check.name),
+        safe(&check.finding)
+    )
 }
 
 impl Noun for Check {

@@ -194,6 +194,7 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("block.list", "the command line alone has blocks"),
     ("block.add", "the command line alone has blocks"),
     ("block.remove", "the command line alone has blocks"),
+    ("check.run", "it is for an operator at a shell: aivonx check"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),
 ];
 

@@ -136,6 +136,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("block list", &["block.list"]),
     ("block add 192.0.2.0/24 --for 1h --reason spam", &["block.add"]),
     ("block remove alice", &["block.remove"]),
+    ("check", &["check.run"]),
     ("lockout list --all", &["lockout.list"]),
     ("lockout clear alice", &["lockout.clear"]),
     ("backup list", &["backup.list"]),

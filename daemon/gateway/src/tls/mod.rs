@@ -1,6 +1,7 @@
 //! TLS of a listener: its certificates, read again while it serves.
 
 mod acme;
+mod chain;
 mod clients;
 mod handshake;
 mod pair;
@@ -47,6 +48,17 @@ pub struct Tls {
     acme: Option<Arc<Acme>>,
     served: ArcSwap<Served>,
     state: Mutex<State>,
+}
+
+/// A certificate that is served.
+#[derive(Debug, Clone)]
+pub struct ServedCertificate {
+    /// Its listener and file.
+    pub at: String,
+    /// Until when it is good.
+    pub until: Timestamp,
+    /// What is wrong with the order of its chain.
+    pub chain_problem: Option<String>,
 }
 
 struct Served {
@@ -208,6 +220,25 @@ impl Tls {
             }
         });
         trouble.into_iter().chain(ends).collect()
+    }
+
+    /// Each certificate that is served.
+    #[must_use]
+    pub fn served(&self) -> Vec<ServedCertificate> {
+        let served = self.served.load();
+        let each = self.files.iter().zip(&served.until).zip(&served.chains);
+        let one = |((files, until), chain): ((&Files, &Timestamp), &Arc<CertifiedKey>)| ServedCertificate {
+            at: format!("{} ({})", files.at, files.cert.display()),
+            until: *until,
+            chain_problem: chain::problem(&chain.cert),
+        };
+        each.map(one).collect()
+    }
+
+    /// Why what is on the disk is not served, if it is not.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        self.state().trouble.clone()
     }
 
     /// Nothing that is done under the lock can panic half way.

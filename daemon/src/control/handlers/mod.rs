@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod backup;
 mod block;
+mod check;
 mod config;
 mod daemon;
 mod job;

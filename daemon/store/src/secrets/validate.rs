@@ -11,7 +11,7 @@ use aivonx_config::credentials;
 use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     UnixMillis,
-    secrets::{Check, CheckOutcome, OwnKeyKind, SecretsStatus},
+    secrets::{Check, OwnKeyKind, SecretsStatus},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -41,8 +41,8 @@ pub(super) async fn validate(
     };
     checks.push(match &vault {
         Some(Ok(vault)) => sample(store, vault).await?,
-        Some(Err(error)) => fail("opens", error, "put the right master key there, from your backup"),
-        None => fail("opens", "nothing can be opened without the master key", "see above"),
+        Some(Err(error)) => Check::fail("opens", error, "put the right master key there, from your backup"),
+        None => Check::fail("opens", "nothing can be opened without the master key", "see above"),
     });
     if let Some(Ok(vault)) = &vault {
         checks.push(distinct(vault, master, store).await?);
@@ -53,22 +53,6 @@ pub(super) async fn validate(
     checks.push(snapshots(status));
     checks.push(nodes(refusing));
     Ok(checks)
-}
-
-fn check(name: &str, outcome: CheckOutcome, finding: impl ToString, fix: Option<String>) -> Check {
-    Check { name: name.into(), outcome, finding: finding.to_string(), fix }
-}
-
-fn ok(name: &str, finding: impl ToString) -> Check {
-    check(name, CheckOutcome::Ok, finding, None)
-}
-
-fn warn(name: &str, finding: impl ToString, fix: impl Into<String>) -> Check {
-    check(name, CheckOutcome::Warn, finding, Some(fix.into()))
-}
-
-fn fail(name: &str, finding: impl ToString, fix: impl Into<String>) -> Check {
-    check(name, CheckOutcome::Fail, finding, Some(fix.into()))
 }
 
 /// The file of the master key: there, closed to others, a key, and where it lies.
@@ -83,23 +67,31 @@ fn file(master: &Path, data_dir: &Path) -> Vec<Check> {
                 }
                 _ => "let the daemon's user read it",
             };
-            return vec![fail("present", format!("the master key {shown} cannot be read: {error}"), fix)];
+            return vec![Check::fail(
+                "present",
+                format!("the master key {shown} cannot be read: {error}"),
+                fix,
+            )];
         }
     };
-    let mut checks = vec![ok("present", format!("the master key is {shown}"))];
+    let mut checks = vec![Check::ok("present", format!("the master key is {shown}"))];
     let mode = meta.mode() & 0o7777;
     checks.push(if mode & credentials::others(master) == 0 {
-        ok("private", format!("its mode is {mode:04o}"))
+        Check::ok("private", format!("its mode is {mode:04o}"))
     } else {
-        fail("private", format!("its mode is {mode:04o}, others may use it"), format!("chmod 0600 {shown}"))
+        Check::fail(
+            "private",
+            format!("its mode is {mode:04o}, others may use it"),
+            format!("chmod 0600 {shown}"),
+        )
     });
     checks.push(match MasterKey::load(master) {
-        Ok(_) => ok("form", "it is 256 bits that look random"),
+        Ok(_) => Check::ok("form", "it is 256 bits that look random"),
         // Reported above; whether it is a key is checked once that is repaired.
         Err(SecretsError::Exposed { .. }) => {
-            warn("form", "not looked at, because others may use it", "see above")
+            Check::warn("form", "not looked at, because others may use it", "see above")
         }
-        Err(error) => fail("form", error, "put the right master key there, from your backup"),
+        Err(error) => Check::fail("form", error, "put the right master key there, from your backup"),
     });
     checks.push(elsewhere(master, data_dir));
     checks
@@ -110,13 +102,13 @@ fn elsewhere(master: &Path, data_dir: &Path) -> Check {
     let (key, dir): (PathBuf, PathBuf) = (real(master), real(data_dir));
     if key.starts_with(&dir) {
         let finding = "it lies beside the store: it protects copies of the store, no more";
-        return warn(
+        return Check::warn(
             "elsewhere",
             finding,
             "move it out of the data directory and name it in secrets.master_key",
         );
     }
-    ok("elsewhere", "it does not lie beside the store")
+    Check::ok("elsewhere", "it does not lie beside the store")
 }
 
 /// Whether what is sealed opens with the key file as it is now.
@@ -132,10 +124,14 @@ async fn sample(store: &Store, vault: &Vault) -> Result<Check, SecretsError> {
     let closed = opened.await.unwrap_or_else(|error| vec![error.to_string()]);
     if closed.is_empty() {
         let s = if count == 1 { "secret opens" } else { "secrets open" };
-        return Ok(ok("opens", format!("{count} {s}")));
+        return Ok(Check::ok("opens", format!("{count} {s}")));
     }
     let named = named(&closed);
-    Ok(fail("opens", format!("{} of {count} secrets do not open: {named}", closed.len()), "set them again"))
+    Ok(Check::fail(
+        "opens",
+        format!("{} of {count} secrets do not open: {named}", closed.len()),
+        "set them again",
+    ))
 }
 
 /// Whether no two keys are the same bits.
@@ -156,10 +152,10 @@ async fn distinct(vault: &Vault, master: &Path, store: &Store) -> Result<Check, 
     for (name, digest) in digests {
         if let Some(other) = seen.insert(digest, name.clone()) {
             let fix = "replace them: aivonx secrets rotate --peppers --signing, and aivonxd rekey";
-            return Ok(fail("distinct", format!("{other} and {name} are the same"), fix));
+            return Ok(Check::fail("distinct", format!("{other} and {name} are the same"), fix));
         }
     }
-    Ok(ok("distinct", format!("{count} keys, no two of them the same")))
+    Ok(Check::ok("distinct", format!("{count} keys, no two of them the same")))
 }
 
 fn age(master: &Path, status: &SecretsStatus) -> Check {
@@ -189,14 +185,18 @@ fn age(master: &Path, status: &SecretsStatus) -> Check {
         fix.push(&rotate);
     }
     if old.is_empty() {
-        return ok("age", "no key is older than a year");
+        return Check::ok("age", "no key is older than a year");
     }
-    warn("age", format!("older than a year: {}", named(&old)), format!("replace them: {}", fix.join(", ")))
+    Check::warn(
+        "age",
+        format!("older than a year: {}", named(&old)),
+        format!("replace them: {}", fix.join(", ")),
+    )
 }
 
 fn api_keys(status: &SecretsStatus) -> Check {
     if status.waiting.is_empty() {
-        return ok("api keys", "none waits to move to a new pepper");
+        return Check::ok("api keys", "none waits to move to a new pepper");
     }
     let named: Vec<String> = status.waiting.iter().map(|key| key.name.clone()).collect();
     let finding = format!(
@@ -204,7 +204,7 @@ fn api_keys(status: &SecretsStatus) -> Check {
         status.waiting_total,
         self::named(&named)
     );
-    warn(
+    Check::warn(
         "api keys",
         finding,
         "use them, or replace them with `aivonx key rotate`; see `aivonx secrets status`",
@@ -213,8 +213,8 @@ fn api_keys(status: &SecretsStatus) -> Check {
 
 fn rotation(data_keys: &[DataKeyRecord]) -> Check {
     match data_keys.len() {
-        0 | 1 => ok("rotation", "no rotation is unfinished"),
-        n => warn(
+        0 | 1 => Check::ok("rotation", "no rotation is unfinished"),
+        n => Check::warn(
             "rotation",
             format!("{n} data keys: a rotation is at work, or was not finished"),
             "if no job is at work (aivonx job list), finish it: aivonx secrets rotate",
@@ -227,20 +227,24 @@ fn snapshots(status: &SecretsStatus) -> Check {
     let closed = status.snapshots.iter().filter(|snapshot| snapshot.problem.is_some());
     let closed: Vec<String> = closed.map(|snapshot| snapshot.file.clone()).collect();
     if closed.is_empty() {
-        return ok("snapshots", format!("{count} kept, all open with this master key"));
+        return Check::ok("snapshots", format!("{count} kept, all open with this master key"));
     }
     let finding =
         format!("{} of {count} kept do not open with this master key: {}", closed.len(), named(&closed));
-    warn("snapshots", finding, "repeat `aivonxd rekey` with the master key they are under, or delete them")
+    Check::warn(
+        "snapshots",
+        finding,
+        "repeat `aivonxd rekey` with the master key they are under, or delete them",
+    )
 }
 
 fn nodes(refusing: &[(String, String)]) -> Check {
     if refusing.is_empty() {
-        return ok("nodes", "no node refuses its credential");
+        return Check::ok("nodes", "no node refuses its credential");
     }
     let said: Vec<String> = refusing.iter().map(|(node, why)| format!("{node} ({why})")).collect();
     let fix = format!("give it another: aivonx node set {} --bearer-file FILE", refusing[0].0);
-    fail("nodes", format!("refuse their credential: {}", named(&said)), fix)
+    Check::fail("nodes", format!("refuse their credential: {}", named(&said)), fix)
 }
 
 /// The first few, and how many more.

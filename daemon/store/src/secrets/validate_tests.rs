@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use aivonx_config::StoreOptions;
-use aivonx_protocol::WireSecret;
+use aivonx_protocol::{WireSecret, secrets::CheckOutcome};
 
 use super::*;
 use crate::{

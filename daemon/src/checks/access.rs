@@ -1,0 +1,158 @@
+//! Who reaches the gateway, and what crosses the network in clear.
+
+use std::net::IpAddr;
+
+use aivonx_config::Config;
+use aivonx_protocol::{node::Node, secrets::Check};
+
+use super::named;
+
+/// The steps in which `Strict-Transport-Security` is raised, seconds.
+const HSTS_FULL: u64 = 31_536_000;
+
+/// Whether clients of other machines reach a listener without TLS.
+pub(super) fn plain(config: &Config) -> Check {
+    let plain =
+        |listen: &&aivonx_config::Listen| listen.is_plain_on_a_network() && !config.is_for_proxies(listen);
+    let found: Vec<String> =
+        config.listen.iter().filter(plain).map(|listen| listen.address.to_string()).collect();
+    if found.is_empty() {
+        return Check::ok("plain listeners", "prompts and keys of other machines come encrypted");
+    }
+    Check::fail(
+        "plain listeners",
+        format!("everyone on the way reads prompts and keys that come to {}", named(&found)),
+        "give them tls_cert and tls_key, or let nobody but a proxy of proxy.trusted connect (allow)",
+    )
+}
+
+/// Whether everyone who can connect may use the gateway.
+pub(super) fn open(config: &Config) -> Check {
+    match config.exposed_by() {
+        None => Check::ok("open access", "nobody of another machine gets in without a key"),
+        Some(keys) => Check::fail(
+            "open access",
+            format!("everyone who can reach a listener may use the gateway ({keys})"),
+            "set access.mode = \"required\", and give clients keys: aivonx key create NAME",
+        ),
+    }
+}
+
+/// Whether web pages can have browsers ask under names of their own.
+pub(super) fn hosts(config: &Config) -> Check {
+    if config.takes_any_host() {
+        let fix = "name the hosts that clients use in access.allowed_hosts";
+        return Check::warn("allowed hosts", "requests for any host are taken", fix);
+    }
+    Check::ok("allowed hosts", "requests for other hosts are refused")
+}
+
+/// Whether browsers stay with HTTPS for a year.
+pub(super) fn hsts(config: &Config) -> Check {
+    let https = config.listen.iter().any(|listen| !listen.tls_cert.is_empty());
+    let age =
+        config.headers.hsts.split(';').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok());
+    match age {
+        _ if !https => Check::ok("hsts", "no listener speaks HTTPS"),
+        Some(HSTS_FULL..) => Check::ok("hsts", "browsers stay with HTTPS for a year"),
+        found => Check::warn(
+            "hsts",
+            format!("browsers stay with HTTPS for {} s", found.unwrap_or(0_u64)),
+            "raise headers.hsts in the steps of aivonx-security(7); aivonx check --probe URL names the next",
+        ),
+    }
+}
+
+/// Whether what goes to nodes of other machines is encrypted.
+pub(super) fn nodes(nodes: &[Node]) -> Check {
+    let plain = |node: &&Node| !node.simulated && is_plain_on_a_network(&node.url);
+    let found: Vec<&str> = nodes.iter().filter(plain).map(|node| &*node.name).collect();
+    if found.is_empty() {
+        return Check::ok("plain nodes", "what goes to other machines is encrypted");
+    }
+    let finding = format!("prompts go in clear over the network to {}", named(&found));
+    let fix =
+        "let the node speak HTTPS: aivonx node set NODE --url https://...; or keep its network to yourself";
+    let with_secret = nodes.iter().any(|node| plain(&node) && node.credential != "none");
+    if with_secret {
+        return Check::fail("plain nodes", format!("{finding}, with credentials of nodes"), fix);
+    }
+    Check::warn("plain nodes", finding, fix)
+}
+
+fn is_plain_on_a_network(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let host = host.unwrap_or_default();
+    let is_here = |ip: IpAddr| ip.to_canonical().is_loopback();
+    host != "localhost" && !host.parse().is_ok_and(is_here)
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_config::{AccessMode, Listen};
+    use aivonx_protocol::{
+        Reply,
+        secrets::CheckOutcome::{Fail, Ok, Warn},
+    };
+
+    use super::*;
+
+    fn config(address: &str) -> Config {
+        let listen = Listen { address: address.parse().unwrap(), ..Listen::default() };
+        Config { listen: vec![listen], ..Config::default() }
+    }
+
+    fn node(url: &str) -> Node {
+        let samples = Reply::samples().into_iter();
+        let mut found =
+            samples.filter_map(|reply| if let Reply::Node(node) = reply { Some(*node) } else { None });
+        Node { url: url.into(), credential: "none".into(), ..found.next().unwrap() }
+    }
+
+    #[test]
+    fn listeners_are_judged_by_who_reaches_them() {
+        assert_eq!(plain(&config("127.0.0.1:1")).outcome, Ok);
+        let mut open_one = config("192.0.2.1:1");
+        assert_eq!(plain(&open_one).outcome, Fail);
+        assert_eq!(open(&open_one).outcome, Ok);
+        open_one.access.mode = AccessMode::Open;
+        assert_eq!(open(&open_one).outcome, Fail);
+        open_one.listen[0].tls_cert = vec!["/cert".into()];
+        assert_eq!(plain(&open_one).outcome, Ok);
+        open_one.access.allowed_hosts = vec!["*".into()];
+        assert_eq!([hosts(&open_one).outcome, hosts(&config("127.0.0.1:1")).outcome], [Warn, Ok]);
+    }
+
+    #[test]
+    fn short_hsts_is_named() {
+        let mut config = config("192.0.2.1:1");
+        assert_eq!(hsts(&config).outcome, Ok);
+        config.listen[0].tls_cert = vec!["/cert".into()];
+        assert_eq!(hsts(&config).outcome, Ok);
+        for short in ["max-age=300", "", "includeSubDomains; max-age=2592000"] {
+            config.headers.hsts = short.into();
+            assert_eq!(hsts(&config).outcome, Warn, "{short}");
+        }
+    }
+
+    #[test]
+    fn nodes_in_clear_are_named() {
+        for (url, outcome) in [
+            ("http://127.0.0.1:11434", Ok),
+            ("http://[::1]:11434", Ok),
+            ("http://localhost:1", Ok),
+            ("https://10.0.0.7:1", Ok),
+            ("http://10.0.0.7:11434", Warn),
+            ("http://gpu1:11434", Warn),
+        ] {
+            assert_eq!(nodes(&[node(url)]).outcome, outcome, "{url}");
+        }
+        let secret = Node { credential: "bearer".into(), ..node("http://gpu1:11434") };
+        assert_eq!(nodes(&[secret]).outcome, Fail);
+    }
+}

@@ -1,0 +1,14 @@
+//! How safely the gateway is set up.
+
+use aivonx_protocol::{Fault, check, operation::Serve, secrets::Check};
+
+use crate::{
+    checks,
+    control::{By, Services},
+};
+
+impl Serve<check::Run> for Services {
+    async fn serve(&self, by: By<check::Run>, _: check::Run) -> Result<Vec<Check>, Fault> {
+        checks::run(self, by.actor()).await
+    }
+}

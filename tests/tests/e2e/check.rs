@@ -1,0 +1,49 @@
+//! `aivonx check`.
+
+use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt as _};
+
+use aivonx_tests::{fake::FakeNode, harness::Daemon};
+
+/// Outcome and fix by what was looked at, and the exit code.
+async fn checked(daemon: &Daemon) -> (HashMap<String, (String, String)>, i32) {
+    let ran = daemon.aivonx().run(&["check", "--output", "json"]).await;
+    let checks: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).expect("checks");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let found = checks.iter().map(|check| {
+        let outcome = text(&check["outcome"]);
+        assert_eq!(outcome == "ok", check["fix"].is_null(), "{check}");
+        (text(&check["name"]), (outcome, text(&check["fix"])))
+    });
+    (found.collect(), ran.code)
+}
+
+#[tokio::test]
+async fn what_is_open_to_others_fails_with_its_cure() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let (checks, code) = checked(&daemon).await;
+    for name in [
+        "secrets opens",
+        "data directory",
+        "control socket",
+        "plain listeners",
+        "audit log",
+        "disk",
+        "plain nodes",
+    ] {
+        assert_eq!(checks[name].0, "ok", "{name}: {checks:?}");
+    }
+    assert_eq!(checks["backup"].0, "warn");
+    assert_eq!(code, i32::from(checks.values().any(|(outcome, _)| outcome == "fail")));
+
+    daemon.aivonx().ok(&["backup", "create"]).await;
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(daemon.data(), open).expect("a mode");
+    let (checks, code) = checked(&daemon).await;
+    assert_eq!(checks["backup"].0, "ok");
+    let fix = format!("chmod 0700 {}", daemon.data().display());
+    assert_eq!(checks["data directory"], ("fail".to_owned(), fix));
+    assert_eq!(code, 1);
+    let shown = daemon.aivonx().run(&["check"]).await;
+    assert!(shown.stdout.contains("FAIL  data directory"), "{}", shown.stdout);
+}
