@@ -61,11 +61,14 @@ pub enum LimitName {
     /// Requests for models without a price, where money is limited: none (`refuse`), or any number (`free`).
     #[serde(rename = "spend.unpriced")]
     SpendUnpriced,
+    /// Credentials that were refused per hour and client address.
+    #[serde(rename = "refused.hour")]
+    RefusedHour,
 }
 
 impl LimitName {
     /// Every limit, in the order of the enum: `ALL[n as usize] == n`.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AnonymousHour,
         Self::UserHour,
         Self::LoginHour,
@@ -80,6 +83,7 @@ impl LimitName {
         Self::Concurrent,
         Self::PromptChars,
         Self::SpendUnpriced,
+        Self::RefusedHour,
     ];
 
     /// Its name.
@@ -100,6 +104,7 @@ impl LimitName {
             Self::Concurrent => "concurrent",
             Self::PromptChars => "prompt.chars",
             Self::SpendUnpriced => "spend.unpriced",
+            Self::RefusedHour => "refused.hour",
         }
     }
 
@@ -124,14 +129,15 @@ impl LimitName {
             | Self::InferenceDay
             | Self::BurstMinute
             | Self::Concurrent
-            | Self::SpendUnpriced => LimitUnit::Requests,
+            | Self::SpendUnpriced
+            | Self::RefusedHour => LimitUnit::Requests,
         }
     }
 
     /// Whether it counts by client address and not by user or key: then it is the fleet's alone.
     #[must_use]
     pub fn is_by_address(self) -> bool {
-        matches!(self, Self::AnonymousHour | Self::LoginHour | Self::ResetHour)
+        matches!(self, Self::AnonymousHour | Self::LoginHour | Self::ResetHour | Self::RefusedHour)
     }
 
     /// Whether an organization has a total of it. The others are of each user alone.

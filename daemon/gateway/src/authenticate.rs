@@ -18,6 +18,7 @@ use super::{
     exchange::Exchange,
     fields::{Field, Fields},
     socket::key_of_protocols,
+    limit,
 };
 use aivonx_config::AccessMode;
 use aivonx_domain::now;
@@ -28,12 +29,15 @@ use aivonx_identity::{
 };
 use aivonx_ledgers::audit;
 use aivonx_protocol::audit::{Action as Audited, Outcome};
-use aivonx_protocol::{key::KeyScope, route::RouteRule};
+use aivonx_protocol::{key::KeyScope, limit::LimitName, route::RouteRule};
 use aivonx_wire::api::route::{Action, Local, Need, Route};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// Schemes of `Authorization` that carry a key or token.
 const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
+
+/// What the audit log calls somebody whose credential was refused.
+pub const REFUSED: &str = "unknown";
 
 /// Why a known caller may not ask something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +115,11 @@ pub(super) fn caller(
         Err(error) => {
             denied(cx, exchange, route, fields, &error);
             exchange.record.error = Some(error.to_string().into());
+            // One that has expired was good: its client only has to refresh it.
+            if error != NotKnown::Token(JwtError::Expired) {
+                let counted = shared.limits.throttle_address(LimitName::RefusedHour, cx.client);
+                counted.map_err(|exceeded| limit::refuse(exchange, &Caller::Anonymous, exceeded))?;
+            }
             Err(match error {
                 _ if !user => Refusal::Unauthenticated,
                 NotKnown::Token(JwtError::Expired) => AccountError::TokenExpired.into(),
@@ -132,7 +141,9 @@ pub(super) fn denied(
     identity.counters.denials.fetch_add(1, Ordering::Relaxed);
     let subject = exchange.record.subject.as_deref();
     let known = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
-    let (id, name) = known.map_or((None, "unknown"), |(id, name)| (Some(id.to_string()), &**name));
+    // Who guesses is distinguished from who only lacks something: addresses are banned by it.
+    let nobody = if has_no_credential(fields) { "anonymous" } else { REFUSED };
+    let (id, name) = known.map_or((None, nobody), |(id, name)| (Some(id.to_string()), &**name));
     let organization = subject.and_then(|subject| subject.organization.as_ref()).map(|(id, _)| &**id);
     let user_agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
     let entry = audit::Entry::new(Audited::Denied)

@@ -59,6 +59,7 @@ mod upstream;
 mod work;
 mod worker;
 
+pub use authenticate::REFUSED;
 pub use inherited::{InheritError, Inherited};
 pub use listener::{AcceptFailures, BindError, Bound, ListenError, bind_all};
 pub use shared::{Phase, Settings, Shared};

@@ -99,7 +99,7 @@ impl Limits {
     }
 
     /// The caps of anonymous callers and of logins, by address: `anonymous.hour`, `login.hour`, `reset.hour`,
-    /// `token.hour` and `prompt.chars`.
+    /// `token.hour`, `refused.hour` and `prompt.chars`.
     #[must_use]
     pub fn fleet(&self) -> Arc<Caps> {
         self.fleet.load_full()

@@ -28,8 +28,8 @@ pub fn infos(fleet: LimitProfile, organizations: &[OrganizationRecord]) -> Vec<L
 #[must_use]
 pub fn values(profile: LimitProfile) -> LimitValues {
     use LimitName::{
-        AnonymousHour, BurstMinute, InferenceDay, LoginHour, PromptChars, ResetHour, SpendDay, TokenHour,
-        UserHour,
+        AnonymousHour, BurstMinute, InferenceDay, LoginHour, PromptChars, RefusedHour, ResetHour, SpendDay,
+        TokenHour, UserHour,
     };
     let (bare, of_user) = (LimitSetting::bare, LimitSetting::of_user);
     // By address and at the login: as good for a team as for the public.
@@ -37,6 +37,7 @@ pub fn values(profile: LimitProfile) -> LimitValues {
         (bare(AnonymousHour), 50),
         (bare(LoginHour), 10),
         (bare(ResetHour), 5),
+        (bare(RefusedHour), 100),
         (bare(TokenHour), 20),
         (bare(SpendDay), 100 * MICRO),
         (of_user(SpendDay), 10 * MICRO),

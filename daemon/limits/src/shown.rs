@@ -191,6 +191,7 @@ fn count(limits: &Limits, subject: &LimitSubject, limit: &mut EffectiveLimit) {
         | LimitName::ResetHour
         | LimitName::TokenHour
         | LimitName::PromptChars
-        | LimitName::SpendUnpriced => (None, None),
+        | LimitName::SpendUnpriced
+        | LimitName::RefusedHour => (None, None),
     };
 }

@@ -109,7 +109,8 @@ impl LiveCounters {
             | LimitName::ResetHour
             | LimitName::TokenHour
             | LimitName::PromptChars
-            | LimitName::SpendUnpriced => 0,
+            | LimitName::SpendUnpriced
+            | LimitName::RefusedHour => 0,
         }
     }
 

@@ -137,14 +137,14 @@ async fn inner() {
 fn banned(message: &str) -> Option<String> {
     let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/fail2ban/aivonxd.filter.conf");
     let filter = std::fs::read_to_string(filter).unwrap();
-    let line = filter.lines().find_map(|line| line.strip_prefix("failregex = ")).unwrap();
-    let expression = line
-        .replace("%(__prefix_line)s", r"(?:\S+ )?aivonxd\[\d+\]: ")
-        .replace("<ADDR>", r"(?P<addr>[0-9a-fA-F:.]+)");
-    let found =
-        regex::Regex::new(&expression).unwrap().captures(&format!("host aivonxd[7]: {message}"))?["addr"]
-            .to_owned();
-    Some(found)
+    let lines = filter.lines().map(|line| line.trim_start_matches("failregex =").trim());
+    lines.filter(|line| line.starts_with('^')).find_map(|line| {
+        let expression = line
+            .replace("%(__prefix_line)s", r"(?:\S+ )?aivonxd\[\d+\]: ")
+            .replace("<ADDR>", r"(?P<addr>[0-9a-fA-F:.]+)");
+        let expression = regex::Regex::new(&expression).unwrap();
+        Some(expression.captures(&format!("host aivonxd[7]: {message}"))?["addr"].to_owned())
+    })
 }
 
 fn ban_reads(message: &str) {
@@ -178,4 +178,14 @@ async fn the_fail2ban_filter_reads_the_address_and_not_the_name() {
         ban_reads(&message);
     }
     assert_eq!(banned("login_failed by x from 192.0.2.9 by y: denied"), None, "at the control socket");
+    assert_eq!(banned("denied from 192.0.2.9 by alice: denied"), None, "somebody who is known");
+}
+
+#[tokio::test]
+async fn the_fail2ban_filter_reads_where_refused_keys_come_from() {
+    let daemon = Daemon::builder().mode("required").start().await;
+    let guess = Request::get("/api/tags").field("Authorization", "Bearer aivx_guess");
+    daemon.ask(&guess).await.expect(401);
+    daemon.stderr().until("denied from 127.0.0.1 by unknown: denied").await;
+    ban_reads("denied from 127.0.0.1 by unknown: denied");
 }

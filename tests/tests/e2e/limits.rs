@@ -96,3 +96,21 @@ fn chat(stream: bool) -> Request {
     let messages = json!([{"role": "user", "content": "hi"}]);
     Request::json("/api/chat", &json!({"model": "m", "stream": stream, "messages": messages}))
 }
+
+#[tokio::test]
+async fn refused_credentials_count_by_address_and_good_ones_do_not() {
+    let node = FakeNode::ollama().await;
+    let daemon = builder("").node(&node).mode("required").start().await;
+    let rig = Rig::with(node, daemon).await;
+    set(&rig.daemon, &[], &["refused.hour", "3"]).await;
+    let guess = |n: u32| chat(false).field("Authorization", &format!("Bearer aivx_guess{n}"));
+    for n in 0..3 {
+        rig.daemon.ask(&guess(n)).await.expect(401);
+    }
+    let answer = rig.daemon.ask(&guess(3)).await.expect(429);
+    assert!(answer.field("retry-after").is_some());
+    assert!(answer.text().contains("refused.hour"), "{}", answer.text());
+    rig.chat(false).await.expect(200);
+    // Nothing at all is no guess.
+    rig.daemon.ask(&chat(false)).await.expect(401);
+}
