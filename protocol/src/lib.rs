@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod fault;
 pub mod frame;
 pub mod handshake;
+pub mod incident;
 pub mod job;
 pub mod key;
 pub mod limit;

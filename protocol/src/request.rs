@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Fault, UnixMillis, WireSecret, account,
     audit::{AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
-    backup, block, config, daemon,
+    backup, block, config, daemon, incident,
     job::Job,
     key::{self, Key},
     limit,
@@ -83,6 +83,8 @@ nouns! {
     Route(route::RouteRequest),
     /// How safely the gateway is set up.
     Check(check::CheckRequest),
+    /// Incidents.
+    Incident(incident::IncidentRequest),
 }
 
 impl Request {
@@ -252,6 +254,10 @@ pub enum Reply {
     ModelStrategies(Vec<strategy::ModelStrategy>),
     /// The certificates that stand for keys.
     KeyCertificates(Vec<key::KeyCertificate>),
+    /// Ids of disabled keys.
+    DisabledKeys(Vec<String>),
+    /// What was shut off.
+    Contained(Vec<incident::Contained>),
 }
 
 /// One step of a stream. Append only.

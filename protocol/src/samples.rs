@@ -19,6 +19,7 @@ use crate::{
     block::{Block, BlockOf},
     config::{Reloaded, Setting},
     daemon,
+    incident::{Contained, ContainedKind},
     limit::Unpriced,
     log::LogPage,
     model::ModelRemoved,
@@ -168,6 +169,14 @@ catalogue! { Reply {
         model: "embed*".into(), strategy: Strategy::RoundRobin,
     Self::KeyCertificates(_) => "key_certificates", Self::KeyCertificates(vec![crate::key::KeyCertificate {
         key: "0190-key".into(), name: Some("ci.example.org".into()),
+    Self::DisabledKeys(_) => "disabled_keys", Self::DisabledKeys(vec!["0190-key".into()]);
+    Self::Contained(_) => "contained", Self::Contained(vec![Contained {
+        kind: ContainedKind::User,
+        name: "alice".into(),
+        sessions: 2,
+        revoked: 1,
+        must_change: 1,
+        undo: Some("aivonx user enable alice".into()),
     }]);
 } }
 

@@ -25,10 +25,10 @@ const BLOCKS_MAX: usize = 1_000_000;
 /// The blocks in the store, and as requests are judged by them.
 #[derive(Debug)]
 pub struct Blocks {
-    store: Store,
-    identity: Arc<Identity>,
+    pub(super) store: Store,
+    pub(super) identity: Arc<Identity>,
     hot: ArcSwap<Blocked>,
-    in_force: InForce,
+    pub(super) in_force: InForce,
 }
 
 impl Projection for Blocks {
@@ -241,7 +241,7 @@ struct Target {
 }
 
 /// A network of one address is written as that.
-fn shown(network: Network) -> String {
+pub(super) fn shown(network: Network) -> String {
     let address = network.address();
     let all = if address.is_ipv4() { 32 } else { 128 };
     if network.prefix() == all { address.to_string() } else { network.to_string() }

@@ -4,7 +4,10 @@
 //! What outlives a rebuild are the [`Live`] marks: a request under way holds the mark of its key, user and
 //! organization, and ends when one of them is withdrawn.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use aivonx_domain::access::Subject;
 use aivonx_fleet::RoutingRules;
@@ -23,6 +26,8 @@ use aivonx_protocol::{
 use aivonx_store::{
     AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
     KeyCertificateRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
+    DisabledKeyRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord,
+    UserRecord,
 };
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
@@ -82,6 +87,8 @@ pub struct Records {
     pub queueing: Vec<KeyQueueingRecord>,
     /// Which certificates stand for keys.
     pub certificates: Vec<KeyCertificateRecord>,
+    /// Keys that may not be used for now.
+    pub disabled_keys: Vec<DisabledKeyRecord>,
 }
 
 /// What everybody may use, while a snapshot is built.
@@ -134,8 +141,10 @@ impl Directory {
         }
         let queueing: HashMap<String, KeyQueueingRecord> =
             records.queueing.into_iter().map(|record| (record.id.clone(), record)).collect();
+        let disabled: HashSet<String> = records.disabled_keys.into_iter().map(|record| record.id).collect();
         for record in records.keys {
-            new.add_key(&record, &allowed, queueing.get(&record.id), old);
+            let disabled = disabled.contains(&record.id);
+            new.add_key(&record, &allowed, disabled, queueing.get(&record.id), old);
         }
         for record in records.certificates {
             if let Some(key) = new.keys.get(record.id.as_str()) {
@@ -213,6 +222,7 @@ impl Directory {
         &mut self,
         record: &KeyRecord,
         allowed: &Allowed,
+        disabled: bool,
         queueing: Option<&KeyQueueingRecord>,
         old: Option<&Self>,
     ) {
@@ -225,6 +235,7 @@ impl Directory {
         let orphan = (record.organization.is_some() && organization.is_none())
             || (record.user.is_some() && user.is_none());
         let enabled = !orphan
+            && !disabled
             && organization.as_ref().is_none_or(|o| o.enabled)
             && user.as_ref().is_none_or(|u| u.enabled);
         // What cannot be read must not open a door: a damaged network allows nothing.
@@ -246,7 +257,7 @@ impl Directory {
             expires: record.expires.unwrap_or(UnixMillis::MAX),
             pepper: record.pepper,
             enabled,
-            live: carry(before.map(|k| &k.live), true),
+            live: carry(before.map(|k| &k.live), !disabled),
             subject: Arc::new(Subject {
                 organization: organization.as_ref().map(|o| (o.id.clone(), o.slug.clone())),
                 user: user.as_ref().map(|u| (u.id.clone(), u.name.clone())),

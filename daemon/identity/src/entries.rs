@@ -212,9 +212,9 @@ pub struct Key {
     pub expires: UnixMillis,
     /// Number of the pepper of its present hash.
     pub pepper: u32,
-    /// Its user and organization, where there are any, are enabled.
+    /// It is enabled, and so are its user and organization where there are any.
     pub enabled: bool,
-    /// Ends when it is revoked or removed.
+    /// Ends when it is disabled, revoked or removed.
     pub live: Arc<Live>,
     /// As records of finished requests name it.
     pub subject: Arc<Subject>,

@@ -20,6 +20,7 @@ impl Projection for Identity {
         Noun::Key,
         Noun::KeyQueueing,
         Noun::KeyCertificate,
+        Noun::DisabledKey,
         Noun::Session,
         Noun::Secret,
         Noun::Limit,
@@ -109,6 +110,7 @@ pub(super) async fn read(
         limits: Given::read(store).await?,
         queueing: store.key_queueing().list(&TenantScope::All).await?,
         certificates: store.key_certificates().list(&TenantScope::All).await?,
+        disabled_keys: store.disabled_keys().list(&TenantScope::All).await?,
     };
     Ok(Snapshot::build(records, material, old))
 }

@@ -50,12 +50,15 @@ pub enum Noun {
     Answers,
     /// The certificate of a key.
     KeyCertificate,
+    /// That a key is disabled.
+    DisabledKey,
 }
 
 impl Noun {
     /// How many there are.
     const COUNT: usize = Self::Answers as usize + 1;
     const COUNT: usize = Self::KeyCertificate as usize + 1;
+    const COUNT: usize = Self::DisabledKey as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -80,6 +83,7 @@ impl Noun {
         Self::Block,
         Self::Answers,
         Self::KeyCertificate,
+        Self::DisabledKey,
     ];
 
     /// The word in messages.
@@ -107,6 +111,7 @@ impl Noun {
             Self::Block => "block",
             Self::Answers => "answers",
             Self::KeyCertificate => "key_certificate",
+            Self::DisabledKey => "disabled_key",
         }
     }
 }

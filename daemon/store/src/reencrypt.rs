@@ -86,6 +86,7 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::Answers => None,
         | Tree::KeyCertificate
         | Tree::KeyCertificateName => None,
+        | Tree::DisabledKey => None,
     }
 }
 

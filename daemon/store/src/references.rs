@@ -8,6 +8,7 @@ use super::{
     LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PlacementRecord,
     PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
     AliasRecord, AliasWeightsRecord, CopiesRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord,
+    AliasRecord, AliasWeightsRecord, CopiesRecord, DisabledKeyRecord, KeyQueueingRecord, KeyRecord,
     LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord,
     PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
@@ -145,6 +146,8 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
             erase_limits(batch, old.id())?;
             erase_beside::<KeyCertificateRecord>(batch, old.id())?;
             erase_beside::<KeyQueueingRecord>(batch, old.id())
+            erase_beside::<KeyQueueingRecord>(batch, old.id())?;
+            erase_beside::<DisabledKeyRecord>(batch, old.id())
         }
         Noun::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),
         Noun::Node => {

@@ -6,6 +6,10 @@ use super::{
     KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
     NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
     SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
+    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, DisabledKeyRecord,
+    KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
+    NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
+    PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -42,6 +46,9 @@ impl Store {
     /// The certificates of keys.
     #[must_use]
     pub fn key_certificates(&self) -> Records<KeyCertificateRecord> {
+    /// Which API keys are disabled.
+    #[must_use]
+    pub fn disabled_keys(&self) -> Records<DisabledKeyRecord> {
         Records::new(self.clone())
     }
 

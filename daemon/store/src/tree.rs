@@ -90,6 +90,8 @@ trees! {
     KeyCertificate = "key_certificate",
     /// name of a certificate -> id of the key
     KeyCertificateName = "key_certificate_name",
+    /// id of a key -> `DisabledKeyRecord`
+    DisabledKey = "disabled_key",
 }
 
 impl Tree {
@@ -118,6 +120,7 @@ impl Tree {
             Self::Block => "blocks",
             Self::Answers => "privacy of answers",
             Self::KeyCertificate => "certificates of keys",
+            Self::DisabledKey => "disabled keys",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

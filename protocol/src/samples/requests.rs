@@ -4,7 +4,7 @@ use super::{audit as trail, identity as who, limits, policy as rules, usage as u
 use crate::{
     Reply, Request, WireSecret, account,
     audit::{self, AuditFilter, ExportFormat},
-    backup, block, check, config, daemon, job,
+    backup, block, check, config, daemon, incident, job,
     key::{self, Priority},
     limit::{self, LimitName, LimitSetting, LimitTarget},
     lockout,
@@ -187,6 +187,8 @@ impl Request {
             key::Certificates { organization: Some("acme".into()), key: None }.into(),
             key::SetCertificate { organization: None, key: "ci".into(), name: Some("ci.example.org".into()) }
                 .into(),
+            key::Disabled.into(),
+            key::SetEnabled { organization: Some("acme".into()), key: "ci".into(), enabled: false }.into(),
             token::Create { name: "backup".into(), role: Some(Role::Auditor), lasts_ms: 86_400_000 }.into(),
             token::List.into(),
             token::Revoke { token: "backup".into() }.into(),
@@ -319,6 +321,16 @@ impl Request {
             privacy::Answers { organization: Some("acme".into()) }.into(),
             privacy::SetAnswers { organization: None, answers: AnswerMode::Redact }.into(),
             check::Run.into(),
+            incident::Contain {
+                keys: vec!["acme/ci".into()],
+                users: vec!["alice".into()],
+                organizations: vec!["acme".into()],
+                addresses: vec!["192.0.2.0/24".into()],
+                revoke: true,
+                lasts_ms: Some(3_600_000),
+                reason: "guesses keys".into(),
+            }
+            .into(),
         ]
     }
 }

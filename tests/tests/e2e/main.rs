@@ -31,6 +31,7 @@ mod greedy;
 mod headers;
 mod hostile;
 mod https;
+mod incident;
 mod interrupted;
 mod jobs;
 mod journald;

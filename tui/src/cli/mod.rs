@@ -10,6 +10,7 @@ pub mod connect;
 pub mod demo;
 pub mod explain;
 pub mod follow;
+pub mod incident;
 pub mod job;
 pub mod key;
 pub mod limit;
@@ -187,6 +188,9 @@ pub enum Verb {
     ///
     /// Exits with 1 if a check failed.
     Check(check::CheckArgs),
+    /// Handle an attack: shut off whoever does it
+    #[command(subcommand)]
+    Incident(incident::IncidentVerb),
     /// Make the first administrator, or rescue one
     Setup(account::setup::SetupArgs),
     /// Begin a session
@@ -306,6 +310,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Block(verb)) => block::run(context, verb).await,
         Some(Verb::Route(verb)) => route::run(context, verb).await,
         Some(Verb::Check(args)) => check::run(context, args).await,
+        Some(Verb::Incident(verb)) => incident::run(context, verb).await,
         Some(Verb::Setup(args)) => account::setup::run(context, args).await,
         Some(Verb::Login(args)) => account::login::run(context, args).await,
         Some(Verb::Logout) => account::login::logout(context).await,

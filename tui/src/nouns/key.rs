@@ -20,6 +20,7 @@
 //! | `priority` | which of the requests that wait go first: `low`, `normal` or `high`; not printed by `key create` and `key rotate` |
 //! | `keep_waiting` | whether streams begin while they wait; not printed by `key create` and `key rotate` |
 //! | `certificate` | name of the client certificate that stands for it, or null; not printed by `key create` and `key rotate` |
+//! | `enabled` | whether it may be used; printed by `key list`, `show` and `set` |
 
 use std::borrow::Cow;
 

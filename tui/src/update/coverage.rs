@@ -195,6 +195,9 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("block.add", "the command line alone has blocks"),
     ("block.remove", "the command line alone has blocks"),
     ("check.run", "it is for an operator at a shell: aivonx check"),
+    ("key.disabled", "aivonx key list says it"),
+    ("key.set_enabled", "aivonx key disable KEY, and enable"),
+    ("incident.contain", "it is for an operator at a shell: aivonx incident contain"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),
 ];
 

@@ -174,6 +174,7 @@ fn the_page_names_every_field_and_no_other() {
                     priority: Priority::Normal,
                     keep_waiting: false,
                     certificate: None,
+                    enabled: true,
                 };
                 printed.insert("key", json(described));
             }
@@ -201,6 +202,8 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Prices(prices) => drop(printed.insert("price", json(&prices[0]))),
             Reply::Price(price) => drop(printed.insert("price", json(price))),
             Reply::Policies(policies) => drop(printed.insert("policy", json(&policies[0]))),
+            Reply::DisabledKeys(_) => {}
+            Reply::Contained(all) => drop(printed.insert("contained", json(&all[0]))),
             Reply::Policy(policy) => {
                 printed.insert("keep alive", json(&policy.keep_alive));
                 printed.insert("context size", json(policy.num_ctx));

@@ -7,6 +7,7 @@ mod block;
 mod check;
 mod config;
 mod daemon;
+mod incident;
 mod job;
 mod key;
 mod limit;

@@ -18,6 +18,7 @@ use crate::{
     input,
     nouns::{self, Noun as _},
     render::{
+        Cell, Tone,
         out::note,
         text::{self, safe},
     },
@@ -43,6 +44,10 @@ pub enum KeyVerb {
     Rotate(RotateArgs),
     /// Revoke a key: its requests are refused at once, running ones end
     Revoke(RevokeArgs),
+    /// Let a disabled key in again
+    Enable(Name),
+    /// Keep a key out until it is enabled again: its requests are refused at once, running ones end
+    Disable(Name),
 }
 
 /// A key.
@@ -215,6 +220,17 @@ impl Described {
             certificate: certificate.and_then(|certificate| certificate.name.clone()),
             key,
         }
+    /// Whether it may be used.
+    pub enabled: bool,
+}
+
+impl Described {
+    /// A key, of which `queueing` says how its requests wait if it says anything of it.
+    fn new(key: Key, queueing: &[KeyQueueing], disabled: &[String]) -> Self {
+        let waits = queueing.iter().find(|one| one.key == key.id);
+        let priority = waits.map(|waits| waits.priority).unwrap_or_default();
+        let enabled = !disabled.contains(&key.id);
+        Self { key, priority, keep_waiting: waits.is_some_and(|waits| waits.keep_waiting), enabled }
     }
 }
 
@@ -257,11 +273,15 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
             let certificates =
                 client.ask(key::Certificates { organization: None, key: Some(key.id.clone()) }).await?;
             show(context, &Described::new(key, &queueing, &certificates))
+            let disabled = client.ask(key::Disabled).await?;
+            show(context, &Described::new(key, &queueing, &disabled))
         }
         KeyVerb::Create(args) => create(context, args).await,
         KeyVerb::Set(args) => set(context, args).await,
         KeyVerb::Rotate(args) => rotate(context, args).await,
         KeyVerb::Revoke(args) => revoke(context, args).await,
+        KeyVerb::Enable(name) => enable(context, name, true).await,
+        KeyVerb::Disable(name) => enable(context, name, false).await,
     }
 }
 
@@ -270,6 +290,9 @@ fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
         let mut table = described.key.details(&out.view());
         nouns::key::waits(&mut table, described.priority, described.keep_waiting);
         nouns::key::certificate(&mut table, described.certificate.as_deref());
+        if !described.enabled {
+            table.pair("disabled", Cell::toned("yes; aivonx key enable lets it in again", Tone::Warn));
+        }
         out.table(&table)
     })
 }
@@ -299,6 +322,8 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
         client.ask(key::Set { organization, key, revision: args.revision, change }).await?
     };
     show(context, &Described::new(key, &queueing, &certificates))
+    let disabled = client.ask(key::Disabled).await?;
+    show(context, &Described::new(key, &queueing, &disabled))
 }
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
@@ -311,10 +336,18 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let certificates = client.ask(key::Certificates { organization, key: None }).await?;
     let described = |key| Described::new(key, &queueing, &certificates);
     let keys: Vec<_> = keys.into_iter().map(described).collect();
+    let queueing = client.ask(key::Queueing { organization, key: None }).await?;
+    let disabled = client.ask(key::Disabled).await?;
+    let keys: Vec<_> = keys.into_iter().map(|key| Described::new(key, &queueing, &disabled)).collect();
     context.out.show(&keys, |out| match &*keys {
         [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
         [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
-        keys => nouns::list(out, keys.iter().map(|described| &described.key)),
+        keys => {
+            nouns::list(out, keys.iter().map(|described| &described.key))?;
+            let disabled = keys.iter().filter(|described| !described.enabled);
+            let names: Vec<String> = disabled.map(|disabled| safe(&disabled.key.name)).collect();
+            if names.is_empty() { Ok(()) } else { out.line(format_args!("Disabled: {}", names.join(", "))) }
+        }
     })
 }
 
@@ -421,6 +454,15 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
         )
     };
     created::hand_over(file, &made.secret, show, lost).await
+}
+
+async fn enable(context: &mut Context, name: Name, enabled: bool) -> Result<(), Failure> {
+    let (key, organization) = name.given()?;
+    let key = context.client().await?.ask(key::SetEnabled { organization, key, enabled }).await?;
+    context.out.show(&key, |out| {
+        let state = if enabled { "enabled" } else { "disabled" };
+        out.line(format_args!("The key {} is {state}.", described(&key)))
+    })
 }
 
 async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> {

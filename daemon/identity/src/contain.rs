@@ -1,0 +1,95 @@
+//! Shutting off whoever does harm, all of it in one step.
+
+use aivonx_domain::now;
+use aivonx_protocol::{
+    Fault, FaultKind,
+    incident::{Contain, Contained, ContainedKind as Kind},
+    network::Network,
+};
+use aivonx_store::{BlockRecord, Contain as Target, Contained as Done, Containment};
+
+use super::{Actor, Blocks, blocked::ADDRESS, blocks::shown};
+
+/// A target as it is stored and as people name it.
+struct Named {
+    kind: Kind,
+    name: String,
+    target: Target,
+    /// What takes it back, if anything does.
+    undo: Option<String>,
+}
+
+impl Blocks {
+    /// Shuts off what is named, or nothing of it; it holds when this returns.
+    ///
+    /// # Errors
+    /// `NotFound` for what is not there; `Invalid` for nothing, for what is no network, and for the actor itself;
+    /// `Conflict` for the last superadmin.
+    pub async fn contain(&self, actor: &Actor, asked: Contain) -> Result<Vec<Contained>, Fault> {
+        let revoke = asked.revoke;
+        let named = self.named(actor, asked).await?;
+        if named.is_empty() {
+            let fault = Fault::new(FaultKind::Invalid, "nothing is named that is to be contained");
+            return Err(fault.hint("name it with --key, --user, --org or --address"));
+        }
+        let targets = named.iter().map(|named| named.target.clone()).collect();
+        let done = self.store.contain(Containment { targets, revoke }).await;
+        let done = done.map_err(|error| self.identity.refuse(actor, error))?;
+        self.identity.settle().await?;
+        self.in_force.settle().await?;
+        Ok(named.into_iter().zip(done).map(|(named, done)| told(named, done)).collect())
+    }
+
+    async fn named(&self, actor: &Actor, asked: Contain) -> Result<Vec<Named>, Fault> {
+        let Contain { keys, users, organizations, addresses, revoke, lasts_ms, reason } = asked;
+        let mut all = Vec::new();
+        for wanted in keys {
+            let key = self.identity.key(actor, None, &wanted).await?;
+            let name = match &key.organization {
+                Some(organization) => format!("{organization}/{}", key.name),
+                None => key.name,
+            };
+            let undo = (!revoke).then(|| format!("aivonx key enable {name}"));
+            all.push(Named { kind: Kind::Key, name, target: Target::Key(key.id), undo });
+        }
+        for wanted in users {
+            let user = self.identity.user(actor, &wanted).await?;
+            if actor.user.as_ref() == Some(&user.id) {
+                let fault = Fault::new(FaultKind::Invalid, "that is you, who would be locked out");
+                return Err(fault.field("user").hint("let another superadmin do it"));
+            }
+            let undo = Some(format!("aivonx user enable {}", user.name));
+            all.push(Named { kind: Kind::User, name: user.name, target: Target::User(user.id), undo });
+        }
+        for wanted in organizations {
+            let organization = self.identity.organization(actor, &wanted).await?;
+            let undo = Some(format!("aivonx org set {} --enable", organization.slug));
+            let (name, target) = (organization.slug, Target::Organization(organization.id));
+            all.push(Named { kind: Kind::Organization, name, target, undo });
+        }
+        let until = lasts_ms.map(|lasts| now().saturating_add(lasts));
+        for wanted in addresses {
+            let network = wanted.parse::<Network>().map_err(|error| {
+                Fault::new(FaultKind::Invalid, format!("{wanted:?}: {error}")).field("address")
+            })?;
+            let name = shown(network);
+            let block = BlockRecord {
+                id: format!("{ADDRESS}{network}"),
+                target: name.clone(),
+                reason: reason.clone(),
+                until,
+                created: 0,
+                revision: 0,
+            };
+            let undo = Some(format!("aivonx block remove {name}"));
+            all.push(Named { kind: Kind::Address, name, target: Target::Network(network, block), undo });
+        }
+        Ok(all)
+    }
+}
+
+fn told(named: Named, done: Done) -> Contained {
+    let Named { kind, name, undo, .. } = named;
+    let Done { sessions, revoked, users } = done;
+    Contained { kind, name, sessions, revoked, must_change: users, undo }
+}

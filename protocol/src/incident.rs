@@ -1,0 +1,98 @@
+//! Handling an attack: seeing it, and shutting off whoever does it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    audit::{Action, Noted},
+    operation::operations,
+};
+
+operations! {
+    /// Requests about incidents.
+    Request::Incident(IncidentRequest);
+
+    /// Shuts off what is named, all of it or nothing: disabled or blocked, sessions and streams ended.
+    "incident.contain" Contain {
+        /// Keys by what names them, as elsewhere.
+        keys: Vec<String>,
+        /// Users by name or id: disabled, and their passwords must be changed.
+        users: Vec<String>,
+        /// Organizations by slug or id: disabled, with the passwords of their users as those of users.
+        organizations: Vec<String>,
+        /// Addresses or networks: blocked.
+        addresses: Vec<String>,
+        /// Revokes the keys, of users and organizations too, which cannot be taken back.
+        revoke: bool,
+        /// How long addresses stay blocked, milliseconds; None is until they are unblocked.
+        lasts_ms: Option<u64>,
+        /// Why, for the list of blocks and the audit log.
+        reason: String,
+    } -> Vec<Contained> as Contained, needs BlockWrite, noted |op| op.noted();
+}
+
+/// What kind of thing was shut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainedKind {
+    /// A key.
+    Key,
+    /// A user.
+    User,
+    /// An organization.
+    Organization,
+    /// An address or network.
+    Address,
+}
+
+impl ContainedKind {
+    /// The word in texts and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Organization => "organization",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// What was shut off, and how that is taken back. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contained {
+    /// What it is.
+    pub kind: ContainedKind,
+    /// Its name.
+    pub name: String,
+    /// Sessions and control tokens that ended.
+    pub sessions: u32,
+    /// Keys that were revoked for good.
+    pub revoked: u32,
+    /// Users who must change their password.
+    pub must_change: u32,
+    /// The command that takes it back; None if nothing does.
+    pub undo: Option<String>,
+}
+
+/// Characters of a key's secret that may be written down.
+const SHOWN: usize = 12;
+
+impl Contain {
+    fn noted(&self) -> Noted {
+        let Self { keys, users, organizations, addresses, revoke, lasts_ms, reason } = self;
+        // A key may be named by its secret.
+        let shown = |key: &String| match key.rfind("aivx_").and_then(|at| key.get(..at + SHOWN)) {
+            Some(shown) => shown.to_owned(),
+            None => key.clone(),
+        };
+        let keys: Vec<String> = keys.iter().map(shown).collect();
+        Noted::new(Action::Disable, "incident", "")
+            .with("keys", keys)
+            .with("users", users)
+            .with("organizations", organizations)
+            .with("addresses", addresses)
+            .with("revoke", revoke)
+            .maybe("lasts_ms", lasts_ms)
+            .with("reason", reason)
+    }
+}

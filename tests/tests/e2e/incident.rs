@@ -1,0 +1,99 @@
+//! Handling an attack.
+
+use std::time::{Duration, Instant};
+
+use aivonx_tests::{
+    fake::FakeNode,
+    harness::{Daemon, Request},
+};
+use serde_json::json;
+
+fn chat() -> Request {
+    Request::json("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
+}
+
+fn keyed(request: Request, secret: &str) -> Request {
+    request.field("Authorization", &format!("Bearer {secret}"))
+}
+
+#[tokio::test]
+async fn a_contained_key_ends_what_runs_and_is_let_in_again() {
+    let node = FakeNode::ollama().await;
+    node.with(|s| s.models[0].load());
+    let daemon = Daemon::builder().node(&node).mode("required").start().await;
+    let aivonx = daemon.aivonx();
+    aivonx.ok(&["org", "add", "acme"]).await;
+    let made = aivonx.json(&["key", "create", "ci", "--org", "acme"]).await;
+    let secret = made["secret"].as_str().expect("a secret").to_owned();
+    node.gate();
+    let mut stream = daemon.client().await;
+    stream.send(&keyed(chat(), &secret)).await;
+    node.release(1);
+    let head = stream.head().await;
+    stream.piece().await.unwrap().unwrap();
+
+    let contained = Instant::now();
+    let said = aivonx.ok(&["incident", "contain", "--key", "acme/ci", "--reason", "leaked"]).await;
+    assert!(said.contains("Contained the key acme/ci"), "{said}");
+    assert!(said.contains("To undo: aivonx key enable acme/ci\n"), "{said}");
+    let answer = stream.rest(head).await;
+    assert!(answer.lines().pop().unwrap()["error"].is_string());
+    // Generous for a loaded machine: without the cut it would wait for the node for ever.
+    assert!(contained.elapsed() < Duration::from_secs(10), "{:?}", contained.elapsed());
+    daemon.ask(&keyed(chat(), &secret)).await.expect(401);
+    assert_eq!(aivonx.json(&["key", "show", "ci"]).await["enabled"], json!(false));
+    assert!(aivonx.ok(&["key", "list"]).await.contains("Disabled: ci"));
+
+    aivonx.ok(&["key", "enable", "acme/ci"]).await;
+    node.release(1000);
+    daemon.ask(&keyed(chat(), &secret)).await.expect(200);
+    let audit = aivonx.json(&["audit", "list", "--action", "disable"]).await;
+    assert!(audit.to_string().contains("leaked"), "{audit}");
+
+    // As an administrator would without an attack.
+    aivonx.ok(&["key", "disable", "acme/ci"]).await;
+    daemon.ask(&keyed(chat(), &secret)).await.expect(401);
+}
+
+#[tokio::test]
+async fn everything_named_is_contained_or_nothing() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::builder().node(&node).mode("required").start().await;
+    let aivonx = daemon.aivonx();
+    aivonx.ok(&["org", "add", "acme"]).await;
+    let password = daemon.folder().join("password");
+    std::fs::write(&password, "marked-kettle-orbit-9").unwrap();
+    let add = ["user", "add", "alice", "--org", "acme", "--password-file", password.to_str().unwrap()];
+    aivonx.ok(&add).await;
+    let made = aivonx.json(&["key", "create", "ci", "--org", "acme", "--user", "alice"]).await;
+    let secret = made["secret"].as_str().expect("a secret").to_owned();
+
+    let ran = aivonx.run(&["incident", "contain", "--key", "ci", "--user", "nobody-here"]).await;
+    assert_ne!(ran.code, 0);
+    daemon.ask(&keyed(chat(), &secret)).await.expect(200);
+
+    let line = ["incident", "contain", "--user", "alice", "--address", "192.0.2.0/24", "--for", "1h"];
+    let done = aivonx.json(&line).await;
+    assert_eq!(done[0]["kind"], json!("user"));
+    assert_eq!(done[0]["must_change"], json!(1));
+    assert_eq!(done[0]["undo"], json!("aivonx user enable alice"));
+    assert_eq!(done[1]["undo"], json!("aivonx block remove 192.0.2.0/24"));
+    daemon.ask(&keyed(chat(), &secret)).await.expect(401);
+    assert_eq!(aivonx.json(&["block", "list"]).await[0]["target"], json!("192.0.2.0/24"));
+    aivonx.ok(&["user", "enable", "alice"]).await;
+    daemon.ask(&keyed(chat(), &secret)).await.expect(200);
+
+    aivonx.ok(&["incident", "contain", "--org", "acme"]).await;
+    daemon.ask(&keyed(chat(), &secret)).await.expect(401);
+    aivonx.ok(&["org", "set", "acme", "--enable"]).await;
+    daemon.ask(&keyed(chat(), &secret)).await.expect(200);
+
+    // What cannot be undone is asked for.
+    let unconfirmed = aivonx.run(&["incident", "contain", "--user", "alice", "--revoke"]).await;
+    assert_ne!(unconfirmed.code, 0);
+    daemon.ask(&keyed(chat(), &secret)).await.expect(200);
+    let done = aivonx.json(&["incident", "contain", "--user", "alice", "--revoke", "--yes"]).await;
+    assert_eq!(done[0]["revoked"], json!(1));
+    aivonx.ok(&["user", "enable", "alice"]).await;
+    daemon.ask(&keyed(chat(), &secret)).await.expect(401);
+}
