@@ -127,6 +127,21 @@ pub struct Weighted {
     pub weight: u32,
 }
 
+/// For whom the models are that match a pattern. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelAccess {
+    /// Glob (`*`, `?`) of the models.
+    pub model: String,
+    /// Slugs of the organizations that alone see and use them; empty is everyone.
+    pub only: Vec<String>,
+    /// Slugs of organizations that do not.
+    pub deny: Vec<String>,
+    /// When it was set first.
+    pub created: UnixMillis,
+    /// Revision of the record.
+    pub revision: u64,
+}
+
 operations! {
     /// Requests about model policy.
     Request::Policy(PolicyRequest);
@@ -215,4 +230,20 @@ operations! {
         noted |op| Noted::new(Action::Update, "alias", &op.alias)
             .of_organization(op.organization.as_deref())
             .with("models", &op.models);
+
+    /// For whom models are, where that is not everyone. Empty for who is bound to an organization.
+    "policy.access" Access -> Vec<ModelAccess> as ModelAccess, needs PolicyRead;
+
+    /// Say for which organizations the models are that match a pattern; it is the fleet's to say.
+    "policy.set_access" SetAccess {
+        /// Glob of the models.
+        model: String,
+        /// Slugs or ids of those that alone have them, in place of those before; empty is everyone. None leaves it.
+        only: Option<Vec<String>>,
+        /// Slugs or ids of those that do not have them, in place of those before. None leaves it.
+        deny: Option<Vec<String>>,
+    } -> Vec<ModelAccess> as ModelAccess, needs PolicyWrite,
+        noted |op| Noted::new(Action::PermissionChange, "policy", &op.model)
+            .maybe("only", &op.only)
+            .maybe("deny", &op.deny);
 }

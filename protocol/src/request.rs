@@ -258,6 +258,8 @@ pub enum Reply {
     DisabledKeys(Vec<String>),
     /// What was shut off.
     Contained(Vec<incident::Contained>),
+    /// For whom models are.
+    ModelAccess(Vec<policy::ModelAccess>),
 }
 
 /// One step of a stream. Append only.

@@ -178,6 +178,7 @@ catalogue! { Reply {
         must_change: 1,
         undo: Some("aivonx user enable alice".into()),
     }]);
+    Self::ModelAccess(_) => "model_access", Self::ModelAccess(vec![policy::access()]);
 } }
 
 catalogue! { Event {

@@ -16,6 +16,8 @@ pub struct RoutingRules {
     models: Globs,
     /// Of the key: both must allow.
     narrowed: Globs,
+    /// Models that are for other organizations. As a list of patterns, of which none hides nothing.
+    hidden: Globs,
     cloud: bool,
     /// The one node that a request is for, by its id.
     only: Option<Arc<str>>,
@@ -43,12 +45,24 @@ enum Rule {
 
 impl RoutingRules {
     /// Everything: for callers who are the whole fleet's superadmins.
-    pub const ALL: Self =
-        Self { nodes: Nodes::All, models: Globs::ALL, narrowed: Globs::ALL, cloud: true, only: None };
+    pub const ALL: Self = Self {
+        nodes: Nodes::All,
+        models: Globs::ALL,
+        narrowed: Globs::ALL,
+        hidden: Globs::ALL,
+        cloud: true,
+        only: None,
+    };
 
     /// The nodes that are assigned to nobody: for callers who belong to no organization.
-    pub const SHARED: Self =
-        Self { nodes: Nodes::Shared, models: Globs::ALL, narrowed: Globs::ALL, cloud: true, only: None };
+    pub const SHARED: Self = Self {
+        nodes: Nodes::Shared,
+        models: Globs::ALL,
+        narrowed: Globs::ALL,
+        hidden: Globs::ALL,
+        cloud: true,
+        only: None,
+    };
 
     /// What the organization with this id may use.
     #[must_use]
@@ -59,13 +73,26 @@ impl RoutingRules {
             NodeAccess::Exclusive => Rule::Exclusive,
         };
         let nodes = Nodes::Organization(organization.into(), rule);
-        Self { nodes, models: Globs::new(models), narrowed: Globs::ALL, cloud, only: None }
+        Self {
+            nodes,
+            models: Globs::new(models),
+            narrowed: Globs::ALL,
+            hidden: Globs::ALL,
+            cloud,
+            only: None,
+        }
     }
 
     /// The same, but only for models that `models` allow too: a key's own list.
     #[must_use]
     pub fn narrowed(&self, models: &[String]) -> Self {
         Self { narrowed: Globs::new(models), ..self.clone() }
+    }
+
+    /// The same without the models that match any of these patterns, under whatever name they are asked for.
+    #[must_use]
+    pub fn hiding(&self, models: &[String]) -> Self {
+        Self { hidden: Globs::new(models), ..self.clone() }
     }
 
     /// The same on the node with this id alone.
@@ -100,7 +127,11 @@ impl RoutingRules {
     /// Whether the caller may ask for a model of this name in normal form.
     #[must_use]
     pub fn allows_normal(&self, normal: &str) -> bool {
-        self.models.allow_normal(normal) && self.narrowed.allow_normal(normal)
+        self.models.allow_normal(normal) && self.narrowed.allow_normal(normal) && !self.hides(normal)
+    }
+
+    fn hides(&self, normal: &str) -> bool {
+        !self.hidden.allow_all() && self.hidden.allow_normal(normal)
     }
 
     /// Whether the caller may ask for a model of this name.
@@ -112,15 +143,17 @@ impl RoutingRules {
     /// Whether the caller may ask for every model.
     #[must_use]
     pub fn allows_all(&self) -> bool {
-        self.models.allow_all() && self.narrowed.allow_all()
+        self.models.allow_all() && self.narrowed.allow_all() && self.hidden.allow_all()
     }
 
     /// Whether the caller may be served `model` under the name `alias`: the lists allow the model, or the alias by its
-    /// own name. An organization's list knows only aliases `of_fleet`: those of its own it could name as it likes.
+    /// own name. An organization's list knows only aliases `of_fleet`: those of its own it could name as it likes. No
+    /// alias leads to what is hidden.
     #[must_use]
     pub fn allows_as(&self, alias: &str, of_fleet: bool, model: &str) -> bool {
         (self.models.allow(model) || (of_fleet && self.models.allow(alias)))
             && (self.narrowed.allow(model) || self.narrowed.allow(alias))
+            && !model_name::with_normal(model, |normal| self.hides(normal))
     }
 
     /// The same nodes for every model.
@@ -209,5 +242,15 @@ mod tests {
         for eligible in [open.without_cloud(), open.narrowed(&["m".into()])] {
             assert!(!eligible.leaves_out_nothing(false));
         }
+    }
+
+    #[test]
+    fn what_is_hidden_is_so_under_every_name() {
+        let rules = RoutingRules::SHARED.hiding(&["secret*".into()]);
+        assert!(rules.allows("open") && !rules.allows("secret:8b") && !rules.allows_all());
+        assert!(rules.allows_as("chat", true, "open") && !rules.allows_as("chat", true, "secret:8b"));
+        assert!(!rules.leaves_out_nothing(false));
+        assert!(!rules.for_all_models().allows("secret:8b"));
+        assert_eq!(RoutingRules::ALL.hiding(&[]), RoutingRules::ALL);
     }
 }

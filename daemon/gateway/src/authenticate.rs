@@ -82,12 +82,13 @@ pub(super) fn caller(
         Some(RouteRule::Anonymous) if exchange.access == AccessMode::Required => AccessMode::Optional,
         _ => exchange.access,
     };
+    let anonymous = || Caller::Anonymous(snapshot.anybody().cloned());
     // Credentials are ignored: the answer does not depend on the caller, or the body proves who that is.
     let is_free = route.need() == Need::Nothing
         || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead));
     let proves = matches!(route.action, Action::Account(_));
     if is_free && (proves || matches!(rule, None | Some(RouteRule::Anonymous))) {
-        return Ok(Caller::Anonymous);
+        return Ok(anonymous());
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
     let known = match credential(fields) {
@@ -97,6 +98,9 @@ pub(super) fn caller(
             None if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
             None => return Ok(Caller::Anonymous),
         },
+        Ok(None) if user => return Ok(anonymous()),
+        Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
+        Ok(None) => return Ok(anonymous()),
         Ok(Some(secret)) => identify(cx, &snapshot, &secret),
         Err(error) => Err(error),
     };
@@ -111,14 +115,14 @@ pub(super) fn caller(
             Ok(caller)
         }
         // Clients that must send something send a placeholder to a gateway that asks for nothing.
-        Err(_) if mode == AccessMode::Open && !user => Ok(Caller::Anonymous),
+        Err(_) if mode == AccessMode::Open && !user => Ok(anonymous()),
         Err(error) => {
             denied(cx, exchange, route, fields, &error);
             exchange.record.error = Some(error.to_string().into());
             // One that has expired was good: its client only has to refresh it.
             if error != NotKnown::Token(JwtError::Expired) {
                 let counted = shared.limits.throttle_address(LimitName::RefusedHour, cx.client);
-                counted.map_err(|exceeded| limit::refuse(exchange, &Caller::Anonymous, exceeded))?;
+                counted.map_err(|exceeded| limit::refuse(exchange, &Caller::Anonymous(None), exceeded))?;
             }
             Err(match error {
                 _ if !user => Refusal::Unauthenticated,
@@ -176,15 +180,15 @@ pub(super) fn authorize(
             _ => return Ok(()),
         },
         (Need::UserOrBody, _) | (Need::User, Caller::User { .. }) => return Ok(()),
-        (Need::User, Caller::Anonymous) => return Err(AccountError::NoToken.into()),
+        (Need::User, Caller::Anonymous(_)) => return Err(AccountError::NoToken.into()),
         (Need::User, Caller::Key(_)) => return Err(AccountError::NoAccount.into()),
     };
     let granted = match (caller, scope) {
         (_, KeyScope::AdminRead) if cx.listener.diagnostics && rule.is_none() => true,
         // The access mode let them in.
-        (Caller::Anonymous, KeyScope::Infer | KeyScope::ModelsRead) => true,
-        (Caller::Anonymous, KeyScope::ModelsWrite) => exchange.settings.allow_model_management,
-        (Caller::Anonymous, KeyScope::AdminRead | KeyScope::NodesChoose) => false,
+        (Caller::Anonymous(_), KeyScope::Infer | KeyScope::ModelsRead) => true,
+        (Caller::Anonymous(_), KeyScope::ModelsWrite) => exchange.settings.allow_model_management,
+        (Caller::Anonymous(_), KeyScope::AdminRead | KeyScope::NodesChoose) => false,
         (caller, scope) => caller.may(scope),
     };
     if granted {
@@ -203,7 +207,7 @@ pub(super) fn authorize(
     }
     let why = match (caller, scope) {
         (_, KeyScope::AdminRead) if rule.is_none() => Forbidden::Diagnostics,
-        (Caller::Anonymous, KeyScope::ModelsWrite) => Forbidden::Management,
+        (Caller::Anonymous(_), KeyScope::ModelsWrite) => Forbidden::Management,
         (_, scope) => Forbidden::Scope(scope),
     };
     denied(cx, exchange, route, fields, &why);

@@ -154,7 +154,7 @@ impl Sender<'_> {
     fn group(self, exchange: &Exchange) -> Group {
         match self.caller.organization() {
             Some(organization) => Group::Of(organization.level.account.bodies().clone()),
-            None if !matches!(self.caller, Caller::Anonymous) => Group::Own,
+            None if !matches!(self.caller, Caller::Anonymous(_)) => Group::Own,
             // Nobody has to be a stranger, so that all of them would hold each other up.
             None if exchange.access == AccessMode::Open => Group::Address(exchange.record.client),
             None => Group::Of(exchange.worker.shared.budget.anonymous().clone()),

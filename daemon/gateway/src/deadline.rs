@@ -153,7 +153,7 @@ impl InFlight {
             half: RefCell::new(None),
             node_down: Cell::new(false),
             line: RefCell::new(None),
-            caller: RefCell::new(Caller::Anonymous),
+            caller: RefCell::new(Caller::Anonymous(None)),
             transport,
         })
     }

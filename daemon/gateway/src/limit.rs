@@ -53,7 +53,7 @@ pub(super) fn throttle(
     {
         return Ok(());
     }
-    let levels = (!matches!(caller, Caller::Anonymous)).then(|| caller.levels());
+    let levels = (!matches!(caller, Caller::Anonymous(_))).then(|| caller.levels());
     let limits = &cx.worker.shared.limits;
     limits.throttle(levels, cx.client).map_err(|exceeded| refuse(exchange, caller, exceeded))
 }
@@ -269,7 +269,7 @@ impl std::fmt::Display for Limited {
 /// How a limit is changed, for those who may.
 fn change(caller: &Caller, exceeded: &Exceeded) -> Option<Change> {
     let user = match caller {
-        Caller::Anonymous => return None,
+        Caller::Anonymous(_) => return None,
         Caller::Key(key) => key.user.as_ref()?,
         Caller::User { user, .. } => user,
     };

@@ -115,7 +115,7 @@ impl Responses {
 pub(super) fn owner(caller: &Caller) -> &str {
     match (caller.organization(), caller) {
         (Some(organization), _) => &organization.id,
-        (None, Caller::Anonymous) => "",
+        (None, Caller::Anonymous(_)) => "",
         (None, Caller::Key(key)) => key.user.as_ref().map_or(&*key.id, |user| &*user.id),
         (None, Caller::User { user, .. }) => &user.id,
     }

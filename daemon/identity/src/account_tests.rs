@@ -325,5 +325,5 @@ async fn who_is_no_user_has_no_account() {
     };
     let tried = rig.identity.change_password(&uid, &secret(PASSWORD), &secret(NEW), VIA).await;
     assert_eq!(code_of(tried), "no_account");
-    assert!(Caller::Anonymous.actor(here()).is_none());
+    assert!(Caller::Anonymous(None).actor(here()).is_none());
 }

@@ -105,7 +105,7 @@ impl Blocked {
     #[must_use]
     pub fn caller(&self, caller: &Caller, now: UnixMillis) -> bool {
         let (user, key) = match caller {
-            Caller::Anonymous => return false,
+            Caller::Anonymous(_) => return false,
             Caller::User { user, .. } => (Some(&*user.id), None),
             Caller::Key(key) => (key.user.as_ref().map(|user| &*user.id), Some(&*key.id)),
         };

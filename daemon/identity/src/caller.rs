@@ -20,8 +20,8 @@ use super::{
 /// Who a request is from.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// Nobody in particular.
-    Anonymous,
+    /// Nobody in particular, and what those may use if some models are not for them.
+    Anonymous(Option<Arc<RoutingRules>>),
     /// A key.
     Key(Arc<Key>),
     /// A user with an access token.
@@ -178,7 +178,7 @@ impl Caller {
     #[must_use]
     pub fn organization(&self) -> Option<&Arc<Organization>> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous(_) => None,
             Self::Key(key) => key.organization.as_ref(),
             Self::User { user, .. } => user.organization.as_ref(),
         }
@@ -189,7 +189,7 @@ impl Caller {
     #[must_use]
     pub fn may(&self, scope: KeyScope) -> bool {
         match self {
-            Self::Anonymous => false,
+            Self::Anonymous(_) => false,
             Self::Key(key) => key.scopes.has(scope),
             Self::User { user, extent, .. } => {
                 *extent == Extent::Full && Scopes::of_role(user.role).has(scope)
@@ -202,7 +202,7 @@ impl Caller {
     pub fn eligible(&self) -> &RoutingRules {
         static ANYBODY: RoutingRules = RoutingRules::SHARED;
         match self {
-            Self::Anonymous => &ANYBODY,
+            Self::Anonymous(rules) => rules.as_deref().unwrap_or(&ANYBODY),
             Self::Key(key) => &key.eligible,
             Self::User { user, .. } => &user.eligible,
         }
@@ -213,7 +213,7 @@ impl Caller {
     pub fn priority(&self) -> Priority {
         match self {
             Self::Key(key) => key.priority,
-            Self::Anonymous | Self::User { .. } => Priority::default(),
+            Self::Anonymous(_) | Self::User { .. } => Priority::default(),
         }
     }
 
@@ -227,7 +227,7 @@ impl Caller {
     #[must_use]
     pub fn ended(&self) -> bool {
         match self {
-            Self::Anonymous => false,
+            Self::Anonymous(_) => false,
             Self::Key(key) => key.ended(),
             Self::User { user, .. } => {
                 user.sessions.ended() || user.organization.as_ref().is_some_and(|o| o.live.ended())
@@ -241,7 +241,7 @@ impl Caller {
         let subject = self.subject();
         let named = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
         let user = match self {
-            Self::Anonymous => None,
+            Self::Anonymous(_) => None,
             Self::Key(key) => key.user.as_ref(),
             Self::User { user, .. } => Some(user),
         };
@@ -273,7 +273,7 @@ impl Caller {
     #[must_use]
     pub fn levels(&self) -> Levels<'_> {
         let (user, key) = match self {
-            Self::Anonymous => (None, None),
+            Self::Anonymous(_) => (None, None),
             Self::Key(key) => (key.user.as_ref(), Some(&key.level)),
             Self::User { user, .. } => (Some(user), None),
         };
@@ -284,7 +284,7 @@ impl Caller {
     #[must_use]
     pub fn subject(&self) -> Option<&Arc<Subject>> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous(_) => None,
             Self::Key(key) => Some(&key.subject),
             Self::User { user, .. } => Some(&user.subject),
         }

@@ -27,6 +27,7 @@ use aivonx_store::{
     AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
     KeyCertificateRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
     DisabledKeyRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord,
+    DisabledKeyRecord, KeyQueueingRecord, KeyRecord, ModelAccessRecord, OrganizationRecord, SessionRecord,
     UserRecord,
 };
 use aivonx_wire::privacy::Privacy;
@@ -62,6 +63,10 @@ pub(super) struct Directory {
     pub(super) set_up: bool,
     /// Whether streams of any key begin while they wait.
     pub(super) keep_waiting: bool,
+    /// What those may use who belong to no organization, if some models are not for them.
+    pub(super) anybody: Option<Arc<RoutingRules>>,
+    /// The patterns of those models.
+    hidden: Vec<String>,
 }
 
 /// The records a snapshot is made of.
@@ -89,6 +94,8 @@ pub struct Records {
     pub certificates: Vec<KeyCertificateRecord>,
     /// Keys that may not be used for now.
     pub disabled_keys: Vec<DisabledKeyRecord>,
+    /// For whom models are.
+    pub model_access: Vec<ModelAccessRecord>,
 }
 
 /// What everybody may use, while a snapshot is built.
@@ -124,8 +131,11 @@ impl Directory {
             privacy: records.privacy,
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
+            anybody: None,
+            hidden: hidden(&records.model_access, None),
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
+        new.anybody = (!new.hidden.is_empty()).then(|| Arc::new(RoutingRules::SHARED.hiding(&new.hidden)));
         let mut allowed = Allowed {
             accounts: records.accounts,
             fleet: records.limits.fleet(),
@@ -135,6 +145,8 @@ impl Directory {
         for record in records.organizations {
             let answers = answers(&record.id);
             new.add_organization(record, answers, &mut allowed, old);
+            let hidden = hidden(&records.model_access, Some(&record.id));
+            new.add_organization(record, &hidden, &mut allowed, old);
         }
         for record in records.users {
             new.add_user(record, &allowed, old);
@@ -158,12 +170,14 @@ impl Directory {
         &mut self,
         record: OrganizationRecord,
         answers: AnswerMode,
+        hidden: &[String],
         allowed: &mut Allowed,
         old: Option<&Self>,
     ) {
         let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
         let live = carry(before.map(|o| &o.live), record.enabled);
         let eligible = RoutingRules::of(&record.id, &record.nodes, &record.models, record.cloud_models);
+        let eligible = eligible.hiding(hidden);
         let id: Arc<str> = record.id.into();
         let scope = allowed.given.organization(&id, record.limit_profile);
         allowed.organizations.insert(id.clone(), scope);
@@ -197,7 +211,7 @@ impl Directory {
             role: record.role,
             eligible: match &organization {
                 Some(organization) => organization.eligible.clone(),
-                None => of_fleet(record.role),
+                None => of_fleet(record.role).hiding(&self.hidden),
             },
             enabled,
             epoch: record.epoch,
@@ -313,8 +327,11 @@ impl Directory {
     ) -> RoutingRules {
         let of_maker = || match record.created_by.as_deref().map(|id| self.users.get(id)) {
             // The daemon's own user, before there was an administrator.
-            None => RoutingRules::ALL,
-            Some(maker) => maker.map_or(RoutingRules::SHARED, |maker| maker.eligible.clone()),
+            None => RoutingRules::ALL.hiding(&self.hidden),
+            Some(maker) => match maker {
+                Some(maker) => maker.eligible.clone(),
+                None => RoutingRules::SHARED.hiding(&self.hidden),
+            },
         };
         let whole = match (organization, user) {
             (Some(organization), _) => organization.eligible.clone(),
@@ -338,6 +355,11 @@ impl Directory {
             end_unless(&key.live, new.keys.get(id).map(|k| &k.live));
         }
     }
+}
+
+/// The patterns of the models that are not for those of `organization`.
+fn hidden(access: &[ModelAccessRecord], organization: Option<&str>) -> Vec<String> {
+    access.iter().filter(|record| !record.admits(organization)).map(|record| record.model.clone()).collect()
 }
 
 /// The mark of before, if it goes on; else a new one.

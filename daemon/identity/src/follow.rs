@@ -21,6 +21,7 @@ impl Projection for Identity {
         Noun::KeyQueueing,
         Noun::KeyCertificate,
         Noun::DisabledKey,
+        Noun::ModelAccess,
         Noun::Session,
         Noun::Secret,
         Noun::Limit,
@@ -110,6 +111,7 @@ pub(super) async fn read(
         limits: Given::read(store).await?,
         queueing: store.key_queueing().list(&TenantScope::All).await?,
         certificates: store.key_certificates().list(&TenantScope::All).await?,
+        model_access: store.model_access().list(&TenantScope::All).await?,
         disabled_keys: store.disabled_keys().list(&TenantScope::All).await?,
     };
     Ok(Snapshot::build(records, material, old))

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use aivonx_fleet::RoutingRules;
 use aivonx_limits::Caps;
 use aivonx_protocol::UnixMillis;
 use aivonx_store::SessionRecord;
@@ -129,6 +130,12 @@ impl Snapshot {
     #[must_use]
     pub fn keeps_waiting(&self) -> bool {
         self.directory.keep_waiting
+    }
+
+    /// What those may use who belong to no organization; None is every model of the nodes that are for everyone.
+    #[must_use]
+    pub fn anybody(&self) -> Option<&Arc<RoutingRules>> {
+        self.directory.anybody.as_ref()
     }
 
     /// An organization by its id.

@@ -385,5 +385,5 @@ fn a_key_may_use_no_more_than_its_organization_and_its_maker() {
     assert_eq!(fleets(None, Role::Member), RoutingRules::ALL, "made before there was an administrator");
     let own = |role| eligible(|k| (k.organization, k.user) = (None, by("maker")), role);
     assert_eq!((own(Role::Member), own(Role::Superadmin)), (RoutingRules::SHARED, RoutingRules::ALL));
-    assert_eq!(Caller::Anonymous.eligible(), &RoutingRules::SHARED);
+    assert_eq!(Caller::Anonymous(None).eligible(), &RoutingRules::SHARED);
 }

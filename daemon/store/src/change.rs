@@ -52,6 +52,8 @@ pub enum Noun {
     KeyCertificate,
     /// That a key is disabled.
     DisabledKey,
+    /// For whom models are.
+    ModelAccess,
 }
 
 impl Noun {
@@ -59,6 +61,7 @@ impl Noun {
     const COUNT: usize = Self::Answers as usize + 1;
     const COUNT: usize = Self::KeyCertificate as usize + 1;
     const COUNT: usize = Self::DisabledKey as usize + 1;
+    const COUNT: usize = Self::ModelAccess as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -84,6 +87,7 @@ impl Noun {
         Self::Answers,
         Self::KeyCertificate,
         Self::DisabledKey,
+        Self::ModelAccess,
     ];
 
     /// The word in messages.
@@ -112,6 +116,7 @@ impl Noun {
             Self::Answers => "answers",
             Self::KeyCertificate => "key_certificate",
             Self::DisabledKey => "disabled_key",
+            Self::ModelAccess => "model_access",
         }
     }
 }

@@ -87,6 +87,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::KeyCertificate
         | Tree::KeyCertificateName => None,
         | Tree::DisabledKey => None,
+        | Tree::DisabledKey
+        | Tree::ModelAccess => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
     AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, DisabledKeyRecord,
     KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
-    NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
+    ModelAccessRecord, NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
     PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
@@ -97,6 +97,12 @@ impl Store {
     /// The model policies.
     #[must_use]
     pub fn policies(&self) -> Records<PolicyRecord> {
+        Records::new(self.clone())
+    }
+
+    /// For whom models are.
+    #[must_use]
+    pub fn model_access(&self) -> Records<ModelAccessRecord> {
         Records::new(self.clone())
     }
 

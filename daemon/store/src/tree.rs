@@ -92,6 +92,8 @@ trees! {
     KeyCertificateName = "key_certificate_name",
     /// id of a key -> `DisabledKeyRecord`
     DisabledKey = "disabled_key",
+    /// pattern -> `ModelAccessRecord`
+    ModelAccess = "model_access",
 }
 
 impl Tree {
@@ -121,6 +123,7 @@ impl Tree {
             Self::Answers => "privacy of answers",
             Self::KeyCertificate => "certificates of keys",
             Self::DisabledKey => "disabled keys",
+            Self::ModelAccess => "organizations of models",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

@@ -1,6 +1,8 @@
 //! Values of the samples: model policy.
 
-use crate::policy::{Alias, AliasShares, ContextSize, KeepAlive, Policy, PolicyChange, Share, Weighted};
+use crate::policy::{
+    Alias, AliasShares, ContextSize, KeepAlive, ModelAccess, Policy, PolicyChange, Share, Weighted,
+};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -52,4 +54,14 @@ pub(super) fn shares() -> AliasShares {
     };
     let shares = weighted().into_iter().map(share).collect();
     AliasShares { organization: Some("acme".into()), alias: "gpt-4o".into(), weighted: true, shares }
+}
+
+pub(super) fn access() -> ModelAccess {
+    ModelAccess {
+        model: "llama3*".into(),
+        only: vec!["acme".into()],
+        deny: vec!["lab".into()],
+        created: 1_700_000_000_000,
+        revision: 2,
+    }
 }

@@ -287,6 +287,13 @@ impl Request {
                 revision: Some(1),
             }
             .into(),
+            policy::Access.into(),
+            policy::SetAccess {
+                model: "llama3*".into(),
+                only: Some(vec!["acme".into()]),
+                deny: Some(vec!["lab".into()]),
+            }
+            .into(),
             running::List.into(),
             running::Cancel { id: "0190-request".into() }.into(),
             running::Queue.into(),

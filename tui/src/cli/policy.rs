@@ -1,10 +1,18 @@
 //! `aivonx model policy ...` and `aivonx model alias ...`
 
-use aivonx_protocol::policy::{self, ContextSize, KeepAlive, Policy, PolicyChange, Weighted};
+use aivonx_protocol::{
+    ClientError, FaultKind,
+    policy::{self, ContextSize, KeepAlive, ModelAccess, Policy, PolicyChange, Weighted},
+};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::Context;
-use crate::{exit::Failure, nouns, render::text::safe};
+use crate::{
+    exit::Failure,
+    nouns,
+    render::{Out, text::safe},
+};
 
 /// What can be done with model policies.
 #[derive(Debug, Subcommand)]
@@ -12,7 +20,9 @@ pub enum PolicyVerb {
     /// What requests for models are given or bound to
     #[command(visible_alias = "ls")]
     List(PolicyOwner),
-    /// Set what the models that match a pattern are given or bound to
+    /// What was set for a pattern
+    Show(UnsetArgs),
+    /// Set what the models that match a pattern are given or bound to, and for which organizations they are
     Set(SetArgs),
     /// Forget what was set for a pattern
     Unset(UnsetArgs),
@@ -65,12 +75,21 @@ pub struct SetArgs {
     /// Most tokens of an answer; 'none' takes it out
     #[arg(long, value_name = "TOKENS")]
     pub max_output: Option<Tokens>,
+    /// An organization that alone sees and uses them, under whatever name; repeatable, and in place of those before
+    #[arg(long = "only-org", value_name = "ORG", conflicts_with_all = ["organization", "revision"])]
+    pub only_orgs: Vec<String>,
+    /// An organization that does not; repeatable, and in place of those before
+    #[arg(long = "deny-org", value_name = "ORG", conflicts_with_all = ["organization", "revision"])]
+    pub deny_orgs: Vec<String>,
+    /// Let every organization see and use them again
+    #[arg(long, conflicts_with_all = ["only_orgs", "deny_orgs", "organization", "revision"])]
+    pub all_orgs: bool,
     /// Only if the record still has this revision (see --output json)
     #[arg(long, value_name = "N")]
     pub revision: Option<u64>,
 }
 
-/// `model policy unset`
+/// `model policy show` and `model policy unset`
 #[derive(Debug, Args)]
 pub struct UnsetArgs {
     /// The pattern, as it was set
@@ -130,42 +149,174 @@ impl std::str::FromStr for Tokens {
 /// # Errors
 /// Why not.
 pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure> {
+    let client = context.client().await?;
     match verb {
         PolicyVerb::List(PolicyOwner { organization }) => {
-            let policies = context.client().await?.ask(policy::List { organization }).await?;
-            context.out.show(&policies, |out| {
-                if policies.is_empty() {
-                    return out.line(
-                        "Clients decide for themselves. Set a policy: aivonx model policy set GLOB --num-ctx TOKENS",
-                    );
-                }
-                nouns::list(out, &policies)?;
-                let forced = policies.iter().any(is_forced);
-                if forced { out.line("! whatever the client says") } else { Ok(()) }
-            })
+            let policies = client.ask(policy::List { organization }).await?;
+            let access = client.ask(policy::Access).await?;
+            let all = described(policies, access);
+            context.out.show(&all, |out| tell(out, &all))
+        }
+        PolicyVerb::Show(UnsetArgs { model, whose }) => {
+            let policies = client.ask(policy::List { organization: whose.organization.clone() }).await?;
+            let access = client.ask(policy::Access).await?;
+            let mut all = described(policies, access);
+            let owner = whose.organization;
+            all.retain(|one| {
+                one.model() == model && (owner.is_none() || one.organization() == owner.as_deref())
+            });
+            match all.pop() {
+                Some(found) => show_one(context, found),
+                None => Err(Failure::failed(format!("nothing was set for {}", safe(&model)))
+                    .with_hint("What was: aivonx model policy list")),
+            }
         }
         PolicyVerb::Set(args) => {
-            let change = change(&args)?;
-            let client = context.client().await?;
-            let policy = client
-                .ask(policy::Set {
-                    organization: args.whose.organization,
-                    model: args.model.clone(),
-                    revision: args.revision,
-                    change: Box::new(change),
-                })
-                .await?;
-            context.out.show(&policy, |out| nouns::list(out, [&policy]))
+            let (change, access) = (change(&args)?, args.access());
+            let model = args.model;
+            let mut policies = Vec::new();
+            if change != PolicyChange::default() {
+                let (organization, change) = (args.whose.organization, Box::new(change));
+                let set = policy::Set { organization, model: model.clone(), revision: args.revision, change };
+                policies.push(client.ask(set).await?);
+            }
+            let access = match access {
+                Some((only, deny)) => {
+                    client.ask(policy::SetAccess { model: model.clone(), only, deny }).await?
+                }
+                None => Vec::new(),
+            };
+            match described(policies, access).pop() {
+                Some(set) => show_one(context, set),
+                None => {
+                    let everyone = Described::of_everyone(model);
+                    context.out.show(&everyone, |out| {
+                        out.line(format_args!("{} is for every organization.", safe(everyone.model())))
+                    })
+                }
+            }
         }
-        PolicyVerb::Unset(UnsetArgs { model, whose }) => {
-            context
-                .client()
-                .await?
-                .ask(policy::Remove { organization: whose.organization, model: model.clone() })
-                .await?;
+        PolicyVerb::Unset(UnsetArgs { model, whose: PolicyOwner { organization } }) => {
+            let mut had_access = false;
+            if organization.is_none() {
+                let access = client.ask(policy::Access).await?;
+                had_access = access.iter().any(|access| access.model == model);
+            }
+            if had_access {
+                let (only, deny) = (Some(Vec::new()), Some(Vec::new()));
+                client.ask(policy::SetAccess { model: model.clone(), only, deny }).await?;
+            }
+            match client.ask(policy::Remove { organization, model: model.clone() }).await {
+                Err(ClientError::Fault(fault)) if had_access && fault.kind == FaultKind::NotFound => {}
+                removed => removed?,
+            }
             context.out.show(&(), |out| out.line(format_args!("Forgot the policy for {}.", safe(&model))))
         }
     }
+}
+
+/// What was set for a pattern: a policy, for whom its models are, or both.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Described {
+    /// A policy, and for whom its models are.
+    Policy {
+        /// The policy.
+        #[serde(flatten)]
+        policy: Policy,
+        /// Organizations that alone see and use them; empty is everyone.
+        only_orgs: Vec<String>,
+        /// Organizations that do not.
+        deny_orgs: Vec<String>,
+    },
+    /// For whom models are that have no policy.
+    Access {
+        /// Null: it is the fleet's.
+        organization: Option<String>,
+        /// Pattern of the models.
+        model: String,
+        /// As of a policy.
+        only_orgs: Vec<String>,
+        /// As of a policy.
+        deny_orgs: Vec<String>,
+    },
+}
+
+impl Described {
+    fn of_everyone(model: String) -> Self {
+        Self::Access { organization: None, model, only_orgs: Vec::new(), deny_orgs: Vec::new() }
+    }
+
+    fn model(&self) -> &str {
+        match self {
+            Self::Policy { policy, .. } => &policy.model,
+            Self::Access { model, .. } => model,
+        }
+    }
+
+    fn organization(&self) -> Option<&str> {
+        match self {
+            Self::Policy { policy, .. } => policy.organization.as_deref(),
+            Self::Access { .. } => None,
+        }
+    }
+
+    fn orgs(&self) -> (&[String], &[String]) {
+        let (Self::Policy { only_orgs, deny_orgs, .. } | Self::Access { only_orgs, deny_orgs, .. }) = self;
+        (only_orgs, deny_orgs)
+    }
+}
+
+/// Policies with what is said of their models, and what is said of others.
+fn described(policies: Vec<Policy>, mut access: Vec<ModelAccess>) -> Vec<Described> {
+    let mut all: Vec<Described> = Vec::new();
+    for policy in policies {
+        let of = |one: &ModelAccess| policy.organization.is_none() && one.model == policy.model;
+        let found = access.iter().position(of).map(|at| access.remove(at));
+        let (only_orgs, deny_orgs) = found.map(|found| (found.only, found.deny)).unwrap_or_default();
+        all.push(Described::Policy { policy, only_orgs, deny_orgs });
+    }
+    all.extend(access.into_iter().map(|ModelAccess { model, only, deny, .. }| Described::Access {
+        organization: None,
+        model,
+        only_orgs: only,
+        deny_orgs: deny,
+    }));
+    all
+}
+
+fn show_one(context: &mut Context, one: Described) -> Result<(), Failure> {
+    let all = [one];
+    context.out.show(&all[0], |out| tell(out, &all))
+}
+
+fn tell(out: &mut Out, all: &[Described]) -> Result<(), Failure> {
+    let policies = all.iter().filter_map(|one| match one {
+        Described::Policy { policy, .. } => Some(policy),
+        Described::Access { .. } => None,
+    });
+    let policies: Vec<&Policy> = policies.collect();
+    if all.is_empty() {
+        return out.line(
+            "Clients decide for themselves. Set a policy: aivonx model policy set GLOB --num-ctx TOKENS",
+        );
+    }
+    if !policies.is_empty() {
+        nouns::list(out, policies.iter().copied())?;
+        if policies.iter().any(|policy| is_forced(policy)) {
+            out.line("! whatever the client says")?;
+        }
+    }
+    for one in all {
+        let (only, deny) = one.orgs();
+        for (orgs, what) in [(only, "is only for"), (deny, "is not for")] {
+            if !orgs.is_empty() {
+                let orgs = orgs.join(", ");
+                out.line(format_args!("{} {what} {}", safe(one.model()), safe(&orgs)))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Carries out a verb about aliases.
@@ -231,6 +382,21 @@ fn weighted(models: &[String]) -> Result<Option<Vec<Weighted>>, Failure> {
     }
 }
 
+/// Organizations that alone have models, and those that do not; None leaves them as they are.
+type Access = (Option<Vec<String>>, Option<Vec<String>>);
+
+impl SetArgs {
+    /// For whom the models are to be; None if nothing is said of it.
+    fn access(&self) -> Option<Access> {
+        if self.all_orgs {
+            return Some((Some(Vec::new()), Some(Vec::new())));
+        }
+        let given = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+        let (only, deny) = (given(&self.only_orgs), given(&self.deny_orgs));
+        (only.is_some() || deny.is_some()).then_some((only, deny))
+    }
+}
+
 fn change(args: &SetArgs) -> Result<PolicyChange, Failure> {
     let keep =
         |text: &String, force| (text.as_str() != "none").then(|| KeepAlive { value: text.clone(), force });
@@ -242,7 +408,7 @@ fn change(args: &SetArgs) -> Result<PolicyChange, Failure> {
         num_ctx: num_ctx.or_else(|| args.force_num_ctx.map(|tokens| size(tokens, true))),
         output_max: args.max_output.map(|tokens| tokens.0),
     };
-    if change == PolicyChange::default() {
+    if change == PolicyChange::default() && args.access().is_none() {
         return Err(Failure::usage("nothing to set").with_hint(
             "Name what to set, for example --num-ctx 8192; all options: aivonx model policy set --help",
         ));

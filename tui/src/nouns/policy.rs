@@ -11,6 +11,10 @@
 //! | `output_max` | most tokens of an answer, or null |
 //! | `created` | time |
 //! | `revision` | rises with every change |
+//! | `only_orgs` | slugs of the organizations that alone see and use the models; empty is everyone |
+//! | `deny_orgs` | slugs of organizations that do not |
+//!
+//! Of a pattern for which nothing else is set, `organization`, `model`, `only_orgs` and `deny_orgs` alone are printed.
 //!
 //! ## keep alive
 //! | field | meaning |

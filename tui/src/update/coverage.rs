@@ -198,6 +198,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("key.disabled", "aivonx key list says it"),
     ("key.set_enabled", "aivonx key disable KEY, and enable"),
     ("incident.contain", "it is for an operator at a shell: aivonx incident contain"),
+    ("policy.access", "aivonx model policy list says it"),
+    ("policy.set_access", "it takes a list: aivonx model policy set GLOB --only-org ORG"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),
 ];
 

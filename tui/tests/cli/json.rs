@@ -18,6 +18,7 @@ use aivonx_tui::{
         lockout::Cleared,
         logs::Missed,
         organization, privacy, pulse,
+        organization, policy, pulse,
         running::Described,
         secrets::Generated,
         status, token,
@@ -201,12 +202,15 @@ fn the_page_names_every_field_and_no_other() {
             }
             Reply::Prices(prices) => drop(printed.insert("price", json(&prices[0]))),
             Reply::Price(price) => drop(printed.insert("price", json(price))),
-            Reply::Policies(policies) => drop(printed.insert("policy", json(&policies[0]))),
+            // Printed with for whom the models are.
+            Reply::Policies(_) | Reply::ModelAccess(_) => {}
             Reply::DisabledKeys(_) => {}
             Reply::Contained(all) => drop(printed.insert("contained", json(&all[0]))),
             Reply::Policy(policy) => {
                 printed.insert("keep alive", json(&policy.keep_alive));
                 printed.insert("context size", json(policy.num_ctx));
+                let (only_orgs, deny_orgs) = (vec![], vec![]);
+                let policy = policy::Described::Policy { policy: *policy, only_orgs, deny_orgs };
                 printed.insert("policy", json(policy));
             }
             Reply::Aliases(aliases) => drop(printed.insert("alias", json(&aliases[0]))),

@@ -346,7 +346,7 @@ impl Request {
     /// What is to be recorded of it, by what it asks in the words of the control socket.
     fn change(&self, identity: &Arc<Identity>, asked: impl Operation) -> Change {
         // Not reached without a user.
-        let actor = self.actor.clone().unwrap_or_else(|| Caller::Anonymous.acting(self.source.clone()));
+        let actor = self.actor.clone().unwrap_or_else(|| Caller::Anonymous(None).acting(self.source.clone()));
         Change::new(identity, actor, self.via.clone(), asked)
     }
 

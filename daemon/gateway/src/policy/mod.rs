@@ -7,6 +7,7 @@
 //! Policies are for the model that is served, aliases for the name that is asked for. Aliases are not followed
 //! twice: a model in an alias's list is the name a node knows.
 
+mod access;
 mod admin;
 mod check;
 mod listing;

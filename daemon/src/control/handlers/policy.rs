@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Fault,
     operation::Serve,
-    policy::{self, Alias, AliasShares, Policy},
+    policy::{self, Alias, AliasShares, ModelAccess, Policy},
 };
 
 use crate::control::{By, Services};
@@ -56,5 +56,22 @@ impl Serve<policy::SetWeighted> for Services {
     async fn serve(&self, by: By<policy::SetWeighted>, asked: policy::SetWeighted) -> Result<Alias, Fault> {
         let policy::SetWeighted { organization, alias, models, revision } = asked;
         self.policies.set_weighted(by.actor(), organization.as_deref(), &alias, models, revision).await
+    }
+}
+
+impl Serve<policy::Access> for Services {
+    async fn serve(&self, by: By<policy::Access>, _: policy::Access) -> Result<Vec<ModelAccess>, Fault> {
+        self.policies.access(by.actor()).await
+    }
+}
+
+impl Serve<policy::SetAccess> for Services {
+    async fn serve(
+        &self,
+        by: By<policy::SetAccess>,
+        asked: policy::SetAccess,
+    ) -> Result<Vec<ModelAccess>, Fault> {
+        let policy::SetAccess { model, only, deny } = asked;
+        self.policies.set_access(by.actor(), &model, only, deny).await
     }
 }

@@ -174,3 +174,79 @@ async fn each_organization_has_its_own() {
     );
     assert!(root.ask(policy::List { organization: None }).await.unwrap().is_empty());
 }
+
+/// Which of the lists have the model, and what asking for it comes to.
+async fn seen(daemon: &Daemon, key: Option<&str>, model: &str) -> ([bool; 3], [u16; 4]) {
+    let with = |request: Request| match key {
+        Some(key) => request.field("Authorization", &format!("Bearer {key}")),
+        None => request,
+    };
+    let mut lists = [false; 3];
+    for (listed, path) in lists.iter_mut().zip(["/api/tags", "/api/ps", "/v1/models"]) {
+        let answer = daemon.ask(&with(Request::get(path))).await.expect(200);
+        *listed = answer.text().contains(&format!("\"{model}"));
+    }
+    let messages = json!([{"role": "user", "content": "x"}]);
+    let chat = json!({"model": model, "stream": false, "messages": messages});
+    let mut statuses = [0; 4];
+    for (status, request) in statuses.iter_mut().zip([
+        Request::json("/api/chat", &chat),
+        Request::json("/v1/chat/completions", &chat),
+        Request::json("/api/show", &json!({"model": model})),
+        Request::get(&format!("/v1/models/{model}")),
+    ]) {
+        *status = daemon.ask(&with(request)).await.status;
+    }
+    (lists, statuses)
+}
+
+#[tokio::test]
+async fn models_of_one_organization_do_not_exist_for_others() {
+    let node = FakeNode::ollama().await;
+    node.with(|s| s.models[0].load());
+    let daemon = Daemon::run(&[&node], "").await;
+    let (acme, beta) = (daemon.tenant("acme").await, daemon.tenant("beta").await);
+    let aivonx = daemon.aivonx();
+    let (all, none) = (([true; 3], [200; 4]), ([false; 3], [404; 4]));
+    for key in [Some(&*acme), Some(&*beta), None] {
+        assert_eq!(seen(&daemon, key, "m").await, all, "{key:?}");
+    }
+
+    let set = aivonx.json(&["model", "policy", "set", "m*", "--only-org", "acme"]).await;
+    assert_eq!(set["only_orgs"], json!(["acme"]));
+    assert_eq!(seen(&daemon, Some(&acme), "m").await, all);
+    assert_eq!(seen(&daemon, Some(&beta), "m").await, none);
+    assert_eq!(seen(&daemon, None, "m").await, none);
+    // As a model that nobody has.
+    let ask = |model: &str| {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
+        Request::json("/v1/chat/completions", &body).field("Authorization", &format!("Bearer {beta}"))
+    };
+    let (hidden, unknown) = (daemon.ask(&ask("m")).await, daemon.ask(&ask("n")).await);
+    assert_eq!(hidden.text().replace("'m'", "'n'"), unknown.text());
+    // No other name leads to it.
+    aivonx.ok(&["model", "alias", "set", "chat", "m"]).await;
+    aivonx.ok(&["model", "alias", "set", "own", "m", "--org", "beta"]).await;
+    for name in ["chat", "own"] {
+        let messages = json!([{"role": "user", "content": "x"}]);
+        let body = json!({"model": name, "stream": false, "messages": messages});
+        let of =
+            |key: &str| Request::json("/api/chat", &body).field("Authorization", &format!("Bearer {key}"));
+        daemon.ask(&of(&beta)).await.expect(404);
+        if name == "chat" {
+            daemon.ask(&of(&acme)).await.expect(200);
+        }
+    }
+
+    aivonx.ok(&["model", "policy", "set", "m*", "--all-orgs"]).await;
+    aivonx.ok(&["model", "policy", "set", "m", "--deny-org", "acme", "--num-ctx", "4096"]).await;
+    assert_eq!(seen(&daemon, Some(&acme), "m").await, none);
+    assert_eq!(seen(&daemon, Some(&beta), "m").await, all);
+    assert!(aivonx.ok(&["model", "policy", "list"]).await.contains("m is not for acme"));
+    let shown = aivonx.json(&["model", "policy", "show", "m"]).await;
+    assert_eq!((&shown["deny_orgs"], &shown["num_ctx"]["tokens"]), (&json!(["acme"]), &json!(4096)));
+    aivonx.ok(&["model", "policy", "unset", "m"]).await;
+    assert_eq!(seen(&daemon, Some(&acme), "m").await, all);
+    let unknown = aivonx.run(&["model", "policy", "set", "m", "--only-org", "nobody"]).await;
+    assert!(unknown.code != 0 && unknown.stderr.contains("nobody"), "{}", unknown.stderr);
+}
