@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    UnixMillis,
     audit::{Action, Noted},
     operation::operations,
 };
@@ -28,6 +29,63 @@ operations! {
         /// Why, for the list of blocks and the audit log.
         reason: String,
     } -> Vec<Contained> as Contained, needs BlockWrite, noted |op| op.noted();
+
+    /// What looks like an attack, the worst first.
+    "incident.detect" Detect {
+        /// Since when; None is the last day.
+        since: Option<UnixMillis>,
+    } -> Vec<Finding> as Findings, needs AuditVerify;
+}
+
+/// What looks like an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Somebody named what is another organization's.
+    CrossOrganization,
+    /// Many logins failed.
+    FailedLogins,
+    /// Many keys or tokens were refused.
+    RefusedCredentials,
+    /// A key used far more than before.
+    UsageSpike,
+    /// Somebody logged in from where nobody had before.
+    FirstSeenAddress,
+}
+
+impl FindingKind {
+    /// The word in JSON and lists.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CrossOrganization => "cross_organization",
+            Self::FailedLogins => "failed_logins",
+            Self::RefusedCredentials => "refused_credentials",
+            Self::UsageSpike => "usage_spike",
+            Self::FirstSeenAddress => "first_seen_address",
+        }
+    }
+}
+
+/// One thing that looks like an attack. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
+    /// Whom or what it is about: an address, a user, a key.
+    pub subject: String,
+    /// How often, in the time that was asked for.
+    pub count: u64,
+    /// How often as long before, on average.
+    pub usual: u64,
+    /// When it was seen first in that time.
+    pub first: Option<UnixMillis>,
+    /// When last.
+    pub last: Option<UnixMillis>,
+    /// The same in words.
+    pub finding: String,
+    /// The command that shuts it off.
+    pub contain: Option<String>,
 }
 
 /// What kind of thing was shut off.

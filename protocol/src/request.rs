@@ -260,6 +260,8 @@ pub enum Reply {
     Contained(Vec<incident::Contained>),
     /// For whom models are.
     ModelAccess(Vec<policy::ModelAccess>),
+    /// What looks like an attack.
+    Findings(Vec<incident::Finding>),
 }
 
 /// One step of a stream. Append only.

@@ -19,7 +19,7 @@ use crate::{
     block::{Block, BlockOf},
     config::{Reloaded, Setting},
     daemon,
-    incident::{Contained, ContainedKind},
+    incident::{Contained, ContainedKind, Finding, FindingKind},
     limit::Unpriced,
     log::LogPage,
     model::ModelRemoved,
@@ -179,6 +179,16 @@ catalogue! { Reply {
         undo: Some("aivonx user enable alice".into()),
     }]);
     Self::ModelAccess(_) => "model_access", Self::ModelAccess(vec![policy::access()]);
+    Self::Findings(_) => "findings", Self::Findings(vec![Finding {
+        kind: FindingKind::RefusedCredentials,
+        subject: "192.0.2.7".into(),
+        count: 300,
+        usual: 2,
+        first: Some(1_700_000_000_000),
+        last: Some(1_700_000_060_000),
+        finding: "300 keys or tokens from 192.0.2.7 were refused".into(),
+        contain: Some("aivonx incident contain --address 192.0.2.7".into()),
+    }]);
 } }
 
 catalogue! { Event {

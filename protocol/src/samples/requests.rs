@@ -338,6 +338,7 @@ impl Request {
                 reason: "guesses keys".into(),
             }
             .into(),
+            incident::Detect { since: Some(1_700_000_000_000) }.into(),
         ]
     }
 }

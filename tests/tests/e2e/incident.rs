@@ -97,3 +97,35 @@ async fn everything_named_is_contained_or_nothing() {
     aivonx.ok(&["user", "enable", "alice"]).await;
     daemon.ask(&keyed(chat(), &secret)).await.expect(401);
 }
+
+#[tokio::test]
+async fn guessed_keys_are_detected_and_reported() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::builder().node(&node).mode("required").start().await;
+    let aivonx = daemon.aivonx();
+    for n in 0..5 {
+        daemon.ask(&keyed(chat(), &format!("aivx_guess{n}"))).await.expect(401);
+    }
+    let found = aivonx.json(&["incident", "detect"]).await;
+    let guesses = found.as_array().unwrap().iter().find(|one| one["kind"] == "refused_credentials");
+    let guesses = guesses.unwrap_or_else(|| panic!("{found}"));
+    assert_eq!((&guesses["subject"], &guesses["count"]), (&json!("127.0.0.1"), &json!(5)));
+    assert_eq!(guesses["contain"], json!("aivonx incident contain --address 127.0.0.1"));
+    assert!(
+        aivonx.ok(&["incident", "detect", "--since", "1h"]).await.contains("from 127.0.0.1 were refused")
+    );
+
+    aivonx.ok(&["incident", "contain", "--address", "192.0.2.7", "--reason", "guesses"]).await;
+    let report = aivonx.ok(&["incident", "report", "--since", "1h"]).await;
+    for part in [
+        "## Timeline",
+        "denied unknown from 127.0.0.1",
+        "- 127.0.0.1: ",
+        "address 192.0.2.7: guesses",
+        "## Lessons",
+    ] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+    let report = aivonx.json(&["incident", "report", "--since", "1h"]).await;
+    assert!(report["measures"].to_string().contains("192.0.2.7"), "{report}");
+}

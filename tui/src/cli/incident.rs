@@ -1,11 +1,18 @@
 //! `aivonx incident ...`
 
+pub mod report;
+
 use std::time::Duration;
 
-use aivonx_protocol::incident::{self, Contained};
+use aivonx_protocol::{
+    UnixMillis, account,
+    incident::{self, Contained},
+    secrets, user,
+};
 use clap::{Args, Subcommand};
+use jiff::Zoned;
 
-use super::{Confirm, Context};
+use super::{Confirm, Context, follow};
 use crate::{
     exit::Failure,
     input,
@@ -24,6 +31,47 @@ pub enum IncidentVerb {
     /// Keys are disabled, and what runs under them ends. Users are disabled, their sessions end, and their passwords must
     /// be changed; of organizations, those of all their users. Addresses are blocked, and the sessions begun there end.
     Contain(ContainArgs),
+    /// What looks like an attack: failed logins, refused keys, what is another organization's, new addresses, usage
+    Detect(Since),
+    /// Take the second factors away, so that everyone sets up a new one at the next login
+    #[command(name = "reset-2fa")]
+    ResetTwoFactor(ResetArgs),
+    /// Replace the data keys, the pepper and the signing key, and say what must follow
+    Rotate(RotateArgs),
+    /// What happened, by whom, from where, and what was done about it: a template for the lessons learned
+    Report(Since),
+}
+
+/// `incident detect` and `incident report`
+#[derive(Debug, Args)]
+pub struct Since {
+    /// From when on: 24h ago, or 2027-01-31 [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = since, default_value = "24h")]
+    pub since: UnixMillis,
+}
+
+fn since(text: &str) -> Result<UnixMillis, String> {
+    time_arg::since(text, &Zoned::now())
+}
+
+/// `incident reset-2fa`
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// Of every user but you
+    #[arg(long, required_unless_present = "organization", conflicts_with = "organization")]
+    pub all: bool,
+    /// Of the users of this organization
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// `incident rotate`
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// `incident contain`
@@ -61,6 +109,10 @@ pub struct ContainArgs {
 pub async fn run(context: &mut Context, verb: IncidentVerb) -> Result<(), Failure> {
     match verb {
         IncidentVerb::Contain(args) => contain(context, args).await,
+        IncidentVerb::Detect(Since { since }) => detect(context, since).await,
+        IncidentVerb::ResetTwoFactor(args) => reset(context, args).await,
+        IncidentVerb::Rotate(args) => rotate(context, args).await,
+        IncidentVerb::Report(Since { since }) => report::run(context, since).await,
     }
 }
 
@@ -75,6 +127,67 @@ async fn contain(context: &mut Context, args: ContainArgs) -> Result<(), Failure
     let contained = context.client().await?.ask(asked).await?;
     context.out.show(&contained, |out| contained.iter().try_for_each(|one| tell(out, one)))
 }
+
+async fn detect(context: &mut Context, since: UnixMillis) -> Result<(), Failure> {
+    let found = context.client().await?.ask(incident::Detect { since: Some(since) }).await?;
+    context.out.show(&found, |out| {
+        if found.is_empty() {
+            return out.line("Nothing looks like an attack.");
+        }
+        found.iter().try_for_each(|one| {
+            out.line(safe(&one.finding))?;
+            match &one.contain {
+                Some(contain) => out.line(format_args!("  To shut it off: {}", safe(contain))),
+                None => Ok(()),
+            }
+        })
+    })
+}
+
+async fn reset(context: &mut Context, args: ResetArgs) -> Result<(), Failure> {
+    let whose =
+        args.organization.as_ref().map_or("every user".to_owned(), |org| format!("the users of {org}"));
+    let question = format!("Take the second factor of {} away and end their sessions?", safe(&whose));
+    input::confirm(args.confirm.yes, &question)?;
+    let client = context.client().await?;
+    let own = client.ask(account::Whoami).await?.user;
+    let users = client.ask(user::List { organization: args.organization, role: None }).await?;
+    let mut reset = Vec::new();
+    // One's own would end the session that this is done in.
+    for user in users.into_iter().filter(|user| user.totp && Some(&user.name) != own.as_ref()) {
+        reset.push(client.ask(user::ResetTotp { user: user.id }).await?);
+    }
+    context.out.show(&reset, |out| {
+        out.line(format_args!(
+            "Took the second factor of {} away, and not your own: aivonx totp disable, aivonx totp enable.",
+            plural(reset.len() as u64, "user")
+        ))
+    })
+}
+
+async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> {
+    let question = "Replace the data keys, the pepper and the signing key? API keys that are not used within 30 days \
+                    will be revoked.";
+    input::confirm(args.confirm.yes, question)?;
+    let client = context.client().await?;
+    let job = client.ask(secrets::Rotate { peppers: true, signing: true, deadline_ms: None }).await?;
+    let end = follow::follow(&client, &mut context.out, job, follow::Steps::ForPeople).await?;
+    follow::verdict(&end)?;
+    context.out.show(&end, |out| {
+        out.line("Replaced the data keys, the pepper and the signing key. What must follow:")?;
+        AFTER_ROTATION.iter().try_for_each(|line| out.line(format_args!("  {line}")))
+    })
+}
+
+/// What no rotation can do by itself.
+const AFTER_ROTATION: [&str; 6] = [
+    "the master key, with the daemon stopped:    aivonxd rekey --old OLD --new NEW",
+    "keys that others may have:                  aivonx key rotate KEY --grace 0s",
+    "passwords of those concerned:               aivonx user reset-password USER",
+    "second factors:                             aivonx incident reset-2fa --all",
+    "credentials of the nodes:                   aivonx node set NODE --bearer-file FILE",
+    "a backup under the new keys:                aivonx backup create",
+];
 
 fn tell(out: &mut Out, one: &Contained) -> Result<(), Failure> {
     let mut also = vec!["what runs for it ends".to_owned()];

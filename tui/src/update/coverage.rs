@@ -197,6 +197,7 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("check.run", "it is for an operator at a shell: aivonx check"),
     ("key.disabled", "aivonx key list says it"),
     ("key.set_enabled", "aivonx key disable KEY, and enable"),
+    ("incident.detect", "it is for an operator at a shell: aivonx incident detect"),
     ("incident.contain", "it is for an operator at a shell: aivonx incident contain"),
     ("policy.access", "aivonx model policy list says it"),
     ("policy.set_access", "it takes a list: aivonx model policy set GLOB --only-org ORG"),

@@ -13,6 +13,7 @@ use aivonx_tui::{
         audit::offline::Proof,
         backup::KeyPair,
         connect::Forwarding,
+        incident::report::Report,
         key::{self, created},
         limit,
         lockout::Cleared,
@@ -206,6 +207,7 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Policies(_) | Reply::ModelAccess(_) => {}
             Reply::DisabledKeys(_) => {}
             Reply::Contained(all) => drop(printed.insert("contained", json(&all[0]))),
+            Reply::Findings(all) => drop(printed.insert("finding", json(&all[0]))),
             Reply::Policy(policy) => {
                 printed.insert("keep alive", json(&policy.keep_alive));
                 printed.insert("context size", json(policy.num_ctx));
@@ -260,6 +262,7 @@ fn the_page_names_every_field_and_no_other() {
     }
     let forwarding = Forwarding { listen: String::new(), to: String::new() };
     printed.insert("forwarding", json(forwarding));
+    printed.insert("incident report", json(Report::default()));
     printed.insert("logged out", json(LoggedOut { logged_out: true }));
     for event in Event::samples() {
         match event {
