@@ -246,7 +246,8 @@ async fn run_until_stopped(
         let failure = made.failure().map(|why| format!("the backup that was due is not made: {why}"));
         failure.into_iter().chain(shown.warnings()).collect()
     };
-    let services = Arc::new(Services {
+    let services = Arc::new_cyclic(|weak| Services {
+        isolation: control::isolation::runner(weak.clone()),
         fleet: fleet.clone(),
         blocks,
         identity: identity.clone(),

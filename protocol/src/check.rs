@@ -1,6 +1,10 @@
 //! Whether the gateway is set up safely.
 
-use crate::{operation::operations, secrets::Check};
+use crate::{
+    audit::{Action, Noted},
+    operation::operations,
+    secrets::Check,
+};
 
 operations! {
     /// Requests about how safely the gateway is set up.
@@ -8,4 +12,8 @@ operations! {
 
     /// Looks at everything that an attacker would look for.
     "check.run" Run -> Vec<Check> as Checks, needs SecretsRead;
+
+    /// Makes two organizations, tries whether anyone of the one reaches what is the other's, and removes them again.
+    "check.isolation" Isolation -> Vec<Check> as Checks, needs OrganizationManage,
+        noted |_op| Noted::new(Action::Read, "check", "isolation");
 }

@@ -8,6 +8,7 @@ mod backend;
 mod connection;
 mod flight;
 mod handlers;
+pub(crate) mod isolation;
 mod peer;
 mod places;
 mod session;
@@ -94,6 +95,8 @@ pub struct Services {
     pub(crate) certificates: Certificates,
     /// What the daemon is and does now. Called for every `status`: cheap, and never blocking.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The check whether organizations are kept apart.
+    pub(crate) isolation: isolation::Runner,
     /// Who may do what.
     pub rule: AccessRule,
 }

@@ -328,6 +328,7 @@ impl Request {
             privacy::Answers { organization: Some("acme".into()) }.into(),
             privacy::SetAnswers { organization: None, answers: AnswerMode::Redact }.into(),
             check::Run.into(),
+            check::Isolation.into(),
             incident::Contain {
                 keys: vec!["acme/ci".into()],
                 users: vec!["alice".into()],

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt as _};
 
-use aivonx_tests::{fake::FakeNode, harness::Daemon};
+use aivonx_tests::{fake::FakeNode, harness::Daemon, within};
 
 /// Outcome and fix by what was looked at, and the exit code.
 async fn checked(daemon: &Daemon) -> (HashMap<String, (String, String)>, i32) {
@@ -46,4 +46,34 @@ async fn what_is_open_to_others_fails_with_its_cure() {
     assert_eq!(code, 1);
     let shown = daemon.aivonx().run(&["check"]).await;
     assert!(shown.stdout.contains("FAIL  data directory"), "{}", shown.stdout);
+}
+
+#[tokio::test]
+async fn organizations_are_kept_apart_on_a_running_gateway() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let aivonx = daemon.aivonx();
+    aivonx.ok(&["org", "add", "acme"]).await;
+    for _ in 0..2 {
+        let ran = aivonx.run(&["check", "--isolation"]).await;
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        for role in ["operator", "auditor", "org-admin", "member", "control", "changes", "cleanup"] {
+            assert!(ran.stdout.contains(&format!("ok    isolation {role}")), "{}", ran.stdout);
+        }
+    }
+    // Nothing of it is left, also of one whose caller left.
+    let mut left = aivonx.start(&["check", "--isolation"], std::process::Stdio::null());
+    daemon.stderr().until("isolation-check-a").await;
+    // It may have ended by itself.
+    let _ = left.start_kill();
+    within("the end of the check", async {
+        loop {
+            let orgs = aivonx.json(&["org", "list"]).await;
+            if orgs.as_array().is_some_and(|all| all.len() == 1) {
+                return;
+            }
+        }
+    })
+    .await;
+    assert_eq!(aivonx.json(&["node", "list"]).await.as_array().map(Vec::len), Some(1));
 }

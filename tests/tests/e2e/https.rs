@@ -393,4 +393,26 @@ async fn no_request_fails_while_certificates_change() {
     tokio::join!(load, changes);
     let last = TlsClient::trusting(&dirs[3].join("ca.pem"), &[]);
     last.connect(address, "localhost").await.expect("the last is served");
+async fn the_gateway_is_looked_at_from_outside() {
+    let (node, lab) = (FakeNode::ollama().await, TempDir::new().unwrap());
+    gen_cert(lab.path(), &["127.0.0.1"]).await;
+    let (daemon, address) = with_tls(&[&node], &[lab.path()]).await;
+    let (aivonx, url, ca) = (daemon.aivonx(), format!("https://{address}"), file(lab.path(), "ca.pem"));
+    let outcome = |checks: &serde_json::Value, name: &str| {
+        let found = checks.as_array().unwrap().iter().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} in {checks}"))["outcome"].as_str().unwrap().to_owned()
+    };
+    let checks = aivonx.json(&["check", "--probe", &url, "--ca", &ca]).await;
+    for name in ["tls", "strict-transport-security", "x-frame-options", "content-security-policy", "server"] {
+        assert_eq!(outcome(&checks, name), "ok", "{checks}");
+    }
+    // The harness's gateway is open.
+    assert_eq!(outcome(&checks, "access"), "warn");
+    // Nobody signed it that the system knows.
+    assert_eq!(aivonx.run(&["check", "--probe", &url]).await.code, 1);
+    let plain = aivonx.json(&["check", "--probe", &daemon.url()]).await;
+    assert_eq!(outcome(&plain, "redirect"), "ok");
+    let own = aivonx.run(&["check", "--output", "json"]).await;
+    let own = serde_json::from_str(&own.stdout).unwrap();
+    assert_eq!(outcome(&own, "certificate"), "ok");
 }

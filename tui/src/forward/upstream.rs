@@ -1,14 +1,23 @@
 //! The gateway: where it is, and a line to it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header, response::Parts, uri::Scheme};
+use http_body_util::Empty;
 use hyper::{
-    body::Incoming,
+    body::{Body, Incoming},
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::ServerName};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{
+        CertificateDer, ServerName,
+        pem::{self, PemObject as _},
+    },
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -61,6 +70,14 @@ impl Upstream {
     /// # Errors
     /// [`UpstreamError::Url`], [`UpstreamError::Roots`].
     pub fn new(url: &str) -> Result<Self, UpstreamError> {
+        Self::trusting(url, None)
+    }
+
+    /// The gateway at `url`, whose certificate may also be signed by an authority in the PEM file `ca`.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn trusting(url: &str, ca: Option<&Path>) -> Result<Self, UpstreamError> {
         let wrong = || UpstreamError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?;
@@ -75,7 +92,7 @@ impl Upstream {
         let bare = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = if secure {
             let name = ServerName::try_from(bare.clone()).map_err(|_| wrong())?;
-            Some((connector()?, name))
+            Some((connector(ca)?, name))
         } else {
             None
         };
@@ -103,7 +120,35 @@ impl Upstream {
         format!("{}{path}", self.prefix).parse().ok()
     }
 
-    async fn connect(&self) -> io::Result<SendRequest<Incoming>> {
+    /// Asks for `path` without a credential, and takes the head of the answer alone.
+    ///
+    /// # Errors
+    /// If there is no connection, or no answer in time.
+    pub async fn head_of(&self, path: &str) -> io::Result<Parts> {
+        let target = self.path(path).ok_or(io::ErrorKind::InvalidInput)?;
+        let request =
+            Request::get(target).header(header::HOST, self.host.clone()).body(Empty::<Bytes>::new());
+        let request = request.map_err(io::Error::other)?;
+        let mut sender = self.connect().await?;
+        match timeout(CONNECT, sender.send_request(request)).await {
+            Ok(answer) => Ok(answer.map_err(io::Error::other)?.into_parts().0),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// The host, without brackets.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        &self.address.0
+    }
+
+    /// Whether it speaks HTTPS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    async fn connect<B: Sendable>(&self) -> io::Result<SendRequest<B>> {
         let connecting = async {
             let (host, port) = &self.address;
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
@@ -117,19 +162,39 @@ impl Upstream {
     }
 }
 
-async fn talk(
+/// What a request can carry.
+trait Sendable:
+    Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
+{
+}
+impl<B> Sendable for B where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
+{
+}
+
+async fn talk<B: Sendable>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> io::Result<SendRequest<Incoming>> {
+) -> io::Result<SendRequest<B>> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // It ends with the sender and the answer's body, and then closes what was left in between.
     tokio::spawn(connection);
     Ok(sender)
 }
 
-fn connector() -> Result<TlsConnector, UpstreamError> {
+fn connector(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
+    let (mut added, _) = roots.add_parsable_certificates(found.certs);
+    if let Some(ca) = ca {
+        let unusable = |error: pem::Error| UpstreamError::Roots(format!("{}: {error}", ca.display()));
+        for certificate in CertificateDer::pem_file_iter(ca).map_err(unusable)? {
+            let certificate = certificate.map_err(unusable)?;
+            roots
+                .add(certificate)
+                .map_err(|error| UpstreamError::Roots(format!("{}: {error}", ca.display())))?;
+            added += 1;
+        }
+    }
     if added == 0 {
         let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
         return Err(UpstreamError::Roots(why));

@@ -194,6 +194,7 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("block.list", "the command line alone has blocks"),
     ("block.add", "the command line alone has blocks"),
     ("block.remove", "the command line alone has blocks"),
+    ("check.isolation", "it is for an operator at a shell: aivonx check --isolation"),
     ("check.run", "it is for an operator at a shell: aivonx check"),
     ("key.disabled", "aivonx key list says it"),
     ("key.set_enabled", "aivonx key disable KEY, and enable"),

@@ -146,6 +146,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("block add 192.0.2.0/24 --for 1h --reason spam", &["block.add"]),
     ("block remove alice", &["block.remove"]),
     ("check", &["check.run"]),
+    ("check --isolation", &["check.isolation"]),
     (
         "incident contain --key acme/ci --user alice --address 192.0.2.7 --for 1h --reason spam",
         &["incident.contain"],

@@ -60,9 +60,11 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
     let master = dir.join("master.key");
     let backups = Backups::new(store.clone(), Audit::memory(), master, Config::default().backup).unwrap();
-    let services = Services {
+    let blocks = aivonx_identity::Blocks::open(&store, &identity).await.unwrap();
+    let services = Arc::new_cyclic(|weak| Services {
+        isolation: crate::control::isolation::runner(weak.clone()),
         fleet,
-        blocks: aivonx_identity::Blocks::open(&store, &identity).await.unwrap(),
+        blocks,
         identity,
         policies,
         secrets,
@@ -77,11 +79,11 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         certificates: crate::certificates::Certificates::default(),
         status: Arc::new(move || (*status).clone()),
         rule,
-    };
+    });
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (stop, stopped) = watch::channel(false);
     let common = Common {
-        serve: Arc::new(services),
+        serve: services,
         rule,
         daemon_id: "0190-daemon".into(),
         stop: stopped,

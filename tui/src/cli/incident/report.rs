@@ -133,7 +133,7 @@ const LESSONS: [&str; 6] = [
     "How long did it take to contain, and what was in the way? ...",
     "What was read, changed or used, and who has to be told? ...",
     "What keeps it from happening again, who does it, until when? ...",
-    "aivonx check afterwards: ...",
+    "aivonx check and aivonx check --isolation afterwards: ...",
 ];
 
 fn section(

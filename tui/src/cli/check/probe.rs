@@ -1,0 +1,196 @@
+//! `aivonx check --probe`: how a gateway looks from outside.
+
+use std::{io, path::Path};
+
+use aivonx_protocol::secrets::Check;
+use http::{HeaderMap, header, response::Parts};
+
+use crate::{
+    exit::Failure,
+    forward::{Upstream, UpstreamError},
+};
+
+/// The steps in which `Strict-Transport-Security` is raised, seconds: each is held until nothing breaks.
+const HSTS: [u64; 4] = [300, 86_400, 2_592_000, 31_536_000];
+
+/// Fields for browsers that every answer has.
+const FIELDS: [&str; 5] = [
+    "x-content-type-options",
+    "x-frame-options",
+    "referrer-policy",
+    "permissions-policy",
+    "content-security-policy",
+];
+
+/// Looks at the gateway at `url`.
+///
+/// # Errors
+/// If `url` or `ca` cannot be used.
+pub(super) async fn run(url: &str, ca: Option<&Path>) -> Result<Vec<Check>, Failure> {
+    let upstream = Upstream::trusting(url, ca).map_err(|error| match error {
+        UpstreamError::Url(_) => Failure::usage(format!("--probe: {error}")),
+        other => Failure::failed(other.to_string()),
+    })?;
+    let health = match upstream.head_of("/health").await {
+        Ok(health) => health,
+        Err(error) => return Ok(vec![unreachable(&upstream, &error)]),
+    };
+    let mut checks = Vec::new();
+    if upstream.is_secure() {
+        checks.push(Check::ok("tls", "the certificate is trusted and for this name"));
+        checks.push(hsts(&health.headers));
+        checks.push(plain_port(&upstream).await);
+    } else {
+        checks.push(redirect(&health, !upstream.is_exposed()));
+    }
+    checks.extend(FIELDS.map(|name| field(&health.headers, name)));
+    checks.push(server(&health.headers));
+    if let Ok(list) = upstream.head_of("/api/tags").await {
+        checks.push(access(list.status.as_u16()));
+    }
+    Ok(checks)
+}
+
+fn unreachable(upstream: &Upstream, error: &io::Error) -> Check {
+    let fix = if upstream.is_secure() {
+        "renew the certificate, or name the authority that signed it: --ca FILE"
+    } else {
+        "see aivonx status for where it listens"
+    };
+    let name = if upstream.is_secure() { "tls" } else { "connection" };
+    Check::fail(name, format!("{}: {error}", upstream.name), fix)
+}
+
+fn hsts(headers: &HeaderMap) -> Check {
+    const NAME: &str = "strict-transport-security";
+    let all: Vec<&str> = headers.get_all(NAME).iter().filter_map(|value| value.to_str().ok()).collect();
+    let set = |step: u64| {
+        format!("set headers.hsts = \"max-age={step}; includeSubDomains\", and wait until nothing breaks")
+    };
+    let [value] = all[..] else {
+        let finding = format!("it is there {} times", all.len());
+        return Check::fail(NAME, finding, set(HSTS[0]));
+    };
+    let age = value.split(';').find_map(|part| part.trim().strip_prefix("max-age=")?.parse::<u64>().ok());
+    let age = age.unwrap_or_default();
+    match HSTS.into_iter().find(|step| *step > age) {
+        None => Check::ok(NAME, format!("{value}: the last step")),
+        Some(next) => Check::warn(NAME, format!("{value}; the next step is {next}"), set(next)),
+    }
+}
+
+/// What a browser finds that was given the name without `https://`.
+async fn plain_port(upstream: &Upstream) -> Check {
+    let host = upstream.host_name();
+    let url = if host.contains(':') { format!("http://[{host}]") } else { format!("http://{host}") };
+    match Upstream::new(&url) {
+        Ok(plain) => match plain.head_of("/health").await {
+            Ok(answer) => redirect(&answer, false),
+            Err(_) => Check::ok("redirect", "nothing answers without TLS on port 80"),
+        },
+        Err(error) => Check::warn("redirect", error, "see aivonxd.toml(5), listen.redirect"),
+    }
+}
+
+/// Whether an answer over plain HTTP sends clients to HTTPS. `here` is whether only this machine reaches it.
+fn redirect(answer: &Parts, here: bool) -> Check {
+    const NAME: &str = "redirect";
+    let target =
+        answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let status = answer.status.as_u16();
+    if status == 308 && target.starts_with("https://") {
+        return Check::ok(NAME, format!("plain HTTP is sent to {target}"));
+    }
+    if here {
+        return Check::ok(NAME, "plain HTTP, on this machine alone");
+    }
+    Check::fail(
+        NAME,
+        format!("plain HTTP is answered with {status}"),
+        "let that listener redirect (listen.redirect = true), or close it",
+    )
+}
+
+fn field(headers: &HeaderMap, name: &str) -> Check {
+    match headers.get_all(name).iter().count() {
+        1 => Check::ok(name, "it is there once"),
+        0 => Check::fail(
+            name,
+            "it is missing",
+            "see [headers] in aivonxd.toml(5), and what a proxy takes away",
+        ),
+        count => Check::fail(
+            name,
+            format!("it is there {count} times"),
+            "a proxy adds it too: let one of them do it",
+        ),
+    }
+}
+
+fn server(headers: &HeaderMap) -> Check {
+    match headers.get(header::SERVER).map(|value| value.to_str().unwrap_or("something")) {
+        None => Check::ok("server", "answers do not say what made them"),
+        Some(value) => Check::warn(
+            "server",
+            format!("answers say what made them: {value}"),
+            "take the field away in the proxy",
+        ),
+    }
+}
+
+fn access(status: u16) -> Check {
+    match status {
+        401 | 403 => Check::ok("access", "models are not listed without a key"),
+        200 => Check::warn("access", "models are listed without a key", "set access.mode = \"required\""),
+        other => Check::ok("access", format!("models are not listed without a key ({other})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::secrets::CheckOutcome::{Fail, Ok, Warn};
+    use http::{HeaderValue, Response};
+
+    use super::*;
+
+    fn with(name: &'static str, values: &[&'static str]) -> HeaderMap {
+        values.iter().fold(HeaderMap::new(), |mut headers, value| {
+            headers.append(name, HeaderValue::from_static(value));
+            headers
+        })
+    }
+
+    #[test]
+    fn the_next_step_of_hsts_is_named() {
+        let of = |values: &[&'static str]| hsts(&with("strict-transport-security", values));
+        for (value, outcome, next) in [
+            ("max-age=31536000; includeSubDomains", Ok, ""),
+            ("max-age=2592000", Warn, "max-age=31536000;"),
+            ("max-age=300", Warn, "max-age=86400;"),
+            ("max-age=0", Warn, "max-age=300;"),
+        ] {
+            let check = of(&[value]);
+            assert_eq!(check.outcome, outcome, "{value}");
+            assert!(check.fix.unwrap_or_default().contains(next), "{value}");
+        }
+        assert_eq!([of(&[]).outcome, of(&["max-age=300", "max-age=300"]).outcome], [Fail, Fail]);
+    }
+
+    #[test]
+    fn fields_are_there_once() {
+        let of = |values: &[&'static str]| field(&with("x-frame-options", values), "x-frame-options").outcome;
+        assert_eq!([of(&["DENY"]), of(&[]), of(&["DENY", "DENY"])], [Ok, Fail, Fail]);
+        assert_eq!(server(&with("server", &["nginx"])).outcome, Warn);
+        assert_eq!([access(401).outcome, access(200).outcome, access(404).outcome], [Ok, Warn, Ok]);
+    }
+
+    #[test]
+    fn plain_http_is_sent_to_https() {
+        let of = |status: u16, target: &str, here| {
+            let answer = Response::builder().status(status).header("location", target).body(()).unwrap();
+            redirect(&answer.into_parts().0, here).outcome
+        };
+        assert_eq!([of(308, "https://gw/", false), of(308, "http://gw/", false)], [Ok, Fail]);
+        assert_eq!([of(200, "", false), of(200, "", true)], [Fail, Ok]);
+    }
+}
