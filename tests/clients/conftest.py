@@ -72,7 +72,8 @@ class Gateway:
         self.processes.append(process)
         self.url = f"http://{address}"
         self.socket = folder / "data" / "control.sock"
-        until("active nodes", lambda: sum(n["pool"] == "active" for n in self.list()) == len(nodes))
+        wanted = len(nodes) + options.count("--node")
+        until("active nodes", lambda: sum(n["pool"] == "active" for n in self.list()) == wanted)
 
     def aivonx(self, *arguments):
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AIVONX_SOCKET": str(self.socket)}
