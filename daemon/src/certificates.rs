@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aivonx_gateway::{Bound, PairError, ServedCertificate, Tls};
 use aivonx_gateway::{Bound, PairError, Tls};
 use jiff::Timestamp;
-use aivonx_gateway::{Bound, PairError, ServedCertificate, Tls};
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
 use crate::acme::Troubles;

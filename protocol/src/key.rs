@@ -347,11 +347,6 @@ operations! {
 
     /// Have a client certificate stand for a key, where a request carries no other credential.
     "key.set_certificate" SetCertificate {
-    /// Ids of the keys that are disabled, of those the caller may see.
-    "key.disabled" Disabled -> Vec<String> as DisabledKeys, needs KeyRead;
-
-    /// Enable or disable one; disabling refuses new requests at once and ends running ones.
-    "key.set_enabled" SetEnabled {
         /// Slug or id of its organization.
         organization: Option<String>,
         /// Name or id.
@@ -363,6 +358,16 @@ operations! {
         noted |op| Noted::new(Action::KeyUpdate, "key", &op.key)
             .of_organization(op.organization.as_deref())
             .with("certificate", &op.name);
+
+    /// Ids of the keys that are disabled, of those the caller may see.
+    "key.disabled" Disabled -> Vec<String> as DisabledKeys, needs KeyRead;
+
+    /// Enable or disable one; disabling refuses new requests at once and ends running ones.
+    "key.set_enabled" SetEnabled {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
         /// The new state.
         enabled: bool,
     } -> Key as Key, needs KeyWrite,

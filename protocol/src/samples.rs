@@ -167,8 +167,10 @@ catalogue! { Reply {
     }]);
     Self::ModelStrategies(_) => "model_strategies", Self::ModelStrategies(vec![ModelStrategy {
         model: "embed*".into(), strategy: Strategy::RoundRobin,
+    }]);
     Self::KeyCertificates(_) => "key_certificates", Self::KeyCertificates(vec![crate::key::KeyCertificate {
         key: "0190-key".into(), name: Some("ci.example.org".into()),
+    }]);
     Self::DisabledKeys(_) => "disabled_keys", Self::DisabledKeys(vec!["0190-key".into()]);
     Self::Contained(_) => "contained", Self::Contained(vec![Contained {
         kind: ContainedKind::User,

@@ -14,9 +14,7 @@ use super::{
     address::{NodeUrl, special},
     bounds::{Bounds, same_place},
     dial_error::DialError,
-    tls::EndpointTls,
-    dial::DialError,
-    tls::{self, TlsError},
+    tls::{self, EndpointTls, TlsError},
 };
 
 /// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that a pool can

@@ -2,9 +2,8 @@
 //!
 //! Any field is taken in which one of the three ecosystems sends a credential: `Authorization` with the schemes
 //! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, `x-api-key` or `api-key`; of a page's script that opens a
-//! websocket, which can set none of them, among its subprotocols.
-//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, and `x-api-key` or `api-key`. Where there is none, the
-//! client's certificate may stand for a key.
+//! websocket, which can set none of them, among its subprotocols. Where there is none, the client's certificate may
+//! stand for a key.
 
 use std::{
     borrow::Cow,
@@ -17,8 +16,8 @@ use super::{
     error_response::Refusal,
     exchange::Exchange,
     fields::{Field, Fields},
-    socket::key_of_protocols,
     limit,
+    socket::key_of_protocols,
 };
 use aivonx_config::AccessMode;
 use aivonx_domain::now;
@@ -92,15 +91,12 @@ pub(super) fn caller(
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
     let known = match credential(fields) {
-        Ok(None) if user => return Ok(Caller::Anonymous),
+        Ok(None) if user => return Ok(anonymous()),
         Ok(None) => match Caller::of_certificate(&snapshot, cx.state.names(), cx.client, now()) {
             Some(known) => known,
             None if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
-            None => return Ok(Caller::Anonymous),
+            None => return Ok(anonymous()),
         },
-        Ok(None) if user => return Ok(anonymous()),
-        Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
-        Ok(None) => return Ok(anonymous()),
         Ok(Some(secret)) => identify(cx, &snapshot, &secret),
         Err(error) => Err(error),
     };

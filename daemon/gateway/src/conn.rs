@@ -336,10 +336,8 @@ async fn speak(
                 let cx = cx.clone();
                 service_fn(move |request| respond(cx.clone(), request))
             };
-            let mut connection = http1::Builder::new()
             let io = TokioIo::new(Dressed::new(stream, cx.clone()));
-            let service = service_fn(move |request| respond(cx.clone(), request));
-            let connection = http1::Builder::new()
+            let mut connection = http1::Builder::new()
                 // Deadlines are the ticker's; hyper's own cost every request a timer.
                 .header_read_timeout(None)
                 .max_buf_size(head_bytes)

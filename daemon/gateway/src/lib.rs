@@ -63,6 +63,5 @@ pub use authenticate::REFUSED;
 pub use inherited::{InheritError, Inherited};
 pub use listener::{AcceptFailures, BindError, Bound, ListenError, bind_all};
 pub use shared::{Phase, Settings, Shared};
-pub use tls::{Acme, Obtained, PairError, Proof, Tls};
-pub use tls::{PairError, ServedCertificate, Tls};
+pub use tls::{Acme, Obtained, PairError, Proof, ServedCertificate, Tls};
 pub use worker::{Plane, Pulse, start};

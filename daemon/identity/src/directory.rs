@@ -24,11 +24,8 @@ use aivonx_protocol::{
     user::Role,
 };
 use aivonx_store::{
-    AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
-    KeyCertificateRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord,
-    DisabledKeyRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord,
-    DisabledKeyRecord, KeyQueueingRecord, KeyRecord, ModelAccessRecord, OrganizationRecord, SessionRecord,
-    UserRecord,
+    AnswersRecord, DisabledKeyRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord, ModelAccessRecord,
+    OrganizationRecord, SessionRecord, UserRecord,
 };
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
@@ -128,7 +125,6 @@ impl Directory {
             hashes: HashMap::new(),
             privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
             certificates: HashMap::new(),
-            privacy: records.privacy,
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
             anybody: None,
@@ -144,9 +140,8 @@ impl Directory {
         };
         for record in records.organizations {
             let answers = answers(&record.id);
-            new.add_organization(record, answers, &mut allowed, old);
             let hidden = hidden(&records.model_access, Some(&record.id));
-            new.add_organization(record, &hidden, &mut allowed, old);
+            new.add_organization(record, answers, &hidden, &mut allowed, old);
         }
         for record in records.users {
             new.add_user(record, &allowed, old);

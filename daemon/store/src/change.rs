@@ -58,9 +58,6 @@ pub enum Noun {
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::Answers as usize + 1;
-    const COUNT: usize = Self::KeyCertificate as usize + 1;
-    const COUNT: usize = Self::DisabledKey as usize + 1;
     const COUNT: usize = Self::ModelAccess as usize + 1;
 
     /// Every one.

@@ -83,10 +83,9 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::CopiesName
         | Tree::NodeTraits
         | Tree::Block
-        | Tree::Answers => None,
+        | Tree::Answers
         | Tree::KeyCertificate
-        | Tree::KeyCertificateName => None,
-        | Tree::DisabledKey => None,
+        | Tree::KeyCertificateName
         | Tree::DisabledKey
         | Tree::ModelAccess => None,
     }

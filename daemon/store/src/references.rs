@@ -4,13 +4,10 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord,
-    LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PlacementRecord,
-    PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
-    AliasRecord, AliasWeightsRecord, CopiesRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord,
-    AliasRecord, AliasWeightsRecord, CopiesRecord, DisabledKeyRecord, KeyQueueingRecord, KeyRecord,
-    LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord,
-    PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, DisabledKeyRecord, KeyCertificateRecord,
+    KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun,
+    OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError,
+    UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -145,7 +142,6 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
         Noun::Key => {
             erase_limits(batch, old.id())?;
             erase_beside::<KeyCertificateRecord>(batch, old.id())?;
-            erase_beside::<KeyQueueingRecord>(batch, old.id())
             erase_beside::<KeyQueueingRecord>(batch, old.id())?;
             erase_beside::<DisabledKeyRecord>(batch, old.id())
         }

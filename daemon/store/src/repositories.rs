@@ -2,14 +2,10 @@
 
 use super::{
     AliasRecord, AliasWeightsRecord, AnswersRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys,
-    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyCertificateRecord,
-    KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
-    NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
-    SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
-    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, DisabledKeyRecord,
-    KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
-    ModelAccessRecord, NodeTraitsRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
-    PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
+    DisabledKeyRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts,
+    LimitCounters, LimitRecord, LockoutRecord, ModelAccessRecord, NodeTraitsRecord, Nodes,
+    OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
+    Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -46,6 +42,9 @@ impl Store {
     /// The certificates of keys.
     #[must_use]
     pub fn key_certificates(&self) -> Records<KeyCertificateRecord> {
+        Records::new(self.clone())
+    }
+
     /// Which API keys are disabled.
     #[must_use]
     pub fn disabled_keys(&self) -> Records<DisabledKeyRecord> {

@@ -393,6 +393,9 @@ async fn no_request_fails_while_certificates_change() {
     tokio::join!(load, changes);
     let last = TlsClient::trusting(&dirs[3].join("ca.pem"), &[]);
     last.connect(address, "localhost").await.expect("the last is served");
+}
+
+#[tokio::test]
 async fn the_gateway_is_looked_at_from_outside() {
     let (node, lab) = (FakeNode::ollama().await, TempDir::new().unwrap());
     gen_cert(lab.path(), &["127.0.0.1"]).await;

@@ -90,6 +90,9 @@ impl Serve<key::SetCertificate> for Services {
         let key::SetCertificate { organization, key, name } = asked;
         let organization = organization.as_deref();
         self.identity.set_key_certificate(by.actor(), organization, &key, name.as_deref()).await
+    }
+}
+
 impl Serve<key::Disabled> for Services {
     async fn serve(&self, by: By<key::Disabled>, _: key::Disabled) -> Result<Vec<String>, Fault> {
         self.identity.disabled_keys(by.actor()).await

@@ -6,6 +6,7 @@ use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     UnixMillis,
+    client::Client,
     key::{self, Key, KeyCertificate, KeyChange, KeyQueueing, KeyScope, NewKey, Priority},
 };
 use clap::{Args, Subcommand};
@@ -205,32 +206,42 @@ pub struct Described {
     pub keep_waiting: bool,
     /// The client certificate that stands for it.
     pub certificate: Option<String>,
-}
-
-impl Described {
-    /// A key, of which `queueing` says how its requests wait, and `certificates` which stands for it, if they say
-    /// anything of it.
-    fn new(key: Key, queueing: &[KeyQueueing], certificates: &[KeyCertificate]) -> Self {
-        let waits = queueing.iter().find(|one| one.key == key.id);
-        let priority = waits.map(|waits| waits.priority).unwrap_or_default();
-        let certificate = certificates.iter().find(|one| one.key == key.id);
-        Self {
-            priority,
-            keep_waiting: waits.is_some_and(|waits| waits.keep_waiting),
-            certificate: certificate.and_then(|certificate| certificate.name.clone()),
-            key,
-        }
     /// Whether it may be used.
     pub enabled: bool,
 }
 
-impl Described {
-    /// A key, of which `queueing` says how its requests wait if it says anything of it.
-    fn new(key: Key, queueing: &[KeyQueueing], disabled: &[String]) -> Self {
-        let waits = queueing.iter().find(|one| one.key == key.id);
-        let priority = waits.map(|waits| waits.priority).unwrap_or_default();
-        let enabled = !disabled.contains(&key.id);
-        Self { key, priority, keep_waiting: waits.is_some_and(|waits| waits.keep_waiting), enabled }
+/// What is said of keys beside their records.
+struct Beside {
+    queueing: Vec<KeyQueueing>,
+    certificates: Vec<KeyCertificate>,
+    disabled: Vec<String>,
+}
+
+impl Beside {
+    /// Of one key, or of all of an organization, or of the caller's.
+    async fn ask(
+        client: &Client,
+        organization: Option<String>,
+        key: Option<String>,
+    ) -> Result<Self, Failure> {
+        let queueing = key::Queueing { organization: organization.clone(), key: key.clone() };
+        Ok(Self {
+            queueing: client.ask(queueing).await?,
+            certificates: client.ask(key::Certificates { organization, key }).await?,
+            disabled: client.ask(key::Disabled).await?,
+        })
+    }
+
+    fn describe(&self, key: Key) -> Described {
+        let waits = self.queueing.iter().find(|one| one.key == key.id);
+        let certificate = self.certificates.iter().find(|one| one.key == key.id);
+        Described {
+            priority: waits.map(|waits| waits.priority).unwrap_or_default(),
+            keep_waiting: waits.is_some_and(|waits| waits.keep_waiting),
+            certificate: certificate.and_then(|certificate| certificate.name.clone()),
+            enabled: !self.disabled.contains(&key.id),
+            key,
+        }
     }
 }
 
@@ -268,13 +279,8 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
             let (key, organization) = name.given()?;
             let client = context.client().await?;
             let key = client.ask(key::Show { organization, key }).await?;
-            let queueing =
-                client.ask(key::Queueing { organization: None, key: Some(key.id.clone()) }).await?;
-            let certificates =
-                client.ask(key::Certificates { organization: None, key: Some(key.id.clone()) }).await?;
-            show(context, &Described::new(key, &queueing, &certificates))
-            let disabled = client.ask(key::Disabled).await?;
-            show(context, &Described::new(key, &queueing, &disabled))
+            let beside = Beside::ask(&client, None, Some(key.id.clone())).await?;
+            show(context, &beside.describe(key))
         }
         KeyVerb::Create(args) => create(context, args).await,
         KeyVerb::Set(args) => set(context, args).await,
@@ -302,28 +308,21 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
     let (key, organization) = args.name.given()?;
     let client = context.client().await?;
     // First: it is what may be refused for who asks, and nothing is to be half done.
-    let waits = args.waits.change(args.no_keep_waiting, organization.clone(), key.clone());
-    let queueing = match waits {
-        Some(waits) => client.ask(waits).await?,
-        None => {
-            client.ask(key::Queueing { organization: organization.clone(), key: Some(key.clone()) }).await?
-        }
-    };
-    let (of, named) = (organization.clone(), key.clone());
-    let certificates = if args.certificate.is_some() || args.no_certificate {
-        client.ask(key::SetCertificate { organization: of, key: named, name: args.certificate }).await?
-    } else {
-        client.ask(key::Certificates { organization: of, key: Some(named) }).await?
-    };
+    if let Some(waits) = args.waits.change(args.no_keep_waiting, organization.clone(), key.clone()) {
+        client.ask(waits).await?;
+    }
+    if args.certificate.is_some() || args.no_certificate {
+        let (organization, key) = (organization.clone(), key.clone());
+        client.ask(key::SetCertificate { organization, key, name: args.certificate }).await?;
+    }
     let key = if change == KeyChange::default() {
         client.ask(key::Show { organization, key }).await?
     } else {
         let change = Box::new(change);
         client.ask(key::Set { organization, key, revision: args.revision, change }).await?
     };
-    show(context, &Described::new(key, &queueing, &certificates))
-    let disabled = client.ask(key::Disabled).await?;
-    show(context, &Described::new(key, &queueing, &disabled))
+    let beside = Beside::ask(&client, None, Some(key.id.clone())).await?;
+    show(context, &beside.describe(key))
 }
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
@@ -332,13 +331,8 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let organization = args.organization.clone();
     let keys =
         client.ask(key::List { organization: args.organization, user: args.user, all: args.all }).await?;
-    let queueing = client.ask(key::Queueing { organization: organization.clone(), key: None }).await?;
-    let certificates = client.ask(key::Certificates { organization, key: None }).await?;
-    let described = |key| Described::new(key, &queueing, &certificates);
-    let keys: Vec<_> = keys.into_iter().map(described).collect();
-    let queueing = client.ask(key::Queueing { organization, key: None }).await?;
-    let disabled = client.ask(key::Disabled).await?;
-    let keys: Vec<_> = keys.into_iter().map(|key| Described::new(key, &queueing, &disabled)).collect();
+    let beside = Beside::ask(&client, organization, None).await?;
+    let keys: Vec<_> = keys.into_iter().map(|key| beside.describe(key)).collect();
     context.out.show(&keys, |out| match &*keys {
         [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
         [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
