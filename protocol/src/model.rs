@@ -76,6 +76,26 @@ pub struct Placement {
     pub revision: u64,
 }
 
+/// A name under which nodes have different weights. `--output json` prints its nodes with the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Name with tag.
+    pub model: String,
+    /// The nodes that have it.
+    pub nodes: Vec<Weights>,
+}
+
+/// What a node has under a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weights {
+    /// Node name.
+    pub node: String,
+    /// Digest of the model's manifest, which says more than its weights.
+    pub digest: String,
+    /// Digests of the files it is made of, with a space between; None where the node does not say.
+    pub weights: Option<String>,
+}
+
 operations! {
     /// Requests about models.
     Request::Model(ModelRequest);
@@ -198,6 +218,9 @@ operations! {
         /// Model name.
         model: String,
     } -> () as Done, needs ModelsWrite, noted |op| Noted::new(Action::Delete, "placement", &op.model);
+
+    /// The names under which nodes have different weights.
+    "model.drifts" Drifts -> Vec<Drift> as Drifts, needs ModelsRead;
 }
 
 /// What a removal did on each node.

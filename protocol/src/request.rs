@@ -262,6 +262,8 @@ pub enum Reply {
     ModelAccess(Vec<policy::ModelAccess>),
     /// What looks like an attack.
     Findings(Vec<incident::Finding>),
+    /// Names under which nodes have different weights.
+    Drifts(Vec<model::Drift>),
 }
 
 /// One step of a stream. Append only.

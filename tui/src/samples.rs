@@ -348,6 +348,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             "node.list" => Reply::Nodes(nodes()),
             "strategy.show" => Reply::Strategy(Strategy::LeastActive),
             "model.list" => Reply::Models(models()),
+            "model.drifts" => Reply::Drifts(Vec::new()),
             "job.list" => Reply::Jobs(jobs()),
             "organization.list" => Reply::Organizations(organizations()),
             "user.list" => Reply::Users(users()),

@@ -17,6 +17,7 @@ pub mod dial;
 mod dial_error;
 pub mod dispatch;
 mod doubt;
+mod drift;
 mod ejection;
 
 pub mod endpoint;

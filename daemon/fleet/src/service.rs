@@ -23,6 +23,7 @@ use super::{
     contexts::Contexts,
     copies::Copies,
     doubt::Traffic,
+    drift,
     entry::{LOOKS, Prepared},
     error::FleetError,
     health::{Checker, Tasks},
@@ -66,6 +67,8 @@ pub struct Fleet {
     looked: tokio::sync::Mutex<Option<Instant>>,
     background: Mutex<Vec<JoinHandle<()>>>,
     recall: Arc<Recall>,
+    /// What models are made of, as far as it was asked for.
+    pub(super) weights: drift::Known,
 }
 
 #[derive(Debug)]
@@ -115,6 +118,7 @@ impl Fleet {
             looked: tokio::sync::Mutex::default(),
             background: Mutex::default(),
             recall: Arc::new(recall),
+            weights: drift::Known::default(),
         });
         let background = [
             tokio::spawn(take_reports(checker.clone(), inbox)),

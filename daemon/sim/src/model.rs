@@ -18,6 +18,8 @@ pub struct Model {
     pub size: u64,
     /// Digest, hexadecimal.
     pub digest: String,
+    /// Digest of its weights, in hexadecimal.
+    pub weights: String,
     /// When it was last modified.
     pub modified_at: Timestamp,
     /// Family.
@@ -130,6 +132,7 @@ impl Model {
             name: name.to_owned(),
             size: 1_234_567_890,
             digest: digest(name),
+            weights: digest(name),
             modified_at: Timestamp::constant(1_767_323_045, 678_901_234),
             family: "llama".to_owned(),
             loaded: None,
@@ -167,6 +170,7 @@ impl Model {
             quantization,
             size,
             context,
+            weights: digest.clone(),
             digest,
             name,
         }

@@ -127,7 +127,7 @@ fn show(model: &Model, scripted: bool) -> String {
     };
     format!(
         r##"{{"license":"MIT","modelfile":{0},"parameters":"num_ctx {CONTEXT}","template":"{{{{ .Prompt }}}}",{1}"details":{2},"model_info":{{"general.architecture":{3},"general.parameter_count":{4},{5}:{6}}},"capabilities":[{capabilities}],"modified_at":"{7}"}}"##,
-        quote(&format!("# A simulated model\nFROM {}\n", model.name)),
+        quote(&format!("# A simulated model\nFROM /models/blobs/sha256-{}\n", model.weights)),
         remote.unwrap_or_default(),
         details(model),
         quote(&model.family),

@@ -94,6 +94,7 @@ impl Request {
             .into(),
             model::Placements.into(),
             model::Unplace { model: "llama3:8b".into() }.into(),
+            model::Drifts.into(),
             strategy::Show.into(),
             strategy::Set(Strategy::LowestLatency).into(),
             strategy::Explain {

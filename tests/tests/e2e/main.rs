@@ -19,6 +19,7 @@ mod completion;
 mod console;
 mod damage;
 mod descriptors;
+mod drift;
 mod durability;
 mod edge;
 mod engines;

@@ -3,16 +3,20 @@
 use aivonx_protocol::{
     client::Client,
     job::Job,
-    model::{self, Model, ModelRemoved},
+    model::{self, Drift, Model, ModelRemoved, Weights},
 };
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Confirm, Context, follow, place, policy};
 use crate::{
     exit::{Exit, Failure},
     input,
-    nouns::{self, model::places},
+    nouns::{
+        self,
+        model::{drift, places},
+    },
     render::{
         Out,
         out::note,
@@ -186,6 +190,22 @@ pub struct RemoveArgs {
     confirm: Confirm,
 }
 
+/// A model, and what its nodes have under its name where that differs.
+#[derive(Debug, Serialize)]
+pub struct Described<'a> {
+    #[serde(flatten)]
+    model: &'a Model,
+    drift: Option<&'a [Weights]>,
+}
+
+impl<'a> Described<'a> {
+    /// Together.
+    #[must_use]
+    pub fn new(model: &'a Model, drifts: &'a [Drift]) -> Self {
+        Self { model, drift: drift(drifts, &model.name).map(|drift| &*drift.nodes) }
+    }
+}
+
 /// Carries out a verb.
 ///
 /// # Errors
@@ -196,14 +216,19 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             let client = context.client().await?;
             let models = client.ask(model::List).await?;
             let placements = client.ask(model::Placements).await?;
-            context.out.show(&models, |out| {
+            let drifts = client.ask(model::Drifts).await?;
+            let described: Vec<_> = models.iter().map(|model| Described::new(model, &drifts)).collect();
+            context.out.show(&described, |out| {
                 if models.is_empty() {
                     out.line("No active node has a model. Pull one: aivonx model pull MODEL")
                 } else {
-                    nouns::list(out, &models)?;
+                    nouns::list(out, &marked(&models, &drifts))?;
                     let loaded = models.iter().flat_map(|model| &model.nodes).any(|place| place.loaded);
                     if loaded {
                         out.line("* in memory there")?;
+                    }
+                    for drift in &drifts {
+                        out.line(drifted(drift))?;
                     }
                     if placements.is_empty() {
                         return Ok(());
@@ -217,8 +242,11 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             let client = context.client().await?;
             let model = client.ask(model::Show { model: model.clone() }).await?;
             let placements = client.ask(model::Placements).await?;
-            context.out.show(&model, |out| {
-                show(out, &model)?;
+            let drifts = client.ask(model::Drifts).await?;
+            context.out.show(&Described::new(&model, &drifts), |out| {
+                let drift = drift(&drifts, &model.name);
+                show(out, &model, drift)?;
+                drift.map_or(Ok(()), |drift| out.line(drifted(drift)))?;
                 place::said(&placements, &model.name).map_or(Ok(()), |said| out.line(said))
             })
         }
@@ -341,11 +369,30 @@ fn removal_verdict(model: &str, result: &ModelRemoved) -> Result<(), Failure> {
     Err(Failure::Silent(Exit::Failed))
 }
 
-fn show(out: &mut Out, model: &Model) -> Result<(), Failure> {
+fn show(out: &mut Out, model: &Model, drift: Option<&Drift>) -> Result<(), Failure> {
     nouns::show(out, model)?;
     out.line("")?;
-    let places = places(model, &out.view());
+    let places = places(model, drift, &out.view());
     out.table(&places)
+}
+
+/// The models with a mark behind the names under which nodes have different weights.
+fn marked(models: &[Model], drifts: &[Drift]) -> Vec<Model> {
+    let mark = |model: &Model| match drift(drifts, &model.name) {
+        Some(_) => Model { name: format!("{} (differs)", model.name), ..model.clone() },
+        None => model.clone(),
+    };
+    models.iter().map(mark).collect()
+}
+
+/// That nodes have different weights under a name, and the cure.
+fn drifted(drift: &Drift) -> String {
+    let nodes: Vec<&str> = drift.nodes.iter().map(|weights| &*weights.node).collect();
+    let name = safe(&drift.model);
+    format!(
+        "{name} has different weights on {}. The same on all active nodes: aivonx model pull {name}",
+        safe(&nodes.join(", "))
+    )
 }
 
 #[cfg(test)]
@@ -355,8 +402,10 @@ mod tests {
 
     #[test]
     fn where_models_are() {
-        let shown: Vec<String> =
-            samples::models().iter().map(|model| places(model, &samples::VIEW).render(None, false)).collect();
+        let shown: Vec<String> = samples::models()
+            .iter()
+            .map(|model| places(model, None, &samples::VIEW).render(None, false))
+            .collect();
         insta::assert_snapshot!(shown.join("\n\n"));
     }
 

@@ -10,6 +10,7 @@
 //! | `modified_at` | newest modification, RFC 3339, or null |
 //! | `cloud` | whether the node hands prompts on to a third party |
 //! | `nodes` | array of places |
+//! | `drift` | where nodes have different weights under the name, an array of weights, or null |
 //!
 //! ## place
 //! | field | meaning |
@@ -19,10 +20,17 @@
 //! | `size_vram` | bytes of GPU memory, or null |
 //! | `expires_at` | time at which it is unloaded, or null |
 //! | `context_length` | context length it is loaded with, or null |
+//!
+//! ## weights
+//! | field | meaning |
+//! |---|---|
+//! | `node` | name of the node |
+//! | `digest` | digest of the model's manifest there |
+//! | `weights` | digests of the files it is made of there, or null |
 
 use std::borrow::Cow;
 
-use aivonx_protocol::model::{Model, ModelOnNode};
+use aivonx_protocol::model::{Drift, Model, ModelOnNode, Weights};
 
 use super::{Field, Noun, View};
 use crate::{
@@ -41,6 +49,18 @@ pub(crate) fn kept(at: u64, now: u64) -> Option<u64> {
     Some(at.saturating_sub(now)).filter(|left| *left <= EVER)
 }
 
+/// What its nodes have under a model's name, if that differs.
+pub(crate) fn drift<'a>(drifts: &'a [Drift], model: &str) -> Option<&'a Drift> {
+    drifts.iter().find(|drift| drift.model == model)
+}
+
+/// The beginning of what tells a node's weights from another's.
+pub(crate) fn short(weights: &Weights) -> String {
+    let digests = weights.weights.as_deref().unwrap_or(&weights.digest).split(' ');
+    let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>();
+    digests.map(short).collect::<Vec<_>>().join(" ")
+}
+
 /// Its nodes, with `*` behind those that have it in memory.
 fn nodes(model: &Model) -> String {
     let place = |place: &ModelOnNode| format!("{}{}", place.node, if place.loaded { "*" } else { "" });
@@ -48,23 +68,30 @@ fn nodes(model: &Model) -> String {
 }
 
 /// Where it is, a row for each node.
-pub(crate) fn places(model: &Model, view: &View<'_>) -> Table {
-    let mut table = Table::new([
+pub(crate) fn places(model: &Model, drift: Option<&Drift>, view: &View<'_>) -> Table {
+    let mut columns = vec![
         Column::text("NODE"),
         Column::text("LOADED"),
         Column::number("GPU MEMORY"),
         Column::number("CONTEXT"),
         Column::text("UNLOADS IN"),
-    ]);
+    ];
+    columns.extend(drift.map(|_| Column::text("WEIGHTS")));
+    let mut table = Table::new(columns);
     let unloads = |at| kept(at, view.now).map_or_else(|| "never".to_owned(), span);
     for place in &model.nodes {
-        table.row([
+        let mut row = vec![
             (&place.node).into(),
             if place.loaded { Cell::toned("yes", Tone::Good) } else { "no".into() },
             Cell::optional(place.size_vram.map(bytes)),
             Cell::optional(place.context_length.map(count)),
             Cell::optional(place.expires_at.map(unloads)),
-        ]);
+        ];
+        row.extend(drift.map(|drift| {
+            let here = drift.nodes.iter().find(|weights| weights.node == place.node);
+            here.map_or_else(|| Cell::optional(None::<&str>), |here| Cell::toned(short(here), Tone::Warn))
+        }));
+        table.row(row);
     }
     table
 }

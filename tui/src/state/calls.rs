@@ -20,6 +20,8 @@ pub(crate) enum Topic {
     Nodes,
     /// The models.
     Models,
+    /// Which of them differ between nodes.
+    Drifts,
     /// The jobs.
     Jobs,
     /// How nodes are chosen.

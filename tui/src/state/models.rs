@@ -1,6 +1,6 @@
 //! The models as the console knows them.
 
-use aivonx_protocol::model::{Model as Known, ModelOnNode};
+use aivonx_protocol::model::{Drift, Model as Known, ModelOnNode};
 
 use super::list::List;
 
@@ -11,6 +11,8 @@ pub(crate) struct Models {
     pub(crate) list: List<Known>,
     /// The column of the node that actions are for; None is every node.
     pub(crate) node: Option<String>,
+    /// Names under which nodes have different weights.
+    pub(crate) drifts: Vec<Drift>,
 }
 
 impl Models {

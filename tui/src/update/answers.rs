@@ -87,6 +87,7 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
             model.nodes.list.set(nodes, model.now);
         }
         Reply::Models(models) => model.models.list.set(models, model.now),
+        Reply::Drifts(drifts) => model.models.drifts = drifts,
         Reply::Jobs(jobs) => {
             model.jobs.set(jobs, model.now);
             super::jobs::attend(model, out);

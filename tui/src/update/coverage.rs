@@ -51,6 +51,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("model.load", Full, "3 G L '1h ctrl-s"),
     ("model.unload", Full, "3 G U y"),
     ("model.list", Full, "3 r"),
+    ("model.drifts", Full, "3"),
     ("model.pull", Full, "3 p ctrl-s"),
     ("model.remove", Full, "3 G ctrl-d 'qwen3:8b enter"),
     ("job.list", Full, "4 r"),

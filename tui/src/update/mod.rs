@@ -136,6 +136,7 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
             Screen::Jobs => load(model, out, Topic::Jobs),
             Screen::Models => {
                 load(model, out, Topic::Models);
+                load(model, out, Topic::Drifts);
                 load(model, out, Topic::Jobs);
             }
             Screen::Usage | Screen::Access => usage::tick(model, out),
@@ -283,6 +284,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Identity => (Right::Status, Request::from(aivonx_protocol::account::Whoami)),
         Topic::Nodes => (Right::NodesRead, Request::from(node::List)),
         Topic::Models => (Right::ModelsRead, Request::from(model::List)),
+        Topic::Drifts => (Right::ModelsRead, Request::from(model::Drifts)),
         Topic::Strategy => (Right::NodesRead, Request::from(aivonx_protocol::strategy::Show)),
         Topic::Jobs => (Right::JobsRead, Request::from(job::List)),
         Topic::Organizations => (Right::OrganizationsRead, Request::from(organization::List)),
@@ -349,6 +351,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Screen::Nodes => load(model, out, Topic::Nodes),
         Screen::Models => {
             load(model, out, Topic::Models);
+            load(model, out, Topic::Drifts);
             load(model, out, Topic::Nodes);
             load(model, out, Topic::Jobs);
         }
@@ -397,6 +400,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Status
         | Topic::Identity
         | Topic::Strategy
+        | Topic::Drifts
         | Topic::Networks
         | Topic::Queued
         | Topic::AuditMore

@@ -10,7 +10,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
 use crate::{
-    nouns::{Noun as _, job::done, model::kept},
+    nouns::{
+        Noun as _,
+        job::done,
+        model::{drift, kept, short},
+    },
     render::{
         Cell, Column, Table, bar, cells,
         progress::kind,
@@ -131,8 +135,14 @@ fn cell(model: &Model, known: &Known, node: &str) -> Cell {
     match (doing(model, known, node), on(known, node)) {
         (Some(doing), _) => Cell::toned(doing, Tone::Accent),
         (None, None) => Cell::toned("-", Tone::Dim),
-        (None, Some(place)) if place.loaded => Cell::toned(loaded(model, place), Tone::Good),
-        (None, Some(_)) => Cell::new("disk"),
+        (None, Some(place)) => {
+            let here = if place.loaded { loaded(model, place) } else { "disk".to_owned() };
+            match drift(&model.models.drifts, &known.name) {
+                Some(_) => Cell::toned(format!("{here} !"), Tone::Warn),
+                None if place.loaded => Cell::toned(here, Tone::Good),
+                None => Cell::new(here),
+            }
+        }
     }
 }
 
@@ -182,6 +192,13 @@ fn until(at: u64, now: u64) -> String {
 }
 
 fn facts(model: &Model, known: &Known, table: &mut Table) {
+    if let Some(drift) = drift(&model.models.drifts, &known.name) {
+        let says = "different on its nodes (!); p pulls it again on all of them";
+        table.pair("weights", Cell::toned(says, Tone::Warn));
+        for weights in &drift.nodes {
+            table.pair(&format!("on {}", weights.node), short(weights));
+        }
+    }
     for place in &known.nodes {
         let how = if place.loaded {
             let context =

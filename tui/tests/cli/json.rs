@@ -19,6 +19,8 @@ use aivonx_tui::{
         lockout::Cleared,
         logs::Missed,
         organization, policy, privacy, pulse,
+        model::Described as DescribedModel,
+        organization, pulse,
         running::Described,
         secrets::Generated,
         status, token,
@@ -110,9 +112,12 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Probed(probed) => drop(printed.insert("probed", json(probed))),
             Reply::Model(model) => {
                 printed.insert("place", json(&model.nodes[0]));
-                printed.insert("model", json(model));
+                printed.insert("model", json(DescribedModel::new(&model, &[])));
             }
-            Reply::Models(models) => drop(printed.insert("model", json(&models[0]))),
+            Reply::Models(models) => {
+                drop(printed.insert("model", json(DescribedModel::new(&models[0], &[]))));
+            }
+            Reply::Drifts(drifts) => drop(printed.insert("weights", json(&drifts[0].nodes[0]))),
             Reply::ModelRemoved(removal) => drop(printed.insert("removal", json(removal))),
             Reply::Job(job) => {
                 printed.insert("target", json(&job.targets[0]));

@@ -5,7 +5,7 @@ use aivonx_gateway::policy;
 use aivonx_protocol::{
     Fault,
     job::Job,
-    model::{self, Model, ModelRemoved, Placement},
+    model::{self, Drift, Model, ModelRemoved, Placement},
     operation::Serve,
 };
 
@@ -93,5 +93,11 @@ impl Serve<model::Placements> for Services {
 impl Serve<model::Unplace> for Services {
     async fn serve(&self, by: By<model::Unplace>, asked: model::Unplace) -> Result<(), Fault> {
         self.fleet.unplace_model(&by.reach(), &asked.model).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Drifts> for Services {
+    async fn serve(&self, by: By<model::Drifts>, _: model::Drifts) -> Result<Vec<Drift>, Fault> {
+        Ok(self.fleet.drifts(&by.reach()).await)
     }
 }
