@@ -139,6 +139,8 @@ actions! {
     ModelCreate = "model_create" routine;
     /// A model was sent to its registry.
     ModelPush = "model_push" routine;
+    /// A file that models are made of was sent to a node.
+    ModelUpload = "model_upload" routine;
 }
 
 impl fmt::Display for Action {

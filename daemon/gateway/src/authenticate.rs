@@ -139,6 +139,18 @@ pub(super) fn denied(
 ) {
     let identity = &cx.worker.shared.identity;
     identity.counters.denials.fetch_add(1, Ordering::Relaxed);
+    let entry = entry(cx, exchange, route, fields, Audited::Denied);
+    identity.audit.note(entry.outcome(Outcome::Denied).detail("reason", reason));
+}
+
+/// An entry of the audit log about a request, by the one its credential is of.
+pub(super) fn entry(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    route: &Route,
+    fields: &Fields<'_>,
+    action: Audited,
+) -> audit::Entry {
     let subject = exchange.record.subject.as_deref();
     let known = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
     // Who guesses is distinguished from who only lacks something: addresses are banned by it.
@@ -146,14 +158,11 @@ pub(super) fn denied(
     let (id, name) = known.map_or((None, nobody), |(id, name)| (Some(id.to_string()), &**name));
     let organization = subject.and_then(|subject| subject.organization.as_ref()).map(|(id, _)| &**id);
     let user_agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
-    let entry = audit::Entry::new(Audited::Denied)
+    audit::Entry::new(action)
         .actor(audit::Who::http(id, name, cx.client, user_agent))
         .organization(organization)
         .via(format!("{} {}", exchange.record.method, route.pattern))
         .request_id(exchange.id())
-        .outcome(Outcome::Denied)
-        .detail("reason", reason);
-    identity.audit.note(entry);
 }
 
 /// Whether `caller` may ask `route` here.

@@ -259,7 +259,7 @@ async fn layers(
         Action::Blob => {
             let (method, digest) = (&head.method, parameter.as_deref().unwrap_or_default());
             let before = before(fields);
-            let asked = blob::Asked { method, digest, fields, before, caller: &caller, eligible };
+            let asked = blob::Asked { route, method, digest, fields, before, caller: &caller, eligible };
             return Box::pin(blob::answer(cx, exchange, asked, incoming)).await;
         }
         Action::Pull | Action::Delete | Action::Copy | Action::Create | Action::Push => None,

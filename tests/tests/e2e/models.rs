@@ -36,6 +36,8 @@ async fn a_model_is_made_where_its_files_are() {
     assert!(differs["error"].as_str().unwrap().contains("digest mismatch"), "{differs}");
     assert!(nodes.iter().all(|node| node.with(|state| state.blobs.is_empty())));
     blob(&daemon, "POST", DIGEST, CONTENT).await.expect(201);
+    let uploads = daemon.aivonx().json(&["audit", "list", "--action", "model_upload"]).await.to_string();
+    assert!(uploads.contains(DIGEST) && !uploads.contains(OTHER), "{uploads}");
     blob(&daemon, "HEAD", DIGEST, b"").await.expect(200);
     blob(&daemon, "HEAD", OTHER, b"").await.expect(404);
     for odd in ["sha256:00", "md5:x", "sha256:..%2f"] {

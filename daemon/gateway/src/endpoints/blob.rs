@@ -2,7 +2,8 @@
 
 use aivonx_fleet::{AbortOnDrop, Digest, RoutingRules, Uploaded};
 use aivonx_identity::Caller;
-use aivonx_protocol::Fault;
+use aivonx_protocol::{Fault, audit::Action};
+use aivonx_wire::api::Route;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use super::manage::STOPPED;
 use crate::{
     answer::{self, Answer},
+    authenticate,
     body::{BodyError, VerdictError},
     conn::ConnContext,
     deadline::{CancelReason, InFlight, Waiting},
@@ -30,6 +32,7 @@ const PIECES: usize = 8;
 
 /// What is asked.
 pub(crate) struct Asked<'a> {
+    pub(crate) route: &'static Route,
     pub(crate) method: &'a Method,
     pub(crate) digest: &'a str,
     pub(crate) fields: &'a Fields<'a>,
@@ -82,7 +85,19 @@ pub(crate) async fn answer(
     let uploaded = flight.watch(upload).await.map_err(VerdictError)?.map_err(|_| STOPPED)?;
     match uploaded.map_err(|error| Refusal::from(Fault::from(error)))? {
         Uploaded::Kept { node, status } => {
+            let entry = authenticate::entry(cx, exchange, asked.route, asked.fields, Action::ModelUpload)
+                .object("file", Some(asked.digest), None)
+                .detail("node", &node)
+                .detail("bytes", exchange.record.bytes_in);
             exchange.record.node = Some(node.into());
+            let identity = exchange.worker.shared.identity.clone();
+            let written =
+                exchange.worker.shared.control.spawn(async move { identity.audit().write(entry).await });
+            if let Err(error) = written.await.map_err(|_| STOPPED)? {
+                let message =
+                    format!("the file is there, but that is not recorded in the audit log yet: {error}");
+                return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, message));
+            }
             Ok(answer::typed(status, HeaderValue::from_static("text/plain"), Bytes::new()))
         }
         Uploaded::Differs => Err(refuse(
