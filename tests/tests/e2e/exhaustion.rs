@@ -363,3 +363,46 @@ async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_an
     assert_eq!(verdict["intact"], true, "{verdict}");
     assert!(daemon.stop().await.success());
 }
+
+/// Leaves this much room, and no more.
+fn leave(dir: &Path, free: u64) -> Taken {
+    let taken = take_space(dir);
+    let file = fs::OpenOptions::new().write(true).open(dir.join("filler")).unwrap();
+    let size = file.metadata().unwrap().len();
+    file.set_len(size.saturating_sub(free)).unwrap();
+    taken
+}
+
+#[tokio::test]
+async fn a_backup_that_finds_no_room_leaves_nothing_behind() {
+    if !is_allowed() {
+        eprintln!("skipped: this system lets us make no mount namespace");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = start(folder.path(), ON_A_SMALL_DISK).await;
+    let (disk, aivonx) = (disk_of(&daemon), daemon.aivonx());
+    aivonx.ok(&["org", "add", "acme"]).await;
+    let made = aivonx.json(&["backup", "create"]).await;
+    let size = made["bytes"].as_u64().unwrap();
+    // From nothing to more than enough.
+    for part in 0..6 {
+        let taken = leave(&disk, size * part / 4);
+        let tried = aivonx.run(&["backup", "create"]).await;
+        drop(taken);
+        assert!(tried.code == 0 || !tried.stderr.is_empty(), "{tried:?}");
+        let listed = aivonx.json(&["backup", "list"]).await;
+        let mut names: Vec<_> =
+            listed.as_array().unwrap().iter().map(|one| one["file"].as_str().unwrap()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(disk.join("backups")).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort_unstable();
+        files.sort();
+        assert_eq!(files, names, "{tried:?}");
+        for name in names {
+            aivonx.ok(&["backup", "verify", name]).await;
+        }
+    }
+    let organizations = aivonx.json(&["org", "list"]).await;
+    assert!(organizations.to_string().contains("acme"), "{organizations}");
+}
