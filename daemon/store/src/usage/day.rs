@@ -146,7 +146,9 @@ pub(super) fn known<T>(sums: &BTreeMap<Key, T>, days: &Range<u32>) -> Range<u32>
     let (Some((first, _)), Some((last, _))) = (sums.first_key_value(), sums.last_key_value()) else {
         return 0..0;
     };
-    days.start.max(of(first))..days.end.min(of(last).saturating_add(1))
+    let start = days.start.max(of(first));
+    // Days that are all before the first, or behind the last, are no range backwards.
+    start..days.end.min(of(last).saturating_add(1)).max(start)
 }
 
 #[cfg(test)]

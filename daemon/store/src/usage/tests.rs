@@ -287,3 +287,16 @@ async fn a_days_sums_end_where_its_calendar_says() {
         assert_eq!(days, [(midnight - DAY_MS, 3), (midnight, 2)]);
     }
 }
+
+#[tokio::test]
+async fn days_before_and_behind_all_sums_come_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log(Calendar::UTC);
+    log.append(vec![entry(NOON, "acme", "alice", "m")], Vec::new()).await.unwrap();
+    let day = Calendar::UTC.day_of(NOON);
+    for (days, requests) in [(0..day - 5, 0), (day + 5..day + 9, 0), (day..day + 1, 1)] {
+        let sums = total(&log, Wanted::default(), vec![Piece::Days(days.clone())]).await;
+        assert_eq!(sums.requests, requests, "{days:?}");
+    }
+}
