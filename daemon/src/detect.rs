@@ -132,11 +132,11 @@ fn in_audit(entries: &[AuditEntry], since: UnixMillis) -> Vec<Finding> {
                     see(Kind::RefusedCredentials, address, by_address(address));
                 }
             }
+            // The daemon tries it itself: aivonx check --isolation.
+            Action::CrossOrgDenied if entry.source.uid.is_none() && address.is_none() => {}
             Action::CrossOrgDenied => {
-                let contain = entry.actor.id.as_ref().map(|_| {
-                    let flag = if entry.source.uid.is_some() { "--user" } else { "--key" };
-                    format!("aivonx incident contain {flag} {}", entry.actor.name)
-                });
+                let by_user = || format!("aivonx incident contain --user {}", entry.actor.name);
+                let contain = address.map_or_else(|| Some(by_user()), by_address);
                 see(Kind::CrossOrganization, &entry.actor.name, contain);
             }
             Action::Login if entry.time < since => known.extend(address),
@@ -241,8 +241,9 @@ mod tests {
         // Of somebody who is known it is a lack of rights.
         let denied: Vec<_> = (0..9).map(|_| entry(Action::Denied, 120, "ci", Some("k"), far)).collect();
         assert_eq!(kinds(&denied), []);
-        let foreign = entry(Action::CrossOrgDenied, 120, "mallory", Some("u"), None);
-        assert_eq!(kinds(&[foreign]), [(Kind::CrossOrganization, "mallory".to_owned(), 1)]);
+        let foreign = |address| entry(Action::CrossOrgDenied, 120, "mallory", Some("u"), address);
+        assert_eq!(kinds(&[foreign(far)]), [(Kind::CrossOrganization, "mallory".to_owned(), 1)]);
+        assert_eq!(kinds(&[foreign(None)]), [], "by the daemon");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn set(organizations: &[(&str, Caps)]) -> Check {
             "limits",
             format!("nothing bounds what these use: {}", named(&without)),
             format!(
-                "aivonx limit profile set team --org {first}, or aivonx limit set --org {first} tokens.day 1000000"
+                "aivonx limit profile apply team --org {first}, or aivonx limit set --org {first} tokens.day=1000000"
             ),
         ),
     }
@@ -29,7 +29,7 @@ pub(super) fn prices(limited: bool, unpriced: &[String]) -> Check {
     Check::warn(
         "prices",
         format!("limits on money do not hold for models without a price: {}", named(unpriced)),
-        "aivonx price set MODEL --prompt USD --output USD, or aivonx limit set spend.unpriced refuse",
+        "aivonx price set MODEL PROMPT OUTPUT, or aivonx limit set spend.unpriced=refuse",
     )
 }
 

@@ -102,7 +102,7 @@ async fn refused_credentials_count_by_address_and_good_ones_do_not() {
     let node = FakeNode::ollama().await;
     let daemon = builder("").node(&node).mode("required").start().await;
     let rig = Rig::with(node, daemon).await;
-    set(&rig.daemon, &[], &["refused.hour", "3"]).await;
+    set(&rig.daemon, &[], &["refused.hour=3"]).await;
     let guess = |n: u32| chat(false).field("Authorization", &format!("Bearer aivx_guess{n}"));
     for n in 0..3 {
         rig.daemon.ask(&guess(n)).await.expect(401);
