@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use aivonx_gateway::{Bound, PairError, ServedCertificate, Tls};
-use aivonx_gateway::{Bound, PairError, Tls};
 use jiff::Timestamp;
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
@@ -63,12 +62,12 @@ impl Certificates {
 
     /// Each that is served.
     pub(crate) fn served(&self) -> Vec<ServedCertificate> {
-        self.0.iter().flat_map(|tls| tls.served()).collect()
+        self.listeners.iter().flat_map(|tls| tls.served()).collect()
     }
 
     /// Why some on the disk are not served.
     pub(crate) fn refused(&self) -> impl Iterator<Item = String> {
-        self.0.iter().filter_map(|tls| tls.refused())
+        self.listeners.iter().filter_map(|tls| tls.refused())
     }
 
     /// Looks now and then whether the files have changed.

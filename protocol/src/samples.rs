@@ -190,6 +190,7 @@ catalogue! { Reply {
         last: Some(1_700_000_060_000),
         finding: "300 keys or tokens from 192.0.2.7 were refused".into(),
         contain: Some("aivonx incident contain --address 192.0.2.7".into()),
+    }]);
     Self::Drifts(_) => "drifts", Self::Drifts(vec![Drift {
         model: "llama3:8b".into(),
         nodes: vec![Weights { node: "gpu1".into(), digest: "7f3a".into(), weights: Some("sha256:00".into()) }],

@@ -349,7 +349,7 @@ async fn speak(
                 state.relayed.set(true);
                 state.linger();
                 let parts = connection.into_parts();
-                session.run(parts.io.into_inner(), &parts.read_buf).await;
+                session.run(parts.io.into_inner().into_inner(), &parts.read_buf).await;
             }
         }
         HttpVersion::Two => {

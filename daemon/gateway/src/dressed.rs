@@ -28,6 +28,11 @@ impl<S: AsyncWrite + Unpin> Dressed<S> {
         Self { stream, cx, rest: Vec::new() }
     }
 
+    /// The connection, once it is no longer HTTP.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn write_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.rest.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.rest))? {
