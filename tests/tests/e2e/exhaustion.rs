@@ -406,3 +406,57 @@ async fn a_backup_that_finds_no_room_leaves_nothing_behind() {
     let organizations = aivonx.json(&["org", "list"]).await;
     assert!(organizations.to_string().contains("acme"), "{organizations}");
 }
+
+/// A disk with the files of the directory at `$1`, on which there is room for `$2` KiB while the backup at `$3` is
+/// restored with the program at `$4`. One that ends half way is done again once there is room, as the daemon asks for.
+/// What was said is in the file at `$5`.
+const RESTORED_ON_A_FULL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=300,mode=700 tmpfs "$0" || exit
+    cp -a "$1/." "$0/"
+    dd if=/dev/zero of="$0/filler.log" bs=1k 2>/dev/null
+    truncate -s "-$2K" "$0/filler.log"
+    "$4" restore "$3" --dir "$0" >"$5" 2>&1 && echo restored >>"$5"
+    rm "$0/filler.log"
+    [ ! -e "$0/RESTORING" ] || { "$4" restore "$3" --dir "$0" >"$5" 2>&1 && echo restored >>"$5"; }
+    shift 5; exec "$@""#;
+
+#[tokio::test]
+async fn a_restoration_that_finds_no_room_loses_nothing() {
+    if !is_allowed() {
+        eprintln!("skipped: this system lets us make no mount namespace");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).config("").start_any().await;
+    let aivonx = daemon.aivonx();
+    let (backup, before) = (folder.path().join("b"), folder.path().join("before"));
+    aivonx.ok(&["org", "add", "acme"]).await;
+    aivonx.ok(&["backup", "create", "--to", backup.to_str().unwrap()]).await;
+    aivonx.ok(&["org", "add", "newer"]).await;
+    daemon.stop().await;
+    fs::rename(daemon.data(), &before).unwrap();
+    let size = fs::metadata(&backup).unwrap().len() >> 10;
+    let mut outcomes = Vec::new();
+    // From nothing to more than enough: what is restored is laid out beside what was there.
+    for part in 0..5 {
+        let data = folder.path().join("data");
+        let _ = fs::remove_dir_all(&data);
+        fs::create_dir(&data).unwrap();
+        let said = folder.path().join("said");
+        let (free, program) = ((size * part * part).to_string(), aivonx_tests::harness::binary("aivonxd"));
+        let [data, before, backup, program, told] =
+            [&data, &before, &backup, &program, &said].map(|path| path.to_str().unwrap().to_owned());
+        let script = RESTORED_ON_A_FULL_DISK;
+        let prefix: Vec<&str> =
+            vec!["unshare", "-m", "sh", "-c", script, &data, &before, &free, &backup, &program, &told];
+        let mut daemon = Daemon::builder().folder(folder.path()).config("").behind(&prefix).start_any().await;
+        let organizations = daemon.aivonx().json(&["org", "list"]).await.to_string();
+        let told = fs::read_to_string(said).unwrap();
+        let is_restored = told.ends_with("restored\n");
+        assert!(organizations.contains("acme"), "{told}");
+        assert_eq!(organizations.contains("newer"), !is_restored, "{told}\n{organizations}");
+        assert_eq!(daemon.aivonx().json(&["audit", "verify"]).await["intact"], true, "{told}");
+        outcomes.push(is_restored);
+        daemon.stop().await;
+    }
+    assert!(!outcomes[0] && outcomes[4], "{outcomes:?}");
+}
