@@ -14,6 +14,8 @@ pub mod config;
 pub mod daemon;
 pub mod fault;
 pub mod frame;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 pub mod handshake;
 pub mod incident;
 pub mod job;

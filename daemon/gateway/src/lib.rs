@@ -25,6 +25,8 @@ mod fields;
 mod form;
 mod forward;
 mod forwarded;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod gather;
 mod headers;
 mod host;

@@ -123,6 +123,22 @@ fn version_2(bytes: &[u8]) -> Parsed {
     Parsed::Whole(source, whole)
 }
 
+/// Reads a header as far as it goes: no byte behind it is asked for, and a beginning always leads on or ends.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut have = 0;
+    while have <= bytes.len() {
+        match parse(&bytes[..have]) {
+            Parsed::More(more) => {
+                assert!(more > have && more <= FIXED + MOST, "{more} after {have}");
+                have = more;
+            }
+            Parsed::Whole(_, whole) => return assert_eq!(whole, have),
+            Parsed::Not => return,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -201,7 +217,6 @@ mod tests {
     }
 
     proptest! {
-        /// No byte behind the header is asked for, and a beginning always leads on or ends.
         #[test]
         fn a_header_is_found_in_bounded_steps(mut bytes: Vec<u8>, kind in 0..3, length: u16) {
             let prefix = match kind {
@@ -210,23 +225,7 @@ mod tests {
                 _ => Vec::new(),
             };
             bytes.splice(..0, prefix);
-            let mut have = 0;
-            loop {
-                match parse(&bytes[..have]) {
-                    Parsed::More(more) => {
-                        prop_assert!(more > have && more <= FIXED + MOST);
-                        have = more;
-                        if have > bytes.len() {
-                            break;
-                        }
-                    }
-                    Parsed::Whole(_, whole) => {
-                        prop_assert_eq!(whole, have);
-                        break;
-                    }
-                    Parsed::Not => break,
-                }
-            }
+            fuzz(&bytes);
         }
     }
 }

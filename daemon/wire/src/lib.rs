@@ -3,5 +3,7 @@
 //! [`translate`] carries requests and answers from one dialect to another.
 
 pub mod api;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 pub mod privacy;
 pub mod translate;

@@ -4,6 +4,8 @@
 
 mod connection;
 mod framing;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod head;
 mod heir;
 mod pool;

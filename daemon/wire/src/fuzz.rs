@@ -1,0 +1,69 @@
+//! What a fuzzer runs with the bytes that it comes up with. Tests run the same with those that are kept below
+//! `tests/fuzz/corpus`.
+
+use aivonx_protocol::organization::PrivacyMode;
+use bytes::Bytes;
+
+use crate::{
+    api::{Edits, Peek},
+    privacy::{Blocked, Privacy, redact_text, screen},
+};
+
+/// The scan of a body: what it takes is JSON, and the same however it lies in memory.
+///
+/// # Panics
+/// It is not.
+pub fn json(bytes: &[u8]) {
+    let whole = Peek::read(&[Bytes::copy_from_slice(bytes)]);
+    let (begin, rest) = bytes.split_at(bytes.len() / 2);
+    let split = Peek::read(&[Bytes::copy_from_slice(begin), Bytes::copy_from_slice(rest)]);
+    assert_eq!(format!("{whole:?}"), format!("{split:?}"));
+    if whole.is_ok()
+        && let Ok(text) = std::str::from_utf8(bytes)
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        // It goes less deep.
+        assert!(error.to_string().contains("recursion limit"), "what is taken is no JSON: {error}");
+    }
+}
+
+/// Personal data and credentials are replaced: nothing is left for a second look, and a body stays JSON.
+///
+/// # Panics
+/// Something is left.
+pub fn redactor(bytes: &[u8]) {
+    let privacy = Privacy::new(PrivacyMode::Redact, &[]);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok((once, _)) = redact_text(privacy, text) {
+        let (twice, found) = redact_text(privacy, &once).expect("what was redacted can be searched");
+        assert!(twice == once, "{found:?} was left");
+    }
+    let body = serde_json::json!({"model": "m", "prompt": text}).to_string();
+    let mut edits = Edits::default();
+    match screen(privacy, body.as_bytes(), &mut edits) {
+        Ok(_) => {
+            let out = edits.apply(&[Bytes::from(body)]).concat();
+            serde_json::from_slice::<serde_json::Value>(&out).expect("a body stays JSON");
+        }
+        Err(Blocked::Found(_)) => panic!("that is for another mode"),
+        Err(Blocked::Unsearchable(_)) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    fn passes(target: &str, run: fn(&[u8])) {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(target);
+        let files: Vec<_> = fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(files.len() > 1, "nothing is kept of {target}");
+        files.iter().for_each(|file| run(&fs::read(file).unwrap()));
+    }
+
+    #[test]
+    fn what_was_kept_passes() {
+        passes("json", super::json);
+        passes("redactor", super::redactor);
+    }
+}
