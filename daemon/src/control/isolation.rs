@@ -327,7 +327,7 @@ async fn foreign(services: &Services, root: &Actor) -> Result<Foreign, Fault> {
     let own = TenantScope::Organization(organization.id.clone());
     let record = services.store.users().find(&own, None, &user_id).await?;
     let token = SessionRecord {
-        name: Some(format!("{PREFIX}-b-token")),
+        name: Some(format!("{PREFIX}-token")),
         expires: now().saturating_add(LASTS),
         ..SessionRecord::new(SessionKind::Token, &record, rand::random(), now())
     };
