@@ -228,7 +228,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
                         out.line("* in memory there")?;
                     }
                     for drift in &drifts {
-                        out.line(drifted(drift))?;
+                        drifted(out, drift)?;
                     }
                     if placements.is_empty() {
                         return Ok(());
@@ -246,7 +246,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             context.out.show(&Described::new(&model, &drifts), |out| {
                 let drift = drift(&drifts, &model.name);
                 show(out, &model, drift)?;
-                drift.map_or(Ok(()), |drift| out.line(drifted(drift)))?;
+                drift.map_or(Ok(()), |drift| drifted(out, drift))?;
                 place::said(&placements, &model.name).map_or(Ok(()), |said| out.line(said))
             })
         }
@@ -385,14 +385,12 @@ fn marked(models: &[Model], drifts: &[Drift]) -> Vec<Model> {
     models.iter().map(mark).collect()
 }
 
-/// That nodes have different weights under a name, and the cure.
-fn drifted(drift: &Drift) -> String {
+/// Says that nodes have different weights under a name, and the cure.
+fn drifted(out: &mut Out, drift: &Drift) -> Result<(), Failure> {
     let nodes: Vec<&str> = drift.nodes.iter().map(|weights| &*weights.node).collect();
     let name = safe(&drift.model);
-    format!(
-        "{name} has different weights on {}. The same on all active nodes: aivonx model pull {name}",
-        safe(&nodes.join(", "))
-    )
+    out.line(format!("{name} has different weights on {}.", safe(&nodes.join(", "))))?;
+    out.line(format!("The same on all active nodes: aivonx model pull {name}"))
 }
 
 #[cfg(test)]
