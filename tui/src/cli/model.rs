@@ -290,20 +290,29 @@ async fn pull(context: &mut Context, args: PullArgs) -> Result<(), Failure> {
 }
 
 async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> {
-    let mut definition = Map::from_iter([("from".to_owned(), args.from.into())]);
     let texts = [("system", args.system), ("template", args.template), ("quantize", args.quantize)];
-    definition.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.into()))));
-    if !args.parameters.is_empty() {
-        definition.insert("parameters".into(), Map::from_iter(args.parameters).into());
-    }
-    let definition = Value::from(definition).to_string();
+    let definition = definition(args.from, texts, args.parameters);
     let client = context.client().await?;
     let job = client.ask(model::Create { model: args.model, definition, nodes: args.nodes }).await?;
     see_to(context, &client, job, args.detach, "Creating").await
 }
 
+/// What a model is to be, as the body of Ollama's `/api/create`.
+pub(crate) fn definition(
+    from: String,
+    texts: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    parameters: Vec<(String, Value)>,
+) -> String {
+    let mut definition = Map::from_iter([("from".to_owned(), from.into())]);
+    definition.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.into()))));
+    if !parameters.is_empty() {
+        definition.insert("parameters".into(), Map::from_iter(parameters).into());
+    }
+    Value::from(definition).to_string()
+}
+
 /// A parameter and its value: a number, true, false, or else a text.
-fn parameter(text: &str) -> Result<(String, Value), String> {
+pub(crate) fn parameter(text: &str) -> Result<(String, Value), String> {
     let (name, value) =
         text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write it as NAME=VALUE")?;
     let known =

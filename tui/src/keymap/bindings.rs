@@ -50,6 +50,9 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Models, &["L"], Do::Load, "load", "load it into memory, on one node or where it is")
         .takes(Right::ModelsWrite),
     key(Scope::Models, &["U"], Do::Unload, "unload", "take it out of memory").takes(Right::ModelsWrite),
+    key(Scope::Models, &["c"], Do::CopyModel, "", "copy it under another name").takes(Right::ModelsWrite),
+    key(Scope::Models, &["a"], Do::Add, "", "make a model out of it").takes(Right::ModelsWrite),
+    key(Scope::Models, &["P"], Do::Push, "", "send it to its registry").takes(Right::ModelsWrite),
     key(Scope::Models, &["ctrl-d"], Do::Remove, "remove", "delete it from one node, or from all")
         .takes(Right::ModelsWrite),
     key(Scope::Models, &["right", "l"], Do::Right, "one node", "the node at the right: keys act on it alone"),

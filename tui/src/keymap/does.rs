@@ -185,6 +185,10 @@ pub(crate) enum Do {
     Load,
     /// Take a model out of memory.
     Unload,
+    /// Copy a model under another name.
+    CopyModel,
+    /// Send a model to its registry.
+    Push,
     /// Show how nodes are chosen, and choose how.
     Strategy,
     /// Ask the server in the form what it is.

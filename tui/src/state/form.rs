@@ -158,6 +158,12 @@ pub(crate) enum FormFor {
     Pull(Vec<String>),
     /// Load these models into the memory of one node, or of those that have them.
     Load(Vec<String>, Option<String>),
+    /// Copy this model under another name, on one node or where it is.
+    CopyModel(String, Option<String>),
+    /// Make a model out of this one, on one node or where it is.
+    CreateModel(String, Option<String>),
+    /// Send this model to its registry, from one node or from one that has it.
+    PushModel(String, Option<String>),
     /// Choose how nodes are chosen.
     Strategy,
     /// Add an organization.

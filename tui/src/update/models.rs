@@ -5,8 +5,9 @@ use aivonx_protocol::{
     model::{self, Model as Known, ModelRequest},
 };
 
-use super::{act, dialogs, forms, nodes};
+use super::{act, dialogs, forms, nodes, nodes::Prepared};
 use crate::{
+    cli::model::{definition, parameter},
     keymap::Do,
     msg::Effect,
     state::{
@@ -35,6 +36,9 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
         Do::Remove => remove(model),
         Do::Load => ask_load(model),
         Do::Unload => ask_unload(model),
+        Do::CopyModel => ask(model, copy_form),
+        Do::Add => ask(model, create_form),
+        Do::Push => ask(model, push_form),
         _ => {}
     }
 }
@@ -76,13 +80,73 @@ pub(super) fn load(model: &mut Model, out: &mut Vec<Effect>) {
     let FormFor::Load(names, node) = &form.purpose else { return };
     for name in names {
         let (name, node, keep_alive) = (name.clone(), node.clone(), form.given("keep_alive"));
-        let what = on_memory("loading", &name);
+        let what = begins("loading", &name);
         act(model, out, Request::from(model::Load { model: name, node, keep_alive }), what);
     }
     model.models.list.unmark();
 }
 
-fn on_memory(doing: &str, name: &str) -> Act {
+/// Asks for what is to be done with the chosen model, on the chosen node or on all.
+fn ask(model: &mut Model, form: impl Fn(String, Option<String>) -> Form) {
+    if let Some(name) = model.models.list.chosen().map(|known| known.name.clone()) {
+        let form = form(name, model.models.node.clone());
+        forms::open(model, form);
+    }
+}
+
+/// Where something is done with a model, in words.
+fn place(node: Option<&str>) -> String {
+    let every = "On every node that has it. Left and right in the list choose one node.";
+    node.map_or_else(|| every.to_owned(), |node| format!("On {node} alone."))
+}
+
+fn copy_form(name: String, node: Option<String>) -> Form {
+    let fields = vec![Field::text("destination", "Name", "its other name; no tag is :latest", "").required()];
+    let (title, intro) = (format!("Copy {name}"), place(node.as_deref()));
+    Form::new(FormFor::CopyModel(name, node), title, &intro, fields)
+}
+
+pub(super) fn copy(form: &Form, name: &str, node: &Option<String>) -> Prepared {
+    let destination = form.value("destination");
+    let request = model::Copy { model: name.to_owned(), destination, node: node.clone() };
+    Ok((Request::from(request), begins("copying", name)))
+}
+
+fn create_form(from: String, node: Option<String>) -> Form {
+    let about = "such as num_ctx=8192 temperature=0.2; empty: as they are";
+    let fields = vec![
+        Field::text("model", "Name", "of the new model; no tag is :latest", "").required(),
+        Field::text("system", "System", "its system prompt; empty: as it is", ""),
+        Field::text("parameters", "Parameters", about, ""),
+    ];
+    let (title, intro) = (format!("Make a model out of {from}"), place(node.as_deref()));
+    Form::new(FormFor::CreateModel(from, node), title, &intro, fields)
+}
+
+pub(super) fn create(form: &Form, from: &str, node: &Option<String>) -> Prepared {
+    let parameters = form.words("parameters");
+    let parameters = parameters.iter().map(|word| parameter(word)).collect::<Result<Vec<_>, _>>()?;
+    let texts = [("system", form.given("system"))];
+    let definition = definition(from.to_owned(), texts, parameters);
+    let model = form.value("model");
+    let what = begins("creating", &model);
+    Ok((Request::from(model::Create { model, definition, nodes: node.iter().cloned().collect() }), what))
+}
+
+fn push_form(name: String, node: Option<String>) -> Form {
+    let fields = vec![Field::toggle("insecure", "Insecure", "allow a registry without TLS", false)];
+    let from = node.as_deref().unwrap_or("a node that has it");
+    let intro = format!("From {from}, to the registry that its name says, under its namespace there.");
+    Form::new(FormFor::PushModel(name.clone(), node), format!("Push {name}"), &intro, fields)
+}
+
+pub(super) fn push(form: &Form, name: &str, node: &Option<String>) -> (Request, Act) {
+    let insecure = form.is_on("insecure");
+    let request = model::Push { model: name.to_owned(), node: node.clone(), insecure };
+    (Request::from(request), begins("pushing", name))
+}
+
+fn begins(doing: &str, name: &str) -> Act {
     Act {
         doing: format!("Beginning {doing} {name}"),
         done: format!("{doing} {name}"),
@@ -113,7 +177,7 @@ fn ask_unload(model: &mut Model) {
     let requests = names
         .into_iter()
         .map(|name| {
-            let what = on_memory("unloading", &name);
+            let what = begins("unloading", &name);
             (Request::from(model::Unload { model: name, node: node.clone() }), what)
         })
         .collect();
