@@ -66,8 +66,9 @@ impl Fleet {
             let made_of = places.iter().map(|place| weights(place).unwrap_or_else(|| place.digest.clone()));
             made_of.collect::<HashSet<_>>().len() > 1
         });
-        let drift = |(model, places): (String, Vec<Place>)| Drift {
-            model,
+        // A name that differs is on two nodes at least, and is told as they write it.
+        let drift = |places: Vec<Place>| Drift {
+            model: places.first().map(|place| place.name.clone()).unwrap_or_default(),
             nodes: places
                 .into_iter()
                 .map(|place| Weights {
@@ -77,7 +78,7 @@ impl Fleet {
                 })
                 .collect(),
         };
-        differing.into_iter().map(drift).collect()
+        differing.into_values().map(drift).collect()
     }
 
     /// The names that have several digests, and where.

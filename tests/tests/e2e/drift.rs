@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn different_weights_under_one_name_are_told_per_node_and_a_pull_is_offered() {
     let nodes = [
-        FakeNode::start(Kind::Ollama, &["m", "same"]).await,
-        FakeNode::start(Kind::Ollama, &["m", "same"]).await,
+        FakeNode::start(Kind::Ollama, &["m:latest", "same:latest"]).await,
+        FakeNode::start(Kind::Ollama, &["m:latest", "same:latest"]).await,
     ];
     nodes[1].with(|state| {
         let [m, same] = &mut state.models[..] else { panic!("two models") };
