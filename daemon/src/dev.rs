@@ -250,6 +250,7 @@ fn describe(node: &Node) -> String {
             let simulated = if node.simulated { ", simulated" } else { "" };
             format!("{url}: active, {models} model{s}, {version}{simulated}")
         }
+        Pool::Asleep => format!("{url}: asleep (woken when it is needed)"),
         Pool::Standby => {
             let why = node.last_error.as_deref().unwrap_or("not checked yet");
             format!("{url}: standby, {} (taken in as soon as it answers)", Untrusted::new(why))

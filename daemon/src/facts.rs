@@ -218,7 +218,8 @@ fn warnings(
     }
     if snapshot.nodes.is_empty() {
         warnings.push("there is no node yet: add one with 'aivonx node add NAME URL'".to_owned());
-    } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {
+    } else if !snapshot.nodes.iter().any(|n| n.pool != Pool::Standby && n.admin_state == AdminState::Enabled)
+    {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
     if config.takes_any_host() {

@@ -40,6 +40,8 @@ pub enum Pool {
     Active,
     /// Not (yet) healthy: never chosen.
     Standby,
+    /// Not checked, so that it may sleep: woken when a request is worth it.
+    Asleep,
 }
 
 /// One node as administrators see it. `--output json` prints exactly these fields.
@@ -294,6 +296,30 @@ impl TraitsChange {
     }
 }
 
+/// How a node that sleeps is woken. `--output json` prints these fields but for `node` as the node's `wake`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeWake {
+    /// Id of the node.
+    pub node: String,
+    /// Hardware address of its network card, `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+    /// Where the packet that wakes it is sent, address and port.
+    pub address: String,
+    /// Seconds without requests after which it is left alone, so that it may sleep.
+    pub idle_seconds: u64,
+}
+
+/// How a node is to be woken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    /// Hardware address of its network card, its bytes in hexadecimal with `:` or `-` between them.
+    pub mac: String,
+    /// Where the packet goes; None is everybody on the gateway's own network.
+    pub address: Option<String>,
+    /// Seconds without requests after which it may sleep; None is ten minutes.
+    pub idle_seconds: Option<u64>,
+}
+
 operations! {
     /// Requests about nodes. A node is named by its name or its id.
     Request::Node(NodeRequest);
@@ -395,4 +421,20 @@ operations! {
         /// What is said of it.
         traits: TraitsChange,
     } -> Probe as Probe, needs FleetWrite, noted |op| op.traits.noted(op.node.noted(Action::Create));
+
+    /// How nodes are woken; of those alone that can be.
+    "node.wakes" Wakes {
+        /// Name or id; None is every node within reach.
+        node: Option<String>,
+    } -> Vec<NodeWake> as NodeWakes, needs FleetRead;
+
+    /// Change that.
+    "node.set_wake" SetWake {
+        /// Name or id.
+        node: String,
+        /// How it is woken; None is not at all, and then it is checked all the time.
+        wake: Option<Wake>,
+    } -> Vec<NodeWake> as NodeWakes, needs FleetWrite,
+        noted |op| Noted::new(Action::Update, "node", &op.node)
+            .with("wake", op.wake.as_ref().map_or("never", |wake| &wake.mac));
 }

@@ -264,6 +264,8 @@ pub enum Reply {
     Findings(Vec<incident::Finding>),
     /// Names under which nodes have different weights.
     Drifts(Vec<model::Drift>),
+    /// How nodes are woken.
+    NodeWakes(Vec<node::NodeWake>),
 }
 
 /// One step of a stream. Append only.

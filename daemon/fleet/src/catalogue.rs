@@ -8,10 +8,10 @@ use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
 };
 use jiff::Timestamp;
-use tokio::sync::Notify;
 
 use super::{
     Dispatch, Node, RoutingRules, Snapshot,
+    dispatch::Bells,
     inventory::{Inventory, LoadedFacts, SeenModel},
     lists::{ListsFor, answers},
     snapshot::ModelEntry,
@@ -38,7 +38,7 @@ pub(super) fn build(
     known: Vec<Known>,
     strategies: &Strategies,
     dispatch: Arc<Dispatch>,
-    looks: impl Fn(&str) -> Option<Arc<Notify>>,
+    looks: impl Fn(&str) -> Option<Bells>,
 ) -> Snapshot {
     let numbers = dispatch.take_in(&known, looks);
     let version = known
@@ -82,7 +82,7 @@ pub(super) fn of(known: Vec<Known>, strategy: aivonx_protocol::strategy::Strateg
 }
 
 fn takes_requests(node: &Node) -> bool {
-    node.pool == Pool::Active && node.admin_state == AdminState::Enabled
+    node.pool != Pool::Standby && node.admin_state == AdminState::Enabled
 }
 
 /// The models of the nodes of one kind, as far as `sees` lets one see of each node.

@@ -38,12 +38,21 @@ pub struct Dispatch {
 struct State {
     scheduler: Scheduler,
     nodes: HashMap<Arc<str>, NodeId>,
-    /// By a node's number: notified when the node should be looked at.
-    looks: Vec<Arc<Notify>>,
+    /// By a node's number.
+    bells: Vec<Bells>,
     models: HashMap<Box<str>, ModelId>,
     /// By a request's number.
     seats: Vec<Seat>,
     held: HeldNodes,
+}
+
+/// How the one is reached who looks after a node.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bells {
+    /// Notified when it should be looked at.
+    pub(super) look: Arc<Notify>,
+    /// Notified when it is to be woken.
+    pub(super) wake: Arc<Notify>,
 }
 
 /// Where a request that waits is sent.
@@ -96,7 +105,7 @@ impl Dispatch {
         // Read under the lock: the scheduler's time never goes back.
         let now = self.began.elapsed().as_secs_f64();
         let result = work(&mut state, now);
-        let State { scheduler, seats, looks, .. } = &mut *state;
+        let State { scheduler, seats, bells, .. } = &mut *state;
         let mut wakers: Vec<Waker> = Vec::new();
         while let Some((job, node)) = scheduler.ready() {
             let seat = seat(seats, job);
@@ -104,8 +113,13 @@ impl Dispatch {
             wakers.extend(seat.waker.take());
         }
         while let Some(node) = scheduler.doubted() {
-            if let Some(look) = looks.get(usize::from(node.0)) {
-                look.notify_one();
+            if let Some(bells) = bells.get(usize::from(node.0)) {
+                bells.look.notify_one();
+            }
+        }
+        while let Some(node) = scheduler.called() {
+            if let Some(bells) = bells.get(usize::from(node.0)) {
+                bells.wake.notify_one();
             }
         }
         drop(state);
@@ -131,11 +145,7 @@ impl Dispatch {
     }
 
     /// Takes in what nodes there are and what they have. Their numbers, in the same order.
-    pub(super) fn take_in(
-        &self,
-        known: &[Known],
-        looks: impl Fn(&str) -> Option<Arc<Notify>>,
-    ) -> Vec<NodeId> {
+    pub(super) fn take_in(&self, known: &[Known], looks: impl Fn(&str) -> Option<Bells>) -> Vec<NodeId> {
         let numbers: Vec<NodeId> = known.iter().map(|(node, _)| self.node(node, looks(&node.id))).collect();
         let models: Vec<Vec<(ModelId, Here)>> = known.iter().map(|known| self.models_of(known)).collect();
         self.with(|state, now| {
@@ -146,23 +156,31 @@ impl Dispatch {
                 state.scheduler.set_node(node, false, None, None, now);
             }
             for (((node, _), number), models) in known.iter().zip(&numbers).zip(models) {
-                let usable = node.pool == Pool::Active && node.admin_state == AdminState::Enabled;
+                let usable = node.pool != Pool::Standby && node.admin_state == AdminState::Enabled;
                 let stated = Some(node.max_parallel).filter(|most| *most > 0);
                 state.scheduler.set_models(*number, models.into_iter());
                 let models = node.models_at_once.and_then(|most| usize::try_from(most).ok());
+                // Nothing is sent to one that is neither usable nor awake in between.
+                let sleeps = node.pool == Pool::Asleep;
+                if sleeps {
+                    state.scheduler.set_sleeps(*number, true, now);
+                }
                 state.scheduler.set_node(*number, usable, stated, models, now);
+                if !sleeps {
+                    state.scheduler.set_sleeps(*number, false, now);
+                }
             }
         });
         numbers
     }
 
-    fn node(&self, node: &Node, look: Option<Arc<Notify>>) -> NodeId {
-        let State { nodes, looks, .. } = &mut *self.lock();
+    fn node(&self, node: &Node, rings: Option<Bells>) -> NodeId {
+        let State { nodes, bells, .. } = &mut *self.lock();
         if let Some(number) = nodes.get(&node.id) {
             return *number;
         }
-        let number = NodeId(u16::try_from(looks.len()).unwrap_or(u16::MAX));
-        looks.push(look.unwrap_or_default());
+        let number = NodeId(u16::try_from(bells.len()).unwrap_or(u16::MAX));
+        bells.push(rings.unwrap_or_default());
         nodes.insert(node.id.clone(), number);
         number
     }

@@ -12,7 +12,7 @@ use aivonx_protocol::{
     node::{self, AdminState, NodeKind, Pool},
 };
 use aivonx_store::{
-    NodeTraitsRecord,
+    NodeTraitsRecord, NodeWakeRecord,
     node::{NodeRecord, StoredCredential},
 };
 use tokio::sync::Notify;
@@ -25,6 +25,7 @@ use super::{
     rates::Rates,
     simulated::is_simulated,
     tenants::Tenants,
+    wake::Idle,
 };
 
 /// An endpoint, and why it must not be used if so (a credential that does not decrypt, a damaged CA).
@@ -38,6 +39,11 @@ pub(super) struct Prepared {
 pub(super) struct Entry {
     pub(super) record: NodeRecord,
     pub(super) traits: NodeTraitsRecord,
+    /// How it is woken, if it may sleep.
+    pub(super) wake: Option<NodeWakeRecord>,
+    /// Notified when it is to be woken.
+    pub(super) called: Arc<Notify>,
+    idle: Idle,
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) pool: Pool,
@@ -90,6 +96,8 @@ pub(super) enum Moved {
     Standby,
     /// Not moved, but worth the same line: a new node's first check failed.
     Absent,
+    /// It may sleep.
+    Asleep,
 }
 
 impl Entry {
@@ -98,6 +106,9 @@ impl Entry {
         Self {
             record,
             traits: NodeTraitsRecord::default(),
+            wake: None,
+            called: Arc::default(),
+            idle: Idle::default(),
             at,
             live: Arc::default(),
             pool: Pool::Standby,
@@ -223,11 +234,16 @@ impl Entry {
         if self.record.admin_state == AdminState::Disabled {
             return None;
         }
-        let enters = self.pool == Pool::Standby && (self.fresh || self.successes >= health.successes);
+        let enters = match self.pool {
+            Pool::Active => false,
+            Pool::Standby => self.fresh || self.successes >= health.successes,
+            Pool::Asleep => true,
+        };
         enters.then(|| {
             self.pool = Pool::Active;
             self.live.forget_lacks();
             self.fresh = false;
+            self.idle.ends(Instant::now());
             self.doubts.clear();
             Moved::Active
         })
@@ -243,12 +259,50 @@ impl Entry {
         let answers = self.live.has_answered() && self.pool == Pool::Active && self.failures > 0;
         self.failures = if answers { 1 } else { self.failures.saturating_add(1) };
         match self.pool {
+            Pool::Active if self.failures >= health.failures && self.wake.is_some() => {
+                self.pool = Pool::Asleep;
+                Some(Moved::Asleep)
+            }
             Pool::Active if self.failures >= health.failures => {
                 self.pool = Pool::Standby;
                 Some(Moved::Standby)
             }
             Pool::Standby if self.fresh && self.failures == 1 => Some(Moved::Absent),
             _ => None,
+        }
+    }
+
+    /// Leaves it alone if nobody asked it for long enough, so that it may sleep.
+    pub(super) fn rests(&mut self, now: Instant) -> Option<Moved> {
+        let idle = self.idle.for_how_long(self.live.requests(), self.live.active(), now);
+        let after = Duration::from_secs(self.wake.as_ref()?.idle_seconds);
+        let wanted = self.record.admin_state == AdminState::Enabled;
+        if self.pool != Pool::Active || !wanted || idle < after {
+            return None;
+        }
+        self.pool = Pool::Asleep;
+        Some(Moved::Asleep)
+    }
+
+    /// It was called in vain.
+    pub(super) fn does_not_wake(&mut self) -> Option<Moved> {
+        if self.pool != Pool::Asleep {
+            return None;
+        }
+        self.pool = Pool::Standby;
+        self.last_error.get_or_insert_with(|| "does not wake".to_owned());
+        Some(Moved::Standby)
+    }
+
+    /// Takes in how it is woken.
+    pub(super) fn set_wake(&mut self, wake: Option<NodeWakeRecord>) {
+        if self.wake != wake {
+            self.wake = wake;
+            self.idle.ends(Instant::now());
+        }
+        if self.wake.is_none() && self.pool == Pool::Asleep {
+            (self.pool, self.fresh) = (Pool::Standby, true);
+            self.doubted.notify_one();
         }
     }
 
@@ -269,7 +323,8 @@ impl Entry {
     /// Whether what it has may be asked again: it was not in the last second.
     pub(super) fn may_look(&self, now: Instant) -> bool {
         let recent = |at: Instant| now.saturating_duration_since(at) < LOOKS;
-        self.record.admin_state != AdminState::Disabled && !self.looked.is_some_and(recent)
+        let asked = self.record.admin_state != AdminState::Disabled && self.pool != Pool::Asleep;
+        asked && !self.looked.is_some_and(recent)
     }
 
     /// Takes in that it does not have a model that it listed.

@@ -44,7 +44,7 @@ impl Snapshot {
         let mut looked: Vec<Looked<'_>> = (self.nodes.iter().zip(&self.numbers))
             .map(|(node, number)| {
                 let at = candidates.iter().position(|one| one.node == *number && !one.held);
-                let at = at.filter(|_| node.pool == Pool::Active);
+                let at = at.filter(|_| node.pool != Pool::Standby);
                 let terms = at.and_then(|at| terms.get(at)).copied();
                 Looked { node, chosen: at.is_some() && at == chosen, terms }
             })
@@ -98,10 +98,12 @@ impl Snapshot {
             (AdminState::Disabled, _) => "disabled",
             (AdminState::Draining, _) => "draining",
             (AdminState::Enabled, Pool::Standby) => "down",
-            (AdminState::Enabled, Pool::Active) if node.third_party => {
+            (AdminState::Enabled, Pool::Active | Pool::Asleep) if node.third_party => {
                 "a third party, which is asked where the fleet's own nodes begin later than overflow.after"
             }
-            (AdminState::Enabled, Pool::Active) => "failed the model of late: others come first",
+            (AdminState::Enabled, Pool::Active | Pool::Asleep) => {
+                "failed the model of late: others come first"
+            }
         }
         .to_owned()
     }

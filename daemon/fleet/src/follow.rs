@@ -6,14 +6,24 @@ use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
 use super::{Fleet, strategies::Strategies, tenants::Tenants};
 
 impl Projection for Fleet {
-    const NOUNS: &'static [Noun] =
-        &[Noun::Node, Noun::Strategy, Noun::Organization, Noun::Placement, Noun::Copies, Noun::NodeTraits];
+    const NOUNS: &'static [Noun] = &[
+        Noun::Node,
+        Noun::Strategy,
+        Noun::Organization,
+        Noun::Placement,
+        Noun::Copies,
+        Noun::NodeTraits,
+        Noun::NodeWake,
+    ];
     type Error = StoreError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
         // Before nodes are taken in of which something is said.
         if changed.has(Noun::NodeTraits) {
             self.sync_traits().await?;
+        }
+        if changed.has(Noun::NodeWake) {
+            self.sync_wakes().await?;
         }
         match changed.of(Noun::Node) {
             Some(Which::These(ids)) => self.sync_nodes(ids).await?,

@@ -20,6 +20,7 @@ use super::{
     entry::Prepared,
     probe::{Found, ProbeError, ProbeLimits, probe},
     registry::{Contact, Registry},
+    wake::wake,
 };
 
 /// What the parts of the fleet service share: the nodes' state, and how to ask them.
@@ -182,14 +183,27 @@ impl Drop for Tasks {
 /// Time between the first two checks of a node in doubt; each further one waits twice as long.
 const SOON: Duration = Duration::from_millis(250);
 
+/// Time between two looks at whether somebody still lets a node sleep.
+const ASLEEP: Duration = Duration::from_secs(5);
+
 async fn keep_checking(checker: Arc<Checker>, id: String, just_checked: bool) {
     let mut settings = checker.settings.subscribe();
     let mut due = !just_checked;
     // After failed requests: until the node is known to be well or gone, and is back.
     let mut soon: Option<Duration> = None;
     while let Some(contact) = checker.registry.contact(&id) {
+        if contact.sleeps {
+            tokio::select! {
+                () = contact.called.notified() => wake(&checker, &contact).await,
+                // What else changes of it.
+                () = contact.doubted.notified() => {}
+                () = tokio::time::sleep(ASLEEP) => {}
+            }
+            continue;
+        }
         if due && contact.admin_state != AdminState::Disabled {
             checker.check(&id).await;
+            checker.registry.rests(&contact);
         }
         soon = soon.filter(|_| checker.registry.is_in_doubt(&id));
         // Jitter keeps the nodes' checks apart.

@@ -70,6 +70,7 @@ mod traits;
 mod unload;
 mod update;
 pub mod via;
+mod wake;
 mod watch;
 
 pub use abort_on_drop::AbortOnDrop;

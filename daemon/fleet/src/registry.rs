@@ -14,11 +14,12 @@ use aivonx_protocol::{
     model::Model,
     node::{self, AdminState, NodeKind},
 };
-use aivonx_store::{NodeTraitsRecord, OrganizationRecord, node::NodeRecord};
+use aivonx_store::{NodeTraitsRecord, NodeWakeRecord, OrganizationRecord, node::NodeRecord};
 use tokio::sync::{Notify, broadcast};
 
 use super::{
     Dispatch, Hot, Live, catalogue,
+    dispatch::Bells,
     doubt::Traffic,
     entry::{Entry, Moved, Prepared},
     error::FleetError,
@@ -51,6 +52,7 @@ struct State {
     tenants: Tenants,
     /// By the node's id.
     traits: HashMap<String, NodeTraitsRecord>,
+    wakes: HashMap<String, NodeWakeRecord>,
 }
 
 /// What a check or a job needs to talk to a node.
@@ -64,6 +66,12 @@ pub(super) struct Contact {
     pub(super) kind_assumed: bool,
     pub(super) admin_state: AdminState,
     pub(super) active: bool,
+    /// It may sleep, and is not to be asked.
+    pub(super) sleeps: bool,
+    /// How it is woken, if it may sleep.
+    pub(super) wake: Option<NodeWakeRecord>,
+    /// Notified when it is to be woken.
+    pub(super) called: Arc<Notify>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
@@ -80,6 +88,7 @@ impl Registry {
             health,
             tenants: Tenants::default(),
             traits: HashMap::new(),
+            wakes: HashMap::new(),
         };
         let registry = Self {
             hot: Arc::default(),
@@ -105,7 +114,9 @@ impl Registry {
     }
 
     fn publish(&self, state: &State) {
-        let looks = |id: &str| state.nodes.get(id).map(|entry| entry.doubted.clone());
+        let looks = |id: &str| {
+            state.nodes.get(id).map(|entry| Bells { look: entry.doubted.clone(), wake: entry.called.clone() })
+        };
         self.hot.store(catalogue::build(state.known(), &state.strategies, self.dispatch.clone(), looks));
     }
 
@@ -182,6 +193,7 @@ impl Registry {
         let mut state = self.lock();
         let mut entry = Entry::new(record, at);
         entry.traits = state.traits.get(&id).cloned().unwrap_or_default();
+        entry.wake = state.wakes.get(&id).cloned();
         let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
         let (told, sight) = (told(&mut entry, &state.tenants), entry.sight.clone());
         state.nodes.insert(id.clone(), entry);
@@ -286,6 +298,33 @@ impl Registry {
             entry.traits = traits.get(id).cloned().unwrap_or_default();
         }
         self.publish(&state);
+    }
+
+    /// Takes in how nodes are woken.
+    pub(super) fn set_wakes(&self, wakes: Vec<NodeWakeRecord>) {
+        let wakes: HashMap<String, NodeWakeRecord> =
+            wakes.into_iter().map(|record| (record.id.clone(), record)).collect();
+        for id in self.ids() {
+            self.on_node(&id, |entry, _| entry.set_wake(wakes.get(&id).cloned()));
+        }
+        self.lock().wakes = wakes;
+    }
+
+    /// Leaves a node alone, so that it may sleep, if nobody asked it for long enough.
+    pub(super) fn rests(&self, node: &Contact) {
+        let moved = self.on_node(&node.id, |entry, _| entry.rests(Instant::now())).flatten();
+        moved.into_iter().for_each(|moved| log_move(&node.into(), moved, "nobody asked it for a while"));
+    }
+
+    /// Whether a node may sleep now.
+    pub(super) fn sleeps(&self, id: &str) -> bool {
+        self.lock().nodes.get(id).is_some_and(|entry| entry.pool == node::Pool::Asleep)
+    }
+
+    /// A node was called in vain.
+    pub(super) fn does_not_wake(&self, node: &Contact) {
+        let moved = self.on_node(&node.id, |entry, _| entry.does_not_wake()).flatten();
+        moved.into_iter().for_each(|moved| log_move(&node.into(), moved, "it does not wake"));
     }
 
     pub(super) fn set_health(&self, health: Health) {
@@ -439,6 +478,9 @@ impl Entry {
             kind_assumed: self.record.kind_assumed,
             admin_state: self.record.admin_state,
             active: self.pool == node::Pool::Active && self.record.admin_state == AdminState::Enabled,
+            sleeps: self.pool == node::Pool::Asleep && self.record.admin_state == AdminState::Enabled,
+            wake: self.wake.clone(),
+            called: self.called.clone(),
             labels: self.record.labels.clone(),
             at: self.at.clone(),
             live: self.live.clone(),
@@ -473,6 +515,10 @@ fn log_move(entry: &Named, moved: Moved, why: &str) {
             let reason = Untrusted::new(why);
             tracing::warn!(event = "node_standby", %node, organization, %reason, "node takes no more requests");
         }
+        Moved::Asleep => {
+            let reason = Untrusted::new(why);
+            tracing::info!(event = "node_asleep", %node, organization, %reason, "node is left alone, and woken when needed");
+        }
         Moved::Absent => {
             let reason = Untrusted::new(why);
             tracing::warn!(event = "node_absent", %node, organization, %reason, "node is not healthy and waits");
@@ -484,6 +530,12 @@ fn log_move(entry: &Named, moved: Moved, why: &str) {
 struct Named {
     name: String,
     organization: Option<String>,
+}
+
+impl From<&Contact> for Named {
+    fn from(contact: &Contact) -> Self {
+        Self { name: contact.name.clone(), organization: contact.organization.clone() }
+    }
 }
 
 impl From<&NodeRecord> for Named {

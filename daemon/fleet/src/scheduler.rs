@@ -235,11 +235,11 @@ impl Snapshot {
                 .filter(|(node, _)| !tried.iter().any(|t| t.id == node.id))
         };
         // What fails comes last, whatever the strategy.
-        let active = enabled().filter(|(node, _)| node.pool == Pool::Active);
+        let active = enabled().filter(|(node, _)| node.pool != Pool::Standby);
         if let Some(best) = active.map(|(node, _)| node.live.standing(normal)).min() {
             // What waits goes to one that is down once it is back, and to one that fails once it is to be tried.
             let candidates = enabled().map(|(node, number)| {
-                let held = node.pool == Pool::Active && node.live.standing(normal) != best;
+                let held = node.pool != Pool::Standby && node.live.standing(normal) != best;
                 candidate(node, *number, held)
             });
             return Ok(candidates.collect());

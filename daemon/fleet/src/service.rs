@@ -132,6 +132,7 @@ impl Fleet {
         fleet.sync_tenants().await?;
         fleet.sync_copies().await?;
         fleet.sync_traits().await?;
+        fleet.sync_wakes().await?;
         let mut first = JoinSet::new();
         for node in fleet.store.nodes().list().await? {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);

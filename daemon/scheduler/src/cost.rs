@@ -172,7 +172,7 @@ impl Scheduler {
         // What should have begun long ago takes a place, too.
         let overdue = |id: &&JobId| self.jobs[id.0].begins + OVERDUE < now;
         let at_once = on.running.len() + on.unbegun.iter().filter(overdue).count();
-        serial.max(places) + f64::from(on.parallel.beyond_seen(at_once)) * UNSEEN
+        serial.max(places) + f64::from(on.parallel.beyond_seen(at_once)) * UNSEEN + on.wakes_in(now)
     }
 
     /// Where a request stands in a queue when the node has to do so much for it.

@@ -22,7 +22,7 @@ impl Mean {
     }
 
     /// Without what is no number: nodes may state anything.
-    fn sane(self) -> Self {
+    pub(crate) fn sane(self) -> Self {
         let good = |number: f64| number.is_finite() && number >= 0.0;
         if good(self.sum) && good(self.weight) { self } else { Self::default() }
     }
@@ -71,6 +71,8 @@ impl Assumed {
     pub(crate) const PREFILL: f64 = 1.0 / 4000.0;
     pub(crate) const DECODE: f64 = 1.0 / 40.0;
     pub(crate) const OUTPUT: f64 = 300.0;
+    /// Seconds for a machine to wake from sleep, and for the engine on it to answer.
+    pub(crate) const WAKING: f64 = 20.0;
     /// Bytes read into memory in a second.
     const READING: f64 = 1.5e9;
     /// Seconds to start a runner.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ModelId, NodeId, Scheduler, Time,
-    learned::Learned,
+    learned::{Learned, Mean},
     memory::Capacity,
     node::{LEAST_REACH, REACH},
 };
@@ -27,6 +27,9 @@ pub struct NodeMemo<M: Ord> {
     /// Whether prompts are prefilled one after the other.
     #[serde(default)]
     serial: f64,
+    /// Seconds to wake.
+    #[serde(default)]
+    waking: Mean,
     #[serde(default = "BTreeMap::new")]
     models: BTreeMap<M, ModelMemo>,
 }
@@ -39,8 +42,8 @@ impl<M: Ord> NodeMemo<M> {
     /// The same with other names for the models; those that `name` does not know are left out.
     pub fn rename<N: Ord>(self, name: impl Fn(M) -> Option<N>) -> NodeMemo<N> {
         let models = self.models.into_iter().filter_map(|(model, memo)| Some((name(model)?, memo))).collect();
-        let Self { learned, capacity, reach, parallel, serial, .. } = self;
-        NodeMemo { learned, capacity, reach, parallel, serial, models }
+        let Self { learned, capacity, reach, parallel, serial, waking, .. } = self;
+        NodeMemo { learned, capacity, reach, parallel, serial, waking, models }
     }
 }
 
@@ -55,6 +58,7 @@ impl Scheduler {
                 reach: (on.reach != REACH).then_some(on.reach),
                 parallel: on.parallel.learned(),
                 serial: on.serial.learned(),
+                waking: on.waking.sane(),
                 models: BTreeMap::new(),
             };
             (NodeId(at), memo)
@@ -79,6 +83,7 @@ impl Scheduler {
         on.reach = memo.reach.unwrap_or(REACH).max(LEAST_REACH);
         on.parallel.recall(memo.parallel, now);
         on.serial.recall(memo.serial, now);
+        on.waking = memo.waking.sane();
         for (model, ModelMemo(learned)) in memo.models {
             self.pairs.insert((node, model), learned.sane());
         }

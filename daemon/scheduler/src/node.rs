@@ -4,7 +4,7 @@ use foldhash::HashMap;
 
 use crate::{
     JobId, ModelId, Time,
-    learned::Learned,
+    learned::{Assumed, Learned, Mean},
     memory::{Capacity, Memory},
     parallel::{Parallel, Serial},
 };
@@ -28,6 +28,12 @@ impl Here {
 pub(crate) struct Node {
     /// Whether requests may be sent there.
     pub(crate) usable: bool,
+    /// Not before it is woken.
+    pub(crate) sleeps: bool,
+    /// When it was called, until it is awake.
+    pub(crate) called: Option<Time>,
+    /// Seconds from the call until it is awake.
+    pub(crate) waking: Mean,
     pub(crate) here: HashMap<ModelId, Here>,
     pub(crate) parallel: Parallel,
     pub(crate) serial: Serial,
@@ -64,6 +70,9 @@ impl Node {
     pub(crate) fn new() -> Self {
         Self {
             usable: true,
+            sleeps: false,
+            called: None,
+            waking: Mean::default(),
             here: HashMap::default(),
             parallel: Parallel::default(),
             serial: Serial::default(),
@@ -80,6 +89,16 @@ impl Node {
             ended: 0.0,
             pace: None,
         }
+    }
+
+    /// Seconds until it is awake.
+    pub(crate) fn wakes_in(&self, now: Time) -> f64 {
+        if !self.sleeps {
+            return 0.0;
+        }
+        let takes = self.waking.get().unwrap_or(Assumed::WAKING);
+        // One that is late is not there at once for that.
+        self.called.map_or(takes, |called| (takes - (now - called)).max(takes / 10.0))
     }
 
     /// Requests there.

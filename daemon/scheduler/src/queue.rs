@@ -55,6 +55,10 @@ impl Scheduler {
         job.here = job.model.and_then(|model| on.here.get(&model).copied()).unwrap_or(Here::UNKNOWN);
         (job.node, job.terms, job.known) = (node, terms, known);
         on.queue.push(id);
+        if on.sleeps && on.called.is_none() {
+            on.called = Some(now);
+            self.called.push(node);
+        }
         self.turn += 1;
         on.last = self.turn;
         job.first = blocks.get(known.blocks as usize).map(|block| (*block, on.sent));
@@ -105,7 +109,7 @@ impl Scheduler {
         let job = &self.jobs[id.0];
         let idle = |other: &NodeId| {
             let on = &self.nodes[usize::from(other.0)];
-            *other != node && on.usable && on.active() == 0 && on.queue.is_empty()
+            *other != node && on.usable && !on.sleeps && on.active() == 0 && on.queue.is_empty()
         };
         let free = job.candidates.iter().filter(|other| !other.held).map(|other| other.node);
         let idle: Vec<NodeId> = free.filter(idle).collect();
@@ -156,7 +160,7 @@ impl Scheduler {
         let before = || on.unbegun.iter().map(|id| &self.jobs[id.0]).filter(|job| !job.is_light());
         let (before, loading) = (before().count(), before().any(|job| job.terms.load > 0.0));
         let on = &mut self.nodes[usize::from(node.0)];
-        on.usable && on.takes(light, before, loading, now)
+        on.usable && !on.sleeps && on.takes(light, before, loading, now)
     }
 
     /// A request that waits elsewhere, of a higher band or of somebody who was served less than whoever is next here.

@@ -9,6 +9,7 @@ use crate::{
     Time,
     cost::Terms,
     learned::{Assumed, Learned, Rate},
+    memory::Memory,
     node::{Here, Node},
     policy::Policy,
     prefix::{Block, Index, Known},
@@ -164,6 +165,8 @@ pub struct Scheduler {
     pub(crate) ready: VecDeque<(JobId, NodeId)>,
     /// Nodes whose memory is not as it was thought to be.
     pub(crate) doubted: Vec<NodeId>,
+    /// Nodes that sleep and are to be woken.
+    pub(crate) called: Vec<NodeId>,
     pub(crate) known: Vec<Known>,
     pub(crate) times: Vec<Time>,
     pub(crate) turn: u64,
@@ -243,6 +246,36 @@ impl Scheduler {
     /// Whether a node's memory should be looked at: it is not as it was thought to be.
     pub fn doubted(&mut self) -> Option<NodeId> {
         self.doubted.pop()
+    }
+
+    /// A node that sleeps and is to be woken: a request waits for it.
+    pub fn called(&mut self) -> Option<NodeId> {
+        self.called.pop()
+    }
+
+    /// Says whether a node sleeps. One that does gets requests only where waiting for it costs least, and not before it is
+    /// awake; what it held in memory is thought to be lost.
+    pub fn set_sleeps(&mut self, node: NodeId, sleeps: bool, now: Time) {
+        let on = self.node(node);
+        if on.sleeps == sleeps {
+            return;
+        }
+        on.sleeps = sleeps;
+        let called = on.called.take();
+        if sleeps {
+            on.memory = Memory::default();
+            if !on.queue.is_empty() {
+                on.called = Some(now);
+                self.called.push(node);
+            }
+            self.plan_anew(node);
+        } else {
+            // One that is not usable then did not wake.
+            if let Some(called) = called.filter(|_| on.usable) {
+                on.waking.add(now - called, 1.0);
+            }
+            self.pump(node, now);
+        }
     }
 
     /// The answer to a request has begun.

@@ -307,6 +307,29 @@ fn a_held_node_gets_of_those_that_wait_only_the_one_that_is_let_in() {
 }
 
 #[test]
+fn a_node_that_sleeps_is_called_only_when_waiting_for_it_costs_least() {
+    let mut fleet = measured(2);
+    fleet.set_node(NodeId(0), true, Some(1), None, 0.0);
+    fleet.set_sleeps(NodeId(1), true, 0.0);
+    let (first, node) = submit(&mut fleet, &ask(0, 1000, &[]), 2, 0.0);
+    assert_eq!((node, fleet.called()), (Some(0), None));
+    let (second, node) = submit(&mut fleet, &ask(0, 1000, &[]), 2, 0.1);
+    assert_eq!((node, fleet.called()), (None, None), "the first is over before the other is awake");
+    let waiting: Vec<JobId> = (0..40).map(|_| submit(&mut fleet, &ask(0, 10_000, &[]), 2, 0.2).0).collect();
+    assert_eq!((fleet.called(), fleet.called()), (Some(NodeId(1)), None), "once");
+    assert!(fleet.nodes[1].queue.len() > 1 && fleet.ready().is_none());
+    // Awake after nine seconds, which is what it is thought to take from then on.
+    fleet.set_sleeps(NodeId(1), false, 9.2);
+    let sent = fleet.ready().map(|(_, node)| node);
+    assert_eq!(sent, Some(NodeId(1)));
+    for job in waiting.into_iter().chain([first, second]) {
+        fleet.ended(job, None, 10.0);
+    }
+    fleet.set_sleeps(NodeId(1), true, 20.0);
+    assert!((fleet.nodes[1].wakes_in(20.0) - 9.0).abs() < 0.1);
+}
+
+#[test]
 fn who_waits_for_a_node_that_leaves_goes_to_another() {
     let mut fleet = measured(2);
     let jobs: Vec<(JobId, Option<u16>)> =
@@ -327,6 +350,8 @@ enum Event {
     Ended(usize, bool),
     Refused(usize),
     Usable(u16, bool),
+    LetIn(u16, u32),
+    Sleeps(u16, bool),
     Look(u16, Vec<u64>),
     Later(f64),
 }
@@ -340,6 +365,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (any::<usize>(), any::<bool>()).prop_map(|(at, answered)| Event::Ended(at, answered)),
         1 => any::<usize>().prop_map(Event::Refused),
         1 => (0..3_u16, any::<bool>()).prop_map(|(node, usable)| Event::Usable(node, usable)),
+        1 => (0..3_u16, 0..3_u32).prop_map(|(node, model)| Event::LetIn(node, model)),
+        1 => (0..3_u16, any::<bool>()).prop_map(|(node, sleeps)| Event::Sleeps(node, sleeps)),
         1 => (0..3_u16, prop::collection::vec(1..4_u64, 0..3)).prop_map(|(node, there)| Event::Look(node, there)),
         2 => (0.0..5.0).prop_map(Event::Later),
     ]
@@ -384,6 +411,10 @@ proptest! {
                     usable[usize::from(node)] = is;
                     fleet.set_node(NodeId(node), is, Some(2), None, now);
                 }
+                Event::LetIn(node, model) => {
+                    fleet.let_in(NodeId(node), Some(ModelId(model)), now);
+                }
+                Event::Sleeps(node, sleeps) => fleet.set_sleeps(NodeId(node), sleeps, now),
                 Event::Look(node, there) => {
                     fleet.look(NodeId(node), there.into_iter().map(|weights| (weights, 5)), now);
                 }

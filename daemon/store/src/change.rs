@@ -54,11 +54,14 @@ pub enum Noun {
     DisabledKey,
     /// For whom models are.
     ModelAccess,
+    /// How a node is woken.
+    NodeWake,
 }
 
 impl Noun {
     /// How many there are.
     const COUNT: usize = Self::ModelAccess as usize + 1;
+    const COUNT: usize = Self::NodeWake as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -85,6 +88,7 @@ impl Noun {
         Self::KeyCertificate,
         Self::DisabledKey,
         Self::ModelAccess,
+        Self::NodeWake,
     ];
 
     /// The word in messages.
@@ -114,6 +118,7 @@ impl Noun {
             Self::KeyCertificate => "key_certificate",
             Self::DisabledKey => "disabled_key",
             Self::ModelAccess => "model_access",
+            Self::NodeWake => "node_wake",
         }
     }
 }

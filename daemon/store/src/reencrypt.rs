@@ -88,6 +88,7 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::KeyCertificateName
         | Tree::DisabledKey
         | Tree::ModelAccess => None,
+        | Tree::NodeWake => None,
     }
 }
 

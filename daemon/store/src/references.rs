@@ -8,6 +8,9 @@ use super::{
     KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun,
     OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError,
     UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject,
+    LimitValues, NodeRecord, NodeTraitsRecord, NodeWakeRecord, Noun, OrganizationRecord, PlacementRecord,
+    PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -148,6 +151,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
         Noun::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),
         Noun::Node => {
             erase_beside::<NodeTraitsRecord>(batch, old.id())?;
+            erase_beside::<NodeWakeRecord>(batch, old.id())?;
             placement::note(batch, old, false)
         }
         Noun::User => {

@@ -6,6 +6,10 @@ use super::{
     LimitCounters, LimitRecord, LockoutRecord, ModelAccessRecord, NodeTraitsRecord, Nodes,
     OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
     Settings, Store, UsageLog, UserRecord, usage,
+    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyQueueingRecord,
+    KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord,
+    NodeWakeRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
+    SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -126,6 +130,12 @@ impl Store {
     /// What is said of nodes beside their records.
     #[must_use]
     pub fn node_traits(&self) -> Records<NodeTraitsRecord> {
+        Records::new(self.clone())
+    }
+
+    /// How nodes that sleep are woken.
+    #[must_use]
+    pub fn node_wakes(&self) -> Records<NodeWakeRecord> {
         Records::new(self.clone())
     }
 

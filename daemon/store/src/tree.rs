@@ -94,6 +94,8 @@ trees! {
     DisabledKey = "disabled_key",
     /// pattern -> `ModelAccessRecord`
     ModelAccess = "model_access",
+    /// id of a node -> `NodeWakeRecord`
+    NodeWake = "node_wake",
 }
 
 impl Tree {
@@ -124,6 +126,7 @@ impl Tree {
             Self::KeyCertificate => "certificates of keys",
             Self::DisabledKey => "disabled keys",
             Self::ModelAccess => "organizations of models",
+            Self::NodeWake => "nodes that are woken",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

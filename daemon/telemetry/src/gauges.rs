@@ -94,6 +94,7 @@ impl NodeGauge {
             (AdminState::Draining, _) => "draining",
             (AdminState::Enabled, Pool::Active) => "active",
             (AdminState::Enabled, Pool::Standby) => "standby",
+            (AdminState::Enabled, Pool::Asleep) => "asleep",
         }
     }
 }

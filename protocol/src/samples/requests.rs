@@ -59,6 +59,16 @@ impl Request {
                 traits: TraitsChange { third_party: None, models_at_once: Some(Some(3)) },
             }
             .into(),
+            node::Wakes { node: Some("gpu1".into()) }.into(),
+            node::SetWake {
+                node: "gpu1".into(),
+                wake: Some(node::Wake {
+                    mac: "aa:bb:cc:dd:ee:ff".into(),
+                    address: None,
+                    idle_seconds: Some(300),
+                }),
+            }
+            .into(),
             model::List.into(),
             model::Show { model: "llama3:8b".into() }.into(),
             model::Pull {

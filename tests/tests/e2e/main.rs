@@ -71,4 +71,5 @@ mod tls;
 mod translate;
 mod uploads;
 mod usage;
+mod wake;
 mod wire;

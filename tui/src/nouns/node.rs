@@ -8,7 +8,7 @@
 //! | `url` | base URL, without credentials |
 //! | `kind` | `ollama` or `openai` |
 //! | `version` | version it reported last, or null |
-//! | `pool` | `active` (healthy) or `standby` |
+//! | `pool` | `active` (healthy), `standby`, or `asleep` (not checked, and woken when it is needed) |
 //! | `admin_state` | `enabled`, `draining` or `disabled` |
 //! | `models` | array of names it has |
 //! | `loaded` | array of names it holds in memory |
@@ -50,6 +50,8 @@ pub(crate) enum Standing {
     Draining,
     /// Taken out.
     Disabled,
+    /// Left alone until it is needed.
+    Asleep,
     /// Serves.
     Active,
 }
@@ -62,6 +64,7 @@ impl Standing {
             (AdminState::Draining, _) => Self::Draining,
             (AdminState::Enabled, Pool::Active) => Self::Active,
             (AdminState::Enabled, Pool::Standby) => Self::Standby,
+            (AdminState::Enabled, Pool::Asleep) => Self::Asleep,
         }
     }
 
@@ -71,6 +74,7 @@ impl Standing {
             Self::Standby => "standby",
             Self::Draining => "draining",
             Self::Disabled => "disabled",
+            Self::Asleep => "asleep",
             Self::Active => "active",
         }
     }
@@ -81,6 +85,7 @@ impl Standing {
             Self::Standby => "takes none until it answers its checks",
             Self::Draining => "finishes what it has and takes nothing new",
             Self::Disabled => "takes nothing and is not checked",
+            Self::Asleep => "is not checked, and woken when a request is worth it",
             Self::Active => "takes requests",
         }
     }
@@ -90,7 +95,7 @@ impl Standing {
         match self {
             Self::Standby => Tone::Bad,
             Self::Draining => Tone::Warn,
-            Self::Disabled => Tone::Dim,
+            Self::Disabled | Self::Asleep => Tone::Dim,
             Self::Active => Tone::Good,
         }
     }
@@ -101,6 +106,7 @@ fn pool(node: &Node) -> &'static str {
     match node.pool {
         Pool::Active => "active",
         Pool::Standby => "standby",
+        Pool::Asleep => "asleep",
     }
 }
 
@@ -118,6 +124,7 @@ fn state(node: &Node, view: &View<'_>) -> Cell {
         Standing::Standby => ("○", "!"),
         Standing::Draining => ("◐", "~"),
         Standing::Disabled => ("×", "x"),
+        Standing::Asleep => ("☾", "z"),
     };
     Cell::toned(view.signed(unicode, ascii, standing.as_str()), standing.tone())
 }
@@ -229,6 +236,7 @@ impl Noun for Node {
             let health = match self.pool {
                 Pool::Active => "healthy",
                 Pool::Standby => "not healthy",
+                Pool::Asleep => "asleep",
             };
             table.pair("health", health);
         }

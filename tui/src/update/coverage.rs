@@ -166,6 +166,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("user.show", "the list says all there is about a user"),
     ("key.show", "the list says all there is about a key"),
     ("node.traits", "aivonx node show NODE says it"),
+    ("node.wakes", "aivonx node show NODE says it"),
+    ("node.set_wake", "it is set once: aivonx node set NODE --wake MAC"),
     ("node.set_traits", "it is set once: aivonx node set NODE --third-party"),
     ("node.add_with", "aivonx node add NAME URL --third-party"),
     ("model.place", "it is set once: aivonx model place MODEL --copies N"),

@@ -95,6 +95,8 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),
             Reply::Block(block) => drop(printed.insert("block", json(block))),
             Reply::Blocks(all) => drop(printed.insert("block", json(&all[0]))),
+            // Printed with the node.
+            Reply::NodeWakes(_) => {}
             Reply::ModelStrategies(all) => drop(printed.insert("model strategy", json(&all[0]))),
             Reply::Routes(all) => drop(printed.insert("route", json(&all[0]))),
             Reply::Pulse(pulse) => {

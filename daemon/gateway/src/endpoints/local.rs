@@ -111,7 +111,7 @@ fn owns(realm: &NodeScope, node: &Node) -> bool {
 }
 
 fn serving(node: &Node) -> bool {
-    node.pool == Pool::Active && node.admin_state == AdminState::Enabled
+    node.pool != Pool::Standby && node.admin_state == AdminState::Enabled
 }
 
 /// A gateway whose store failed goes on serving, and keeps its traffic.

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Fault,
-    node::{self, Node, NodeChange, NodeTraits, Probe, Probed},
+    node::{self, Node, NodeChange, NodeTraits, NodeWake, Probe, Probed},
     operation::Serve,
 };
 use futures_util::StreamExt as _;
@@ -87,6 +87,18 @@ impl Serve<node::Traits> for Services {
 impl Serve<node::SetTraits> for Services {
     async fn serve(&self, by: By<node::SetTraits>, asked: node::SetTraits) -> Result<Vec<NodeTraits>, Fault> {
         self.fleet.set_traits(&by.reach(), &asked.node, &asked.change).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Wakes> for Services {
+    async fn serve(&self, by: By<node::Wakes>, asked: node::Wakes) -> Result<Vec<NodeWake>, Fault> {
+        self.fleet.wakes(&by.reach(), asked.node.as_deref()).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::SetWake> for Services {
+    async fn serve(&self, by: By<node::SetWake>, asked: node::SetWake) -> Result<Vec<NodeWake>, Fault> {
+        self.fleet.set_wake(&by.reach(), &asked.node, asked.wake).await.map_err(self.fault(&by))
     }
 }
 

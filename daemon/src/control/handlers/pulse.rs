@@ -76,7 +76,9 @@ fn scene(services: &Services, actor: &Actor, reach: &TenantScope, may: &dyn Fn(P
         fleet,
         audit: fleet && may(Permission::AuditRead),
         secrets: may(Permission::SecretsRead),
-        none_active: fleet && !snapshot.nodes.is_empty() && enabled(Pool::Active) == 0,
+        none_active: fleet
+            && !snapshot.nodes.is_empty()
+            && enabled(Pool::Active) + enabled(Pool::Asleep) == 0,
         down,
         locked,
         exposed: services.config.get().exposed_by().filter(|_| fleet),

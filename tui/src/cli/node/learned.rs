@@ -1,11 +1,12 @@
 //! What was learned of a node.
 
 use aivonx_protocol::{
-    node::{Node, NodeTraits},
+    node::{Node, NodeTraits, NodeWake},
     strategy::{Learned, LearnedModel},
 };
 use serde::Serialize;
 
+use super::wake::ShownWake;
 use crate::{
     exit::Failure,
     render::{
@@ -26,13 +27,17 @@ pub struct Described {
     pub third_party: bool,
     /// Most models it holds in memory at once, if that was said.
     pub models_at_once: Option<u32>,
+    /// How it is woken, if it may sleep.
+    pub wake: Option<ShownWake>,
 }
 
 impl Described {
-    pub(super) fn new(node: Node, learned: Learned, traits: &[NodeTraits]) -> Self {
+    pub(super) fn new(node: Node, learned: Learned, traits: &[NodeTraits], wakes: Vec<NodeWake>) -> Self {
         let said = traits.iter().find(|one| one.node == node.id);
         let models_at_once = said.and_then(|said| said.models_at_once);
-        Self { node, learned, third_party: said.is_some_and(|said| said.third_party), models_at_once }
+        let wake = wakes.into_iter().find(|one| one.node == node.id).map(ShownWake::from);
+        let third_party = said.is_some_and(|said| said.third_party);
+        Self { node, learned, third_party, models_at_once, wake }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod credential;
 pub mod drain;
 pub mod learned;
 mod traits;
+mod wake;
 
 use std::collections::BTreeMap;
 
@@ -115,6 +116,8 @@ pub struct SetArgs {
     pub no_org: bool,
     #[command(flatten)]
     traits: traits::Traits,
+    #[command(flatten)]
+    wake: wake::WakeArgs,
     /// It is of the fleet's own (again)
     #[arg(long, conflicts_with = "third_party")]
     pub no_third_party: bool,
@@ -125,7 +128,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "revision")]
     pub probe: bool,
     /// Only if the record still has this revision (see node show)
-    #[arg(long, value_name = "N", conflicts_with_all = ["third_party", "no_third_party", "models_at_once"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["third_party", "no_third_party", "models_at_once", "wake", "no_wake"])]
     pub revision: Option<u64>,
 }
 
@@ -173,10 +176,12 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             let node = client.ask(node::Show { node: node.clone() }).await?;
             let learned = client.ask(strategy::ShowLearned { node: node.id.clone() }).await?;
             let traits = client.ask(node::Traits { node: Some(node.id.clone()) }).await?;
-            let described = Described::new(node, learned, &traits);
+            let wakes = client.ask(node::Wakes { node: Some(node.id.clone()) }).await?;
+            let described = Described::new(node, learned, &traits, wakes);
             context.out.show(&described, |out| {
                 nouns::show(out, &described.node)?;
                 traits::show(out, described.third_party, described.models_at_once)?;
+                wake::show(out, described.wake.as_ref())?;
                 learned::show(out, &described.learned)
             })
         }
@@ -273,7 +278,8 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
         organization: if args.no_org { Some(None) } else { args.options.organization.clone().map(Some) },
     };
     let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
-    let said = args.traits.change(args.no_third_party) != TraitsChange::default();
+    let said =
+        args.traits.change(args.no_third_party) != TraitsChange::default() || args.wake.says_something();
     if change == nothing && !args.probe && !said {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --max-parallel 4; all options: aivonx node set --help",
@@ -297,6 +303,9 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
     if traits != TraitsChange::default() {
         client.ask(node::SetTraits { node: args.node.clone(), change: traits }).await?;
     }
+    if args.wake.says_something() {
+        client.ask(node::SetWake { node: args.node.clone(), wake: args.wake.wake() }).await?;
+    }
     let node = if change == NodeChange::default() {
         client.ask(node::Show { node: args.node.clone() }).await?
     } else {
@@ -318,6 +327,7 @@ pub(super) fn state_line(node: &Node) -> String {
     let name = safe(&node.name);
     match (node.admin_state, node.pool) {
         (AdminState::Enabled, Pool::Active) => format!("{name} is enabled and takes requests."),
+        (AdminState::Enabled, Pool::Asleep) => format!("{name} is enabled, and woken when it is needed."),
         (AdminState::Enabled, Pool::Standby) => {
             format!("{name} is enabled and takes requests as soon as it is healthy: aivonx node check {name}")
         }

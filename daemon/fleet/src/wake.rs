@@ -1,0 +1,206 @@
+//! Nodes that may sleep: left alone once nobody has asked them for a while, and woken when a request waits for one.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use aivonx_domain::TenantScope;
+use aivonx_protocol::node::{NodeWake, Wake};
+use aivonx_store::{NodeWakeRecord, StoreError};
+use tokio::net::UdpSocket;
+
+use super::{Fleet, error::FleetError, health::Checker, registry::Contact};
+
+/// Where the packet goes unless somebody says otherwise: to everybody on the gateway's own network.
+const EVERYBODY: &str = "255.255.255.255:9";
+
+/// How long nobody asks a node before it may sleep, unless somebody says otherwise, and the longest, in seconds.
+const IDLE: u64 = 600;
+const IDLE_MAX: u64 = 30 * 24 * 3600;
+
+/// How long a node is called before it is given up, and how often.
+const CALLED_FOR: Duration = Duration::from_secs(180);
+const CALLS: Duration = Duration::from_secs(1);
+
+impl Fleet {
+    /// How a node is woken, or all within reach that are.
+    ///
+    /// # Errors
+    /// There is no such node within reach, or the store fails.
+    pub async fn wakes(&self, reach: &TenantScope, node: Option<&str>) -> Result<Vec<NodeWake>, FleetError> {
+        let scope = reach.into();
+        let id = node.map(|node| self.checker.registry.resolve(&scope, node)).transpose()?;
+        let own = self.checker.registry.contacts(&scope);
+        let mut records = self.store.node_wakes().list(&TenantScope::All).await?;
+        records.retain(|record| own.iter().any(|node| node.id == record.id));
+        records.retain(|record| id.as_ref().is_none_or(|id| *id == record.id));
+        Ok(records.into_iter().map(shown).collect())
+    }
+
+    /// Says how a node is woken; None is not at all.
+    ///
+    /// # Errors
+    /// It is wrong, there is no such node, or the caller reaches less than the whole fleet: the packet goes to any machine
+    /// on the gateway's network.
+    pub async fn set_wake(
+        &self,
+        reach: &TenantScope,
+        node: &str,
+        wake: Option<Wake>,
+    ) -> Result<Vec<NodeWake>, FleetError> {
+        if *reach != TenantScope::All {
+            return Err(FleetError::FleetWide("waking machines"));
+        }
+        let id = self.checker.registry.resolve(&reach.into(), node)?;
+        let new = wake.map(|wake| checked(&wake)).transpose()?;
+        let alter = {
+            let id = id.clone();
+            move |old: Option<NodeWakeRecord>| {
+                let NodeWakeRecord { mac, address, idle_seconds, .. } = new?;
+                Some(NodeWakeRecord { mac, address, idle_seconds, id, ..old.unwrap_or_default() })
+            }
+        };
+        self.store.node_wakes().alter(&id, alter).await?;
+        self.settle().await?;
+        self.wakes(reach, Some(&id)).await
+    }
+
+    /// Brings how nodes are woken in line with the store.
+    pub(super) async fn sync_wakes(&self) -> Result<(), StoreError> {
+        self.checker.registry.set_wakes(self.store.node_wakes().list(&TenantScope::All).await?);
+        Ok(())
+    }
+}
+
+fn checked(wake: &Wake) -> Result<NodeWakeRecord, FleetError> {
+    let Wake { mac, address, idle_seconds } = wake;
+    let mac = parse(mac).ok_or_else(|| {
+        FleetError::field("wake", format!("'{mac}' is no hardware address"), "write it as aa:bb:cc:dd:ee:ff")
+    })?;
+    let address = address.as_deref().unwrap_or(EVERYBODY);
+    let is_one = address.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0);
+    if !is_one {
+        let message = format!("'{address}' is no address with a port");
+        return Err(FleetError::field("wake_at", message, format!("write it as {EVERYBODY}")));
+    }
+    let idle_seconds = idle_seconds.unwrap_or(IDLE);
+    if !(1..=IDLE_MAX).contains(&idle_seconds) {
+        let message = format!("{idle_seconds} s is no time after which a node may sleep");
+        return Err(FleetError::field("wake_idle", message, "use a time from 1s to 30d"));
+    }
+    Ok(NodeWakeRecord { mac, address: address.to_owned(), idle_seconds, ..NodeWakeRecord::default() })
+}
+
+fn parse(mac: &str) -> Option<[u8; 6]> {
+    let mut bytes = mac.split([':', '-']).map(|byte| {
+        let is_byte = byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit());
+        u8::from_str_radix(byte, 16).ok().filter(|_| is_byte)
+    });
+    let mut read = [0; 6];
+    for byte in &mut read {
+        *byte = bytes.next()??;
+    }
+    bytes.next().is_none().then_some(read)
+}
+
+fn shown(record: NodeWakeRecord) -> NodeWake {
+    let mac = record.mac.map(|byte| format!("{byte:02x}")).join(":");
+    NodeWake { node: record.id, mac, address: record.address, idle_seconds: record.idle_seconds }
+}
+
+/// Whether nobody asks a node any more.
+#[derive(Debug)]
+pub(super) struct Idle {
+    since: Instant,
+    requests: u64,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { since: Instant::now(), requests: 0 }
+    }
+}
+
+impl Idle {
+    /// Takes in that it was sent so many requests and works on so many; how long it is idle.
+    pub(super) fn for_how_long(&mut self, requests: u64, active: u32, now: Instant) -> Duration {
+        if active > 0 || requests != self.requests {
+            *self = Self { since: now, requests };
+        }
+        now.saturating_duration_since(self.since)
+    }
+
+    /// It begins anew.
+    pub(super) fn ends(&mut self, now: Instant) {
+        self.since = now;
+    }
+}
+
+/// Wakes a node, if it sleeps: until it answers a check, or for too long.
+pub(super) async fn wake(checker: &Checker, node: &Contact) {
+    let Some(wake) = &node.wake else { return };
+    tracing::info!(event = "node_called", node = %node.name, organization = node.organization.as_deref(),
+        "node is woken: a request waits for it");
+    let begun = Instant::now();
+    let mut said = false;
+    while begun.elapsed() < CALLED_FOR && checker.registry.sleeps(&node.id) {
+        if let Err(error) = send(wake).await
+            && !std::mem::replace(&mut said, true)
+        {
+            tracing::warn!(event = "node_called", node = %node.name, organization = node.organization.as_deref(), %error,
+                "the packet that wakes the node cannot be sent");
+        }
+        let next = Instant::now() + CALLS;
+        checker.check(&node.id).await;
+        if !checker.registry.sleeps(&node.id) {
+            return;
+        }
+        tokio::time::sleep_until(next.into()).await;
+    }
+    checker.registry.does_not_wake(node);
+}
+
+/// Sends the packet that wakes the card with this address: six times ff, then the address 16 times.
+async fn send(wake: &NodeWakeRecord) -> std::io::Result<()> {
+    let address: SocketAddr = wake.address.parse().map_err(std::io::Error::other)?;
+    let from: IpAddr = match address {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((from, 0)).await?;
+    socket.set_broadcast(true)?;
+    let packet = [&[0xff; 6][..], &wake.mac.repeat(16)].concat();
+    socket.send_to(&packet, address).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_is_six_bytes() {
+        assert_eq!(parse("AA:bb:0c:dd:ee:ff"), Some([0xaa, 0xbb, 0x0c, 0xdd, 0xee, 0xff]));
+        assert_eq!(parse("00-11-22-33-44-55"), Some([0, 0x11, 0x22, 0x33, 0x44, 0x55]));
+        for bad in [
+            "",
+            "aa:bb:cc:dd:ee",
+            "aa:bb:cc:dd:ee:ff:00",
+            "aa:bb:cc:dd:ee:fg",
+            "a:b:c:d:e:f",
+            "+a:bb:cc:dd:ee:ff",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_is_asked_or_works_is_not_idle() {
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        let mut idle = Idle { since: begun, requests: 0 };
+        assert_eq!(idle.for_how_long(0, 0, begun + second), second);
+        assert_eq!(idle.for_how_long(1, 0, begun + 2 * second), Duration::ZERO);
+        assert_eq!(idle.for_how_long(1, 1, begun + 3 * second), Duration::ZERO);
+        assert_eq!(idle.for_how_long(1, 0, begun + 5 * second), 2 * second);
+    }
+}

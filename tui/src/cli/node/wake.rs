@@ -1,0 +1,79 @@
+//! Nodes that may sleep.
+
+use std::time::Duration;
+
+use aivonx_protocol::node::{NodeWake, Wake};
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    exit::Failure,
+    render::{Out, Table, text::safe},
+};
+
+/// How a node is woken.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct WakeArgs {
+    /// It may sleep: leave it alone while nobody asks it, and wake it by its network card's address (aa:bb:cc:dd:ee:ff)
+    #[arg(long, value_name = "MAC")]
+    wake: Option<String>,
+    /// Where the packet that wakes it is sent [default: 255.255.255.255:9]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "wake")]
+    wake_at: Option<String>,
+    /// How long nobody asks it before it may sleep, such as 90s or 10m [default: 10m]
+    #[arg(long, value_name = "TIME", requires = "wake", value_parser = time)]
+    wake_idle: Option<Duration>,
+    /// Check it all the time again
+    #[arg(long, conflicts_with = "wake")]
+    no_wake: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("write a number and a unit: 90s, 10m, 2h or 1d".to_owned()),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "write a number and a unit: 90s, 10m, 2h or 1d".to_owned())?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+impl WakeArgs {
+    pub(super) fn says_something(&self) -> bool {
+        self.wake.is_some() || self.no_wake
+    }
+
+    /// How it is to be woken from now on.
+    pub(super) fn wake(&self) -> Option<Wake> {
+        let idle_seconds = self.wake_idle.map(|idle| idle.as_secs());
+        self.wake.clone().map(|mac| Wake { mac, address: self.wake_at.clone(), idle_seconds })
+    }
+}
+
+/// How a node is woken, as it is printed.
+#[derive(Debug, Serialize)]
+pub struct ShownWake {
+    mac: String,
+    address: String,
+    idle_seconds: u64,
+}
+
+impl From<NodeWake> for ShownWake {
+    fn from(wake: NodeWake) -> Self {
+        let NodeWake { mac, address, idle_seconds, .. } = wake;
+        Self { mac, address, idle_seconds }
+    }
+}
+
+/// Writes how it is woken, if it is.
+pub(super) fn show(out: &mut Out, wake: Option<&ShownWake>) -> Result<(), Failure> {
+    let Some(ShownWake { mac, address, idle_seconds }) = wake else { return Ok(()) };
+    let mut table = Table::pairs();
+    let (mac, address) = (safe(mac), safe(address));
+    table.pair("may sleep", format!("after {idle_seconds} s without requests; woken as {mac} at {address}"));
+    out.table(&table)
+}
