@@ -111,6 +111,38 @@ async fn no_prompt_goes_there_of_who_does_not_allow_it() {
 }
 
 #[tokio::test]
+async fn what_a_third_party_serves_counts_against_spend() {
+    let (own, hosted, daemon) = both("[overflow]\nafter = \"50ms\"\n").await;
+    let secret = daemon.tenant("acme").await;
+    let change = OrganizationChange { cloud_models: Some(true), ..OrganizationChange::default() };
+    let set = organization::Set { organization: "acme".into(), revision: None, change: Box::new(change) };
+    daemon.control().await.ask(set).await.unwrap();
+    daemon.aivonx().ok(&["price", "set", "m", "0", "1"]).await;
+    daemon.aivonx().ok(&["limit", "set", "--org", "acme", "spend.day=0.00001"]).await;
+    let by = |request: Request| request.field("Authorization", &format!("Bearer {secret}"));
+    let mut first = busy(&own, &daemon).await;
+    let answer = daemon.ask(&by(chat("m"))).await.expect(200);
+    assert_eq!((node(&answer), hosted.requests().len()), ("hosted", 1));
+    let made = answer.json()["usage"]["completion_tokens"].as_u64().unwrap();
+    let spent = async {
+        loop {
+            let shown = daemon.aivonx().json(&["limit", "show", "--org", "acme"]).await;
+            let all = shown["limits"].as_array().unwrap();
+            if all.iter().find(|limit| limit["name"] == "spend.day").unwrap()["used"] == made {
+                return;
+            }
+        }
+    };
+    within("the price of the answer", spent).await;
+    // The rest is less than the next one may cost.
+    let refused = daemon.ask(&by(chat("m"))).await.expect(429);
+    assert!(refused.text().contains("spend"), "{}", refused.text());
+    assert_eq!(hosted.requests().len(), 1);
+    own.open_gate();
+    first.answer().await.expect(200);
+}
+
+#[tokio::test]
 async fn the_second_of_an_alias_is_asked_only_where_the_first_is_late() {
     let own = FakeNode::ollama().await;
     own.with(|s| s.models[0].load());
