@@ -174,8 +174,8 @@ pub(super) fn models(known: &[Known], view: &View) -> Vec<(NodeKind, Model)> {
 fn on_node((node, sight): &Known, normal: &str) -> ModelOnNode {
     let loaded = sight
         .as_ref()
-        .filter(|_| node.kind == NodeKind::Ollama && answers(node))
-        .and_then(|sight| sight.loaded_by_name().remove(normal));
+        .filter(|sight| sight.tells && answers(node))
+        .and_then(|sight| sight.loaded_by_name().remove(&*model_name::normalize(normal)));
     let facts = loaded.map(|model| &model.facts);
     ModelOnNode {
         node: node.name.to_string(),

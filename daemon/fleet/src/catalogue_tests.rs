@@ -24,6 +24,7 @@ fn known(name: &str, version: &str, tags: &str, ps: &str) -> Known {
         version: Some(version.into()),
         models: read_tags(tags.as_bytes()).unwrap(),
         loaded: read_ps(ps.as_bytes()).unwrap(),
+        tells: true,
     };
     let node = Node { seen: Arc::new(sight.seen()), ..testing::node(name) };
     (Arc::new(node), Some(Arc::new(sight)))

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aivonx_domain::{TenantScope, model_name};
-use aivonx_protocol::{job::JobState, model::Placement};
+use aivonx_protocol::{job::JobState, model::Placement, node::NodeKind};
 use aivonx_store::CopiesRecord;
 use serde_json::{Map, Value, json};
 use tokio::{sync::Notify, time::timeout};
@@ -202,7 +202,8 @@ impl Fleet {
         wanted.truncate(new.map_or(0, |new| new.copies as usize));
         for (node, inventory) in holding(old) {
             let stays = wanted.iter().any(|(other, _)| other.id == node.id);
-            if stays || held(inventory, &old.normal) != Some(None) {
+            let is_for_ever = node.kind == NodeKind::Ollama && held(inventory, &old.normal) == Some(None);
+            if stays || !is_for_ever {
                 continue;
             }
             let (connect, model, node) = (self.checker.connect, old.model.clone(), node.clone());

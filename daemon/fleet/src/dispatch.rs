@@ -12,7 +12,7 @@ use std::{
 };
 
 use aivonx_domain::model_name;
-use aivonx_protocol::node::{AdminState, NodeKind, Pool};
+use aivonx_protocol::node::{AdminState, Pool};
 use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
 use tokio::sync::Notify;
 
@@ -185,14 +185,14 @@ impl Dispatch {
         number
     }
 
-    fn models_of(&self, (node, sight): &Known) -> Vec<(ModelId, Here)> {
+    fn models_of(&self, (_, sight): &Known) -> Vec<(ModelId, Here)> {
         let Some(sight) = sight else { return Vec::new() };
         let here = |model: &SeenModel| {
             let normal = model_name::normalize(&model.name);
             let here = Here {
                 weights: self.weights(model.facts.digest.as_deref(), &normal),
                 bytes: model.facts.size.unwrap_or(0),
-                resident: node.kind == NodeKind::Openai,
+                resident: !sight.tells,
             };
             (self.model(&normal), here)
         };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aivonx_domain::{model_name, now};
-use aivonx_protocol::node::AdminState;
+use aivonx_protocol::node::{AdminState, NodeKind};
 use aivonx_store::CopiesRecord;
 use serde_json::{Value, json};
 
@@ -16,7 +16,9 @@ pub(super) type Holder = (Contact, Arc<Inventory>);
 pub(super) fn nodes_for<'n>(record: &CopiesRecord, all: &'n [Holder]) -> Vec<&'n Holder> {
     let may =
         |(node, _): &&Holder| node.active && node.admin_state == AdminState::Enabled && is_on(record, node);
-    all.iter().filter(may).collect()
+    // Only Ollama pulls what it does not have.
+    let can = |(node, inventory): &&Holder| node.kind == NodeKind::Ollama || has(inventory, &record.normal);
+    all.iter().filter(may).filter(can).collect()
 }
 
 pub(super) fn spot(node: &Contact, inventory: &Inventory, record: &CopiesRecord) -> Spot {

@@ -23,6 +23,8 @@ pub(super) struct Inventory {
     pub(super) models: Vec<SeenModel>,
     /// Models in memory, in its own order.
     pub(super) loaded: Vec<SeenLoaded>,
+    /// Whether it says what it holds in memory: then it loads and unloads models as it is asked to.
+    pub(super) tells: bool,
 }
 
 /// A model as a node lists it.
@@ -63,9 +65,18 @@ pub(super) struct ModelFacts {
     #[serde(deserialize_with = "lenient")]
     owned_by: Option<String>,
     aivonx_gateways: Option<serde_json::Value>,
+    /// Of llama.cpp as a router.
+    #[serde(deserialize_with = "lenient")]
+    status: Option<RouterStatus>,
     /// Family and the like.
     #[serde(deserialize_with = "lenient")]
     pub(super) details: Option<ModelDetails>,
+}
+
+/// Whether a router holds a model in memory.
+#[derive(Debug, Deserialize)]
+struct RouterStatus {
+    value: String,
 }
 
 /// `details` of a listed model.
@@ -125,6 +136,23 @@ impl ModelFacts {
     #[must_use]
     pub(super) fn remote(&self) -> bool {
         [&self.remote_host, &self.remote_model].into_iter().flatten().any(|text| !text.is_empty())
+    }
+}
+
+impl SeenModel {
+    /// Whether the node says that it holds the model in memory; None if it says nothing of that.
+    pub(super) fn is_loaded(&self) -> Option<bool> {
+        self.facts.status.as_ref().map(|status| status.value == "loaded" || status.value == "sleeping")
+    }
+
+    /// The engine, as far as it names itself.
+    pub(super) fn owner(&self) -> &str {
+        self.facts.owned_by.as_deref().unwrap_or_default()
+    }
+
+    /// The same as a model in memory.
+    pub(super) fn as_loaded(&self) -> SeenLoaded {
+        SeenLoaded { name: self.name.clone(), raw: self.raw.clone(), facts: LoadedFacts::default() }
     }
 }
 
@@ -327,6 +355,7 @@ impl PartialEq for Inventory {
     /// Equal if the node wrote the same: everything else follows from that.
     fn eq(&self, other: &Self) -> bool {
         self.version == other.version
+            && self.tells == other.tells
             && self.models.iter().map(|m| m.raw.get()).eq(other.models.iter().map(|m| m.raw.get()))
             && self.loaded.iter().map(|m| m.raw.get()).eq(other.loaded.iter().map(|m| m.raw.get()))
     }

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use aivonx_domain::model_name;
-use aivonx_protocol::{Untrusted, job::JobState};
+use aivonx_protocol::{Untrusted, job::JobState, node::NodeKind};
 use tokio::task::JoinSet;
 
 use super::{
-    create,
+    create, engine_memory,
     health::Checker,
     job_state::{Deed, OnNodes},
     memory,
@@ -77,6 +77,18 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
                 says("copying");
                 create::copy(endpoint, checker.connect, model, destination, job.before()).await?;
                 checker.check(&node.id).await;
+            }
+            Deed::Load { .. } if node.kind == NodeKind::Openai => {
+                says("loading into memory");
+                let loading = engine_memory::load(endpoint, checker.connect, model);
+                loading.await.map_err(|failed| failed.to_string())?;
+                checker.check(&node.id).await;
+            }
+            Deed::Unload if node.kind == NodeKind::Openai => {
+                says("taking out of memory");
+                let unloading = engine_memory::unload(endpoint, checker.connect, model);
+                unloading.await.map_err(|failed| failed.to_string())?;
+                until_unloaded(&checker, &node.id, model).await;
             }
             Deed::Load { keep_alive } => {
                 says("loading into memory");

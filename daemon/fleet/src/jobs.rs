@@ -420,17 +420,21 @@ impl Jobs {
 
 /// Whether models can be put on and taken off `node`.
 pub(super) fn fit_for_models(node: &Contact) -> Result<(), FleetError> {
-    let unfit = |why, fix: String| Err(FleetError::Unfit { node: node.name.clone(), why, fix });
     if node.kind == NodeKind::Openai {
-        return unfit(
-            "speaks the OpenAI API alone, which has no way to manage models",
-            "manage its models on the machine itself".into(),
-        );
+        let why = "speaks the OpenAI API alone, which has no way to manage models";
+        let fix = "manage its models on the machine itself".into();
+        return Err(FleetError::Unfit { node: node.name.clone(), why, fix });
     }
-    if node.admin_state == AdminState::Disabled {
-        return unfit("is disabled", format!("enable it first: aivonx node enable {}", node.name));
+    in_service(node)
+}
+
+/// Whether anything can be done on `node`.
+pub(super) fn in_service(node: &Contact) -> Result<(), FleetError> {
+    if node.admin_state != AdminState::Disabled {
+        return Ok(());
     }
-    Ok(())
+    let fix = format!("enable it first: aivonx node enable {}", node.name);
+    Err(FleetError::Unfit { node: node.name.clone(), why: "is disabled", fix })
 }
 
 /// Sends `reader` the job's progress so far and then what is new, until the job ends.

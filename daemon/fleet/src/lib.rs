@@ -21,6 +21,7 @@ mod drift;
 mod ejection;
 
 pub mod endpoint;
+mod engine_memory;
 mod entry;
 mod error;
 mod explain;

@@ -141,7 +141,7 @@ fn gateways(model: &Gathered<'_>) -> String {
 fn ps(known: &[Known], eligible: &RoutingRules) -> Bytes {
     let loaded = known
         .iter()
-        .filter(|(node, _)| answers(node) && eligible.admits(node))
+        .filter(|(node, _)| node.kind == NodeKind::Ollama && answers(node) && eligible.admits(node))
         .filter_map(|(node, sight)| Some((node, sight.as_ref()?)))
         .flat_map(|(node, sight)| {
             let allowed = sight.loaded.iter().filter(|model| eligible.allows(&model.name));

@@ -17,6 +17,16 @@ use super::{
     Fleet, client::Session, error::FleetError, job_state::Deed, jobs::fit_for_models,
     nearest::nearest_models, node_scope::NodeScope, pull::refusal, record::check_model_name,
     registry::Contact, sanitize::shown,
+    Fleet,
+    client::Session,
+    error::FleetError,
+    job_state::Deed,
+    jobs::{check_name, fit_for_models, in_service},
+    nearest::nearest_models,
+    node_scope::NodeScope,
+    pull::refusal,
+    registry::Contact,
+    sanitize::shown,
 };
 
 /// How long a node may take to delete a model.
@@ -157,13 +167,13 @@ impl Fleet {
         }
         let realm = NodeScope::from(reach);
         let targets = match node {
-            Some(node) => vec![self.for_models(&realm, node)?],
+            Some(node) => vec![self.for_loads(&realm, node)?],
             None => {
-                let having = self.checker.registry.having(&realm, &model_name::normalize(name));
+                let having = self.checker.registry.loading(&realm, &model_name::normalize(name));
                 if having.is_empty() {
                     return Err(self.unknown_model(&realm, name));
                 }
-                having.into_iter().map(|(node, _)| node).filter(|node| node.active).collect()
+                having.into_iter().filter(|node| node.active).collect()
             }
         };
         if targets.is_empty() {
@@ -188,20 +198,28 @@ impl Fleet {
         let normal = model_name::normalize(name);
         let registry = &self.checker.registry;
         let targets = match node {
-            Some(node) => vec![self.for_models(&realm, node)?],
+            Some(node) => vec![self.for_loads(&realm, node)?],
             None => {
-                let having = registry.having(&realm, &normal);
+                let having = registry.loading(&realm, &normal);
                 if having.is_empty() {
                     return Err(self.unknown_model(&realm, name));
                 }
-                let nodes = having.into_iter().map(|(node, _)| node);
-                nodes.filter(|node| registry.holds(&node.id, &normal)).collect()
+                having.into_iter().filter(|node| registry.holds(&node.id, &normal)).collect()
             }
         };
         if targets.is_empty() {
             return Err(FleetError::NotLoaded(name.to_owned()));
         }
         self.jobs().start(&realm, name, Deed::Unload, targets, Vec::new())
+    }
+
+    /// One node of the caller's own that loads and unloads models when asked to. Whether it has one it knows best itself.
+    fn for_loads(&self, realm: &NodeScope, wanted: &str) -> Result<Contact, FleetError> {
+        let registry = &self.checker.registry;
+        let id = registry.resolve(realm, wanted)?;
+        let node = registry.contact(&id).ok_or_else(|| FleetError::gone(wanted))?;
+        if registry.tells(&id) { in_service(&node)? } else { fit_for_models(&node)? }
+        Ok(node)
     }
 
     /// One node of the caller's own on which models can be managed. Whether it has the model it knows best itself.

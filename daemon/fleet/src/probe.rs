@@ -10,7 +10,8 @@ use http::StatusCode;
 use super::{
     Endpoint,
     client::{CallError, Session},
-    inventory::{self, Inventory},
+    engine_memory,
+    inventory::{self, Inventory, SeenLoaded, SeenModel},
     sanitize::shown,
 };
 
@@ -224,7 +225,7 @@ async fn rest_of_ollama(
         loaded.retain(|loaded| models.iter().any(|model| model.name == loaded.name));
     }
     let round_trip = if version.is_some() { round_trip } else { took };
-    let sight = Inventory { version, models, loaded };
+    let sight = Inventory { version, models, loaded, tells: true };
     Ok(Found { kind: NodeKind::Ollama, sight, round_trip })
 }
 
@@ -232,11 +233,41 @@ async fn openai(session: &mut Session<'_>) -> Result<Found, ProbeError> {
     let (body, round_trip) = get(session, MODELS).await?;
     let mut models = inventory::read_openai(&body).map_err(wrong(MODELS))?;
     inventory::without_circles(&mut models, session.gateway());
-    Ok(Found {
-        kind: NodeKind::Openai,
-        sight: Inventory { version: None, models, loaded: Vec::new() },
-        round_trip,
-    })
+    let loaded = in_memory(session, &models).await?;
+    let tells = loaded.is_some();
+    let sight = Inventory { version: None, models, loaded: loaded.unwrap_or_default(), tells };
+    Ok(Found { kind: NodeKind::Openai, sight, round_trip })
+}
+
+/// What an engine behind OpenAI's API holds in memory, if it is one that says so: llama.cpp as a router in its list, LM
+/// Studio and vLLM when asked for it.
+async fn in_memory(
+    session: &mut Session<'_>,
+    models: &[SeenModel],
+) -> Result<Option<Vec<SeenLoaded>>, ProbeError> {
+    if models.iter().any(|model| model.is_loaded().is_some()) {
+        let loaded = models.iter().filter(|model| model.is_loaded() == Some(true));
+        return Ok(Some(loaded.map(SeenModel::as_loaded).collect()));
+    }
+    let path = match models.first().map(SeenModel::owner) {
+        Some("vllm") => "/is_sleeping",
+        Some("organization_owner") => "/api/v1/models",
+        _ => return Ok(None),
+    };
+    let body = match get(session, path).await {
+        Ok((body, _)) => body,
+        Err(ProbeError::Status { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if path == "/is_sleeping" {
+        let held =
+            |sleeps| if sleeps { Vec::new() } else { models.iter().map(SeenModel::as_loaded).collect() };
+        return Ok(engine_memory::sleeps(&body).map(held));
+    }
+    Ok(engine_memory::studio_loaded(&body).map(|loaded| {
+        let held = models.iter().filter(|model| loaded.iter().any(|name| **name == *model.name));
+        held.map(SeenModel::as_loaded).collect()
+    }))
 }
 
 async fn get(session: &mut Session<'_>, path: &'static str) -> Result<(Bytes, Duration), ProbeError> {

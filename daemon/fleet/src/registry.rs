@@ -382,12 +382,24 @@ impl Registry {
             .collect()
     }
 
-    /// The Ollama nodes in `realm` that were seen, and what was seen there.
+    /// The nodes in `realm` that load and unload models when asked to, and what was seen there.
     pub(super) fn inventories(&self, realm: &NodeScope) -> Vec<(Contact, Arc<Inventory>)> {
         let state = self.lock();
-        let own = |e: &&Entry| e.record.kind == NodeKind::Ollama && e.in_realm(realm);
-        let nodes = state.by_name().into_iter().filter(own);
-        nodes.filter_map(|entry| Some((entry.contact(), entry.sight.clone()?))).collect()
+        let nodes = state.by_name().into_iter().filter(|entry| entry.in_realm(realm));
+        let seen = nodes.filter_map(|entry| Some((entry.contact(), entry.sight.clone()?)));
+        seen.filter(|(_, sight)| sight.tells).collect()
+    }
+
+    /// Whether a node is one of those.
+    pub(super) fn tells(&self, id: &str) -> bool {
+        self.lock().nodes.get(id).and_then(|entry| entry.sight.as_ref()).is_some_and(|sight| sight.tells)
+    }
+
+    /// Those of them that have a model of this normal name.
+    pub(super) fn loading(&self, realm: &NodeScope, normal: &str) -> Vec<Contact> {
+        let all = self.inventories(realm).into_iter();
+        let has = |sight: &Inventory| sight.models.iter().any(|m| model_name::normalize(&m.name) == normal);
+        all.filter(|(_, sight)| has(sight)).map(|(node, _)| node).collect()
     }
 
     /// The slug of an organization, by its id.

@@ -14,7 +14,12 @@ use crate::{
 fn known(name: &str, models: &[&str], change: impl FnOnce(&mut Node)) -> Known {
     let tags: Vec<_> = models.iter().map(|name| serde_json::json!({ "name": name })).collect();
     let tags = serde_json::json!({ "models": tags }).to_string();
-    let sight = Inventory { version: None, models: read_tags(tags.as_bytes()).unwrap(), loaded: Vec::new() };
+    let sight = Inventory {
+        version: None,
+        models: read_tags(tags.as_bytes()).unwrap(),
+        loaded: Vec::new(),
+        tells: true,
+    };
     let mut node = testing::node(name);
     change(&mut node);
     (Arc::new(node), Some(Arc::new(sight)))

@@ -8,6 +8,7 @@ mod anthropic;
 mod create;
 mod draft;
 mod embed;
+mod face;
 mod fault;
 mod json;
 mod link;
@@ -33,6 +34,7 @@ pub mod wire;
 mod words;
 
 pub use self::{
+    face::Face,
     fault::{Fault, OnHealth},
     machine::{MACHINES, Machine},
     model::{Loaded, Model},

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::{
-    Kind, Model, anthropic,
+    Face, Kind, Model, anthropic,
     draft::{Ask, Draft},
-    embed,
+    embed, face,
     json::{first_tool, flag, quote, text},
     reply::Reply,
     responses,
@@ -24,7 +24,14 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
         "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses" | "/v1/messages"
     );
     if path == "/v1/models" && method == "GET" {
-        let rows: Vec<String> = state.models.iter().map(|model| row(model, &model.name)).collect();
+        let rows: Vec<String> = match state.face {
+            Some(Face::Router) => face::rows(state).iter().map(Value::to_string).collect(),
+            Some(face) => {
+                let own = |row: String| row.replace("library", face.owner());
+                state.models.iter().map(|model| own(row(model, &model.name))).collect()
+            }
+            None => state.models.iter().map(|model| row(model, &model.name)).collect(),
+        };
         return Reply::v1(200, format!(r#"{{"object":"list","data":[{}]}}"#, rows.join(",")));
     }
     if let Some(name) = path.strip_prefix("/v1/models/").filter(|_| method == "GET") {

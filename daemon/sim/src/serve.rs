@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::{
-    Fault, Kind, OnHealth, ollama, openai,
+    Fault, Kind, OnHealth, face, ollama, openai,
     reply::Reply,
     send::{Sender, Went},
     socket,
@@ -171,6 +171,12 @@ fn answer(state: &mut NodeState, request: &Recorded) -> Reply {
         return Reply::json(404, r#"{"detail":"Not Found"}"#);
     }
     let method = request.head.method();
+    let target = request.head.target().strip_prefix(state.prefix.as_str()).unwrap_or_default();
+    if let Some(face) = state.face
+        && let Some(reply) = face::answer(state, face, method, target, &request.body)
+    {
+        return reply;
+    }
     match path {
         "/__fake/requests" if state.machine.is_none() => Reply::json(200, told(state)),
         "/" if state.kind == Kind::Ollama => Reply::text(200, "Ollama is running"),

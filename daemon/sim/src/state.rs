@@ -21,7 +21,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Fault, Machine, Model, OnHealth,
+    Face, Fault, Machine, Model, OnHealth,
     model::{Keep, tagged},
     reply::Then,
     wire::Head,
@@ -99,6 +99,8 @@ pub struct NodeState {
     pub wants: Option<(String, String)>,
     /// Path prefix it lives under.
     pub prefix: String,
+    /// The engine it is like, of those behind OpenAI's API that load and unload models when asked to.
+    pub face: Option<Face>,
     /// Paths that it does not know.
     pub lacks: Vec<String>,
     /// The files it was sent, by digest.
@@ -137,6 +139,7 @@ impl NodeState {
             extra_fields: Vec::new(),
             wants: None,
             prefix: String::new(),
+            face: None,
             lacks: Vec::new(),
             blobs: BTreeMap::new(),
             pull_steps: 3,

@@ -41,6 +41,7 @@ mod ledger;
 mod lifecycle;
 mod limit_admin;
 mod limits;
+mod load_engines;
 mod login;
 mod logs;
 mod manual;
