@@ -218,7 +218,11 @@ impl Fleet {
         let registry = &self.checker.registry;
         let id = registry.resolve(realm, wanted)?;
         let node = registry.contact(&id).ok_or_else(|| FleetError::gone(wanted))?;
-        if registry.tells(&id) { in_service(&node)? } else { fit_for_models(&node)? }
+        if registry.tells(&id) {
+            in_service(&node)?
+        } else {
+            fit_for_models(&node)?
+        }
         Ok(node)
     }
 
