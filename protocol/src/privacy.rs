@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    WireSecret,
+    UnixMillis, WireSecret,
     audit::Noted,
     operation::operations,
     organization::{LimitProfile, PrivacyMode},
@@ -25,11 +25,44 @@ pub enum Category {
     Card,
     /// API keys, tokens, private keys.
     Key,
+    /// What matches a pattern of the organization's own.
+    Pattern,
+    /// Numbers of bank accounts (IBAN) with right check digits.
+    Iban,
+    /// Numbers of passports.
+    Passport,
+    /// Long strings of letters and digits.
+    Alphanumeric,
 }
 
 impl Category {
     /// Every category, in the order of the enum: `ALL[c as usize] == c`.
-    pub const ALL: [Self; 5] = [Self::Email, Self::Phone, Self::Ssn, Self::Card, Self::Key];
+    pub const ALL: [Self; 9] = [
+        Self::Email,
+        Self::Phone,
+        Self::Ssn,
+        Self::Card,
+        Self::Key,
+        Self::Pattern,
+        Self::Iban,
+        Self::Passport,
+        Self::Alphanumeric,
+    ];
+
+    /// Those that can be named to be looked for.
+    pub const NAMED: [Self; 8] = [
+        Self::Email,
+        Self::Phone,
+        Self::Ssn,
+        Self::Card,
+        Self::Key,
+        Self::Iban,
+        Self::Passport,
+        Self::Alphanumeric,
+    ];
+
+    /// Those that are looked for unless others are named.
+    pub const USUAL: [Self; 5] = [Self::Email, Self::Phone, Self::Ssn, Self::Card, Self::Key];
 
     /// Its name.
     #[must_use]
@@ -40,6 +73,10 @@ impl Category {
             Self::Ssn => "ssn",
             Self::Card => "card",
             Self::Key => "key",
+            Self::Pattern => "pattern",
+            Self::Iban => "iban",
+            Self::Passport => "passport",
+            Self::Alphanumeric => "alphanumeric",
         }
     }
 }
@@ -96,6 +133,65 @@ pub struct AnswerPrivacy {
     pub organization: Option<String>,
     /// What happens to what is found.
     pub answers: AnswerMode,
+}
+
+/// What happens to what a pattern matches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatternAction {
+    /// Counted.
+    Detect,
+    /// Replaced.
+    #[default]
+    Redact,
+    /// The prompt is refused, the answer stopped.
+    Refuse,
+}
+
+impl PatternAction {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Detect => "detect",
+            Self::Redact => "redact",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// A pattern of an organization's own. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pattern {
+    /// Unique in its organization.
+    pub name: String,
+    /// Slug of the organization; None: those without one.
+    pub organization: Option<String>,
+    /// Regular expression; None if it is of words.
+    pub regex: Option<String>,
+    /// Whole words, in any case.
+    pub words: Vec<String>,
+    /// What stands in place of a match.
+    pub marker: String,
+    /// What happens to a match.
+    pub action: PatternAction,
+    /// When it was added.
+    pub created: UnixMillis,
+}
+
+/// A pattern to add: of a regular expression, or of words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPattern {
+    /// Unique in its organization.
+    pub name: String,
+    /// Regular expression, whose matches have a bounded length.
+    pub regex: Option<String>,
+    /// Whole words, in any case.
+    pub words: Vec<String>,
+    /// What stands in place of a match; None is made of the name.
+    pub marker: Option<String>,
+    /// What happens to a match.
+    pub action: PatternAction,
 }
 
 /// How often a category was found.
@@ -178,4 +274,33 @@ operations! {
     } -> AnswerPrivacy as AnswerPrivacy, needs PrivacyWrite,
         noted |op| Noted::on_organization("privacy", op.organization.as_deref())
             .with("privacy_answers", op.answers);
+
+    /// The patterns of its own.
+    "privacy.patterns" Patterns {
+        /// Slug or id.
+        organization: Option<String>,
+    } -> Vec<Pattern> as Patterns, needs PrivacyRead;
+
+    /// Add one.
+    "privacy.add_pattern" AddPattern {
+        /// Slug or id.
+        organization: Option<String>,
+        /// The pattern.
+        pattern: NewPattern,
+    } -> Pattern as Pattern, needs PrivacyWrite,
+        noted |op| Noted::on_organization("privacy", op.organization.as_deref())
+            .with("pattern", &op.pattern.name)
+            .maybe("regex", &op.pattern.regex)
+            .with("words", &op.pattern.words)
+            .with("action", op.pattern.action);
+
+    /// Remove one.
+    "privacy.remove_pattern" RemovePattern {
+        /// Slug or id.
+        organization: Option<String>,
+        /// Name of the pattern.
+        name: String,
+    } -> () as Done, needs PrivacyWrite,
+        noted |op| Noted::on_organization("privacy", op.organization.as_deref())
+            .with("removed_pattern", &op.name);
 }

@@ -266,6 +266,10 @@ pub enum Reply {
     Drifts(Vec<model::Drift>),
     /// How nodes are woken.
     NodeWakes(Vec<node::NodeWake>),
+    /// Patterns of an organization's own.
+    Patterns(Vec<privacy::Pattern>),
+    /// One pattern.
+    Pattern(Box<privacy::Pattern>),
 }
 
 /// One step of a stream. Append only.

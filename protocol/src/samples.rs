@@ -161,6 +161,8 @@ catalogue! { Reply {
     Self::Blocks(_) => "blocks", Self::Blocks(vec![block()]);
     Self::Block(_) => "block", Self::Block(Box::new(block()));
     Self::AnswerPrivacy(_) => "answer_privacy", Self::AnswerPrivacy(privacy::answers());
+    Self::Patterns(_) => "patterns", Self::Patterns(vec![privacy::pattern()]);
+    Self::Pattern(_) => "pattern", Self::Pattern(Box::new(privacy::pattern()));
     Self::Routes(_) => "routes", Self::Routes(vec![RouteAccess {
         listener: "127.0.0.1:11435".into(),
         group: RouteGroup::Inference,

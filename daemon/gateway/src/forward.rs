@@ -333,7 +333,7 @@ pub(super) fn relay(
     });
     let content_type = translator.as_ref().map(Translator::content_type);
     relay.translate(translator);
-    if let Some(screen) = kind.answers.and_then(|answers| answers.screen(streams, &headers)) {
+    if let Some(screen) = kind.answers.as_ref().and_then(|answers| answers.screen(streams, &headers)) {
         relay.screen(screen);
     }
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));

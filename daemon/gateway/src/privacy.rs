@@ -2,13 +2,12 @@
 
 use aivonx_domain::Findings;
 use aivonx_identity::Caller;
-use aivonx_protocol::privacy::AnswerMode;
 use aivonx_wire::{
     api::{
         Edits,
         route::{Forward, Output, Stream},
     },
-    privacy::{self, Blocked, Privacy, answer::Screen},
+    privacy::{self, Blocked, Screening, answer::Screen},
 };
 use http::{HeaderMap, HeaderValue, header};
 
@@ -36,25 +35,25 @@ pub(super) fn refuse_unsearched(exchange: &Exchange, caller: &Caller) -> Result<
 const AT_ONCE: u64 = 64 << 10;
 
 /// What is done about the prompts of a caller and the answers to them.
-fn of(exchange: &Exchange, caller: &Caller) -> Privacy {
+fn of(exchange: &Exchange, caller: &Caller) -> Screening {
     match caller.organization() {
-        Some(organization) => organization.privacy,
-        None => exchange.worker.shared.identity.hot().load().privacy(),
+        Some(organization) => organization.screening.clone(),
+        None => exchange.worker.shared.identity.hot().load().screening(),
     }
 }
 
 /// How answers are searched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Answers {
-    privacy: Privacy,
+    screening: Screening,
     framing: Stream,
 }
 
 impl Answers {
     /// For a caller, of answers that are framed so if they stream; None if nothing is looked for.
     pub(super) fn of(exchange: &Exchange, caller: &Caller, framing: Stream) -> Option<Self> {
-        let privacy = of(exchange, caller);
-        (privacy.answers != AnswerMode::Off).then_some(Self { privacy, framing })
+        let screening = of(exchange, caller);
+        (!screening.is_off_for_answers()).then_some(Self { screening, framing })
     }
 
     /// The same for a route; vectors are not searched.
@@ -64,7 +63,7 @@ impl Answers {
     }
 
     /// What searches an answer with these fields; None for sound and the like.
-    pub(super) fn screen(self, streams: bool, headers: &HeaderMap) -> Option<Screen> {
+    pub(super) fn screen(&self, streams: bool, headers: &HeaderMap) -> Option<Screen> {
         let content_type = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
         let begins = |with: &str| {
             content_type.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()))
@@ -72,7 +71,7 @@ impl Answers {
         if ["audio/", "image/", "video/", "application/octet-stream"].into_iter().any(begins) {
             return None;
         }
-        Some(Screen::new(self.privacy, streams.then_some(self.framing)))
+        Some(Screen::new(&self.screening, streams.then_some(self.framing)))
     }
 }
 
@@ -86,35 +85,37 @@ pub(super) async fn screen(
     body: &mut Collected,
     edits: &mut Edits,
 ) -> Result<(), Refusal> {
-    let privacy = of(exchange, caller);
-    if privacy.is_off() || !route.prompts() {
+    let screening = of(exchange, caller);
+    if screening.is_off() || !route.prompts() {
         return Ok(());
     }
     let searched = if body.bytes <= AT_ONCE {
-        privacy::screen(privacy, &body.whole()?, edits)
+        privacy::screen(&screening, &body.whole()?, edits)
     } else {
         let worker = &exchange.worker;
         // The body is there; what is waited for from now on is the answer.
         flight.allow(Waiting::Work, worker.now(), exchange.settings.header_wait);
         let (searched, back, made) =
-            flight.watch(search(privacy, body.take())).await.map_err(VerdictError)??;
+            flight.watch(search(screening, body.take())).await.map_err(VerdictError)??;
         *body = back;
         edits.append(made);
         searched
     };
     match searched {
-        Ok(findings) | Err(Blocked::Found(findings)) => exchange.record.findings = findings,
+        Ok(findings) | Err(Blocked::Found(findings) | Blocked::Refused(_, findings)) => {
+            exchange.record.findings = findings;
+        }
         Err(Blocked::Unsearchable(_)) => {}
     }
     searched.map(drop).map_err(Refusal::Private)
 }
 
 /// The same on a thread where it keeps no stream waiting.
-async fn search(privacy: Privacy, mut body: Collected) -> Result<Searched, Refusal> {
+async fn search(screening: Screening, mut body: Collected) -> Result<Searched, Refusal> {
     let search = move || {
         let whole = body.whole()?;
         let mut edits = Edits::default();
-        let searched = privacy::screen(privacy, &whole, &mut edits);
+        let searched = privacy::screen(&screening, &whole, &mut edits);
         body.charge(edits.memory())?;
         Ok::<_, BodyError>((searched, body, edits))
     };

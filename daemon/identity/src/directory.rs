@@ -26,12 +26,14 @@ use aivonx_protocol::{
 use aivonx_store::{
     AnswersRecord, DisabledKeyRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord, ModelAccessRecord,
     OrganizationRecord, SessionRecord, UserRecord,
+    AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, PatternRecord, SessionRecord, UserRecord,
 };
-use aivonx_wire::privacy::Privacy;
+use aivonx_wire::privacy::{Privacy, Screening};
 use ipnet::IpNet;
 
 use super::{
     entries::{Judged, Key, Live, Organization, Scopes, User, of_fleet},
+    patterns::{AllCompiled, Compiled, compile_all},
     rules::may_have,
 };
 
@@ -55,6 +57,8 @@ pub(super) struct Directory {
     pub(super) certificates: HashMap<Box<str>, Arc<Key>>,
     /// What happens to personal data in the prompts of those without an organization.
     pub(super) privacy: Privacy,
+    /// Patterns that are looked for.
+    pub(super) patterns: AllCompiled,
     /// Caps of anonymous callers, and at the login.
     pub(super) anonymous: Caps,
     pub(super) set_up: bool,
@@ -83,6 +87,8 @@ pub struct Records {
     pub privacy: Privacy,
     /// What happens to personal data in answers.
     pub answers: Vec<AnswersRecord>,
+    /// Patterns that are looked for in both.
+    pub patterns: Vec<PatternRecord>,
     /// Limits that were set.
     pub limits: Given,
     /// How requests of keys wait.
@@ -125,6 +131,7 @@ impl Directory {
             hashes: HashMap::new(),
             privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
             certificates: HashMap::new(),
+            patterns: compile_all(records.patterns, old.map(|old| &old.patterns)),
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
             anybody: None,
@@ -174,6 +181,7 @@ impl Directory {
         let eligible = RoutingRules::of(&record.id, &record.nodes, &record.models, record.cloud_models);
         let eligible = eligible.hiding(hidden);
         let id: Arc<str> = record.id.into();
+        let own = self.patterns.get(&Some(id.clone())).map(Compiled::patterns);
         let scope = allowed.given.organization(&id, record.limit_profile);
         allowed.organizations.insert(id.clone(), scope);
         let organization = Arc::new(Organization {
@@ -185,7 +193,10 @@ impl Directory {
             eligible,
             exclusive: record.nodes == NodeAccess::Exclusive,
             live,
-            privacy: Privacy { answers, ..Privacy::new(record.privacy, &record.privacy_categories) },
+            screening: Screening {
+                privacy: Privacy { answers, ..Privacy::new(record.privacy, &record.privacy_categories) },
+                own,
+            },
         });
         self.slugs.insert(organization.slug.clone(), organization.clone());
         self.organizations.insert(organization.id.clone(), organization);

@@ -14,7 +14,7 @@ use aivonx_protocol::{
     user::Role,
 };
 use aivonx_store::{StoredTotp, UserRecord};
-use aivonx_wire::privacy::Privacy;
+use aivonx_wire::privacy::Screening;
 use ipnet::IpNet;
 
 use super::RequiredActions;
@@ -69,7 +69,7 @@ pub struct Organization {
     /// What it may use, and has used.
     pub level: Arc<Level>,
     /// What happens to personal data in its prompts.
-    pub privacy: Privacy,
+    pub screening: Screening,
 }
 
 /// A user.

@@ -27,6 +27,7 @@ impl Projection for Identity {
         Noun::Limit,
         Noun::Privacy,
         Noun::Answers,
+        Noun::Pattern,
     ];
     type Error = IdentityError;
 
@@ -108,6 +109,7 @@ pub(super) async fn read(
         accounts,
         privacy: of_fleet(store).await?.0,
         answers: store.answers().list(&TenantScope::All).await?,
+        patterns: store.patterns().list(&TenantScope::All).await?,
         limits: Given::read(store).await?,
         queueing: store.key_queueing().list(&TenantScope::All).await?,
         certificates: store.key_certificates().list(&TenantScope::All).await?,

@@ -31,6 +31,7 @@ mod limits;
 mod lockouts;
 mod login;
 mod organizations;
+mod patterns;
 mod privacy;
 pub mod provisioning;
 pub mod record;

@@ -9,7 +9,7 @@ use aivonx_protocol::{
     user::Role,
 };
 use aivonx_store::{AnswersRecord, FleetPrivacy, OrganizationRecord, Store, StoreError};
-use aivonx_wire::privacy::{Blocked, Privacy, Wanted, redact_text};
+use aivonx_wire::privacy::{Blocked, Privacy, Screening, Wanted, redact_text};
 
 use super::{Actor, Identity, organizations::set};
 
@@ -148,7 +148,11 @@ impl Identity {
         }
         let settings = self.privacy(actor, wanted).await?;
         let categories = settings.categories.as_slice();
-        let try_as = |mode| redact_text(Privacy::new(mode, categories), text.expose());
+        let own = self.compiled_patterns(settings.organization.as_deref());
+        let try_as = |mode| {
+            let privacy = Privacy::new(mode, categories);
+            redact_text(&Screening { privacy, own: own.clone() }, text.expose())
+        };
         // Where it cannot be searched, nothing of it is shown.
         let (redacted, findings) = try_as(PrivacyMode::Redact).unwrap_or_default();
         let refusal = try_as(settings.mode).err().map(|blocked: Blocked| blocked.to_string());

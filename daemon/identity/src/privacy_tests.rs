@@ -24,12 +24,12 @@ async fn those_without_an_organization_follow_the_profile_until_it_is_set() {
     rig.identity.settle().await.unwrap();
     let shown = rig.identity.privacy(&root, None).await.unwrap();
     assert_eq!((shown.mode, shown.profile), (PrivacyMode::Redact, Some(LimitProfile::Standard)));
-    assert_eq!(rig.identity.hot().load().privacy().mode, PrivacyMode::Redact);
+    assert_eq!(rig.identity.hot().load().screening().privacy.mode, PrivacyMode::Redact);
     let set =
         rig.identity.set_privacy(&root, None, Some(PrivacyMode::Block), Some(vec![Category::Card])).await;
     let set = set.unwrap();
     assert_eq!((set.mode, set.profile, set.categories), (PrivacyMode::Block, None, vec![Category::Card]));
-    assert!(!rig.identity.hot().load().privacy().wanted.has(Category::Email));
+    assert!(!rig.identity.hot().load().screening().privacy.wanted.has(Category::Email));
     // No categories are all of them.
     let all = rig.identity.set_privacy(&root, None, None, Some(Vec::new())).await.unwrap();
     assert_eq!((all.mode, all.categories.len()), (PrivacyMode::Block, 5));
@@ -48,7 +48,10 @@ async fn an_org_admin_only_tightens_its_own() {
     };
     let redact = set(&admin, Some(PrivacyMode::Redact), Some(vec![Category::Email])).await.unwrap();
     assert_eq!((redact.organization.as_deref(), redact.mode), (Some("acme"), PrivacyMode::Redact));
-    assert_eq!(rig.identity.hot().load().organization(&acme.id).unwrap().privacy.mode, PrivacyMode::Redact);
+    assert_eq!(
+        rig.identity.hot().load().organization(&acme.id).unwrap().screening.privacy.mode,
+        PrivacyMode::Redact
+    );
     for (mode, categories) in [
         (Some(PrivacyMode::Off), None),
         (Some(PrivacyMode::Detect), None),
@@ -92,7 +95,7 @@ async fn answers_have_a_mode_of_their_own() {
     let set = async |who: &Actor, org, mode| rig.identity.set_answers(who, org, mode).await;
     assert_eq!(rig.identity.answers(&admin, None).await.unwrap().answers, AnswerMode::Off);
     set(&admin, None, AnswerMode::Redact).await.unwrap();
-    let hot = |id: &str| rig.identity.hot().load().organization(id).unwrap().privacy.answers;
+    let hot = |id: &str| rig.identity.hot().load().organization(id).unwrap().screening.privacy.answers;
     assert_eq!(hot(&acme.id), AnswerMode::Redact);
     let loosened = set(&admin, None, AnswerMode::Detect).await.unwrap_err();
     assert_eq!((loosened.kind, loosened.field.as_deref()), (FaultKind::NotPermitted, Some("answers")));
@@ -101,6 +104,6 @@ async fn answers_have_a_mode_of_their_own() {
     let operator = actor(Role::Operator, None);
     assert_eq!(set(&operator, None, AnswerMode::Redact).await.unwrap_err().kind, FaultKind::NotPermitted);
     set(&root, None, AnswerMode::Detect).await.unwrap();
-    assert_eq!(rig.identity.hot().load().privacy().answers, AnswerMode::Detect);
+    assert_eq!(rig.identity.hot().load().screening().privacy.answers, AnswerMode::Detect);
     assert_eq!(rig.identity.answers(&root, None).await.unwrap().answers, AnswerMode::Detect);
 }

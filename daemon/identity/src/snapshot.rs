@@ -11,9 +11,9 @@ use aivonx_fleet::RoutingRules;
 use aivonx_limits::Caps;
 use aivonx_protocol::UnixMillis;
 use aivonx_store::SessionRecord;
-use aivonx_wire::privacy::Privacy;
+use aivonx_wire::privacy::Screening;
 
-use super::{directory::Directory, key_material::Material};
+use super::{directory::Directory, key_material::Material, patterns::Compiled};
 
 pub use super::{
     directory::Records,
@@ -116,8 +116,9 @@ impl Snapshot {
 
     /// What happens to personal data in the prompts of those without an organization.
     #[must_use]
-    pub fn privacy(&self) -> Privacy {
-        self.directory.privacy
+    pub fn screening(&self) -> Screening {
+        let own = self.directory.patterns.get(&None).map(Compiled::patterns);
+        Screening { privacy: self.directory.privacy, own }
     }
 
     /// Whether there is an administrator.

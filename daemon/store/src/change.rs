@@ -56,12 +56,15 @@ pub enum Noun {
     ModelAccess,
     /// How a node is woken.
     NodeWake,
+    /// A pattern that is looked for in prompts and answers.
+    Pattern,
 }
 
 impl Noun {
     /// How many there are.
     const COUNT: usize = Self::ModelAccess as usize + 1;
     const COUNT: usize = Self::NodeWake as usize + 1;
+    const COUNT: usize = Self::Pattern as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -89,6 +92,7 @@ impl Noun {
         Self::DisabledKey,
         Self::ModelAccess,
         Self::NodeWake,
+        Self::Pattern,
     ];
 
     /// The word in messages.
@@ -119,6 +123,7 @@ impl Noun {
             Self::DisabledKey => "disabled_key",
             Self::ModelAccess => "model_access",
             Self::NodeWake => "node_wake",
+            Self::Pattern => "pattern",
         }
     }
 }

@@ -89,6 +89,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::DisabledKey
         | Tree::ModelAccess => None,
         | Tree::NodeWake => None,
+        | Tree::Pattern
+        | Tree::PatternName => None,
     }
 }
 

@@ -11,6 +11,9 @@ use super::{
     AliasRecord, AliasWeightsRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject,
     LimitValues, NodeRecord, NodeTraitsRecord, NodeWakeRecord, Noun, OrganizationRecord, PlacementRecord,
     PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord,
+    LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PatternRecord,
+    PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -172,6 +175,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
                 batch.list::<AliasRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<CopiesRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<PlacementRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
+                batch.list::<PatternRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 erase_beside::<AnswersRecord>(batch, old.id())?;
                 return erase_limits(batch, old.id());
             }

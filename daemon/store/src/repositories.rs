@@ -10,6 +10,9 @@ use super::{
     KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord,
     NodeWakeRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
     SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
+    KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
+    NodeTraitsRecord, Nodes, OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord, PriceRecord,
+    Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -154,6 +157,12 @@ impl Store {
     /// What happens to personal data in answers.
     #[must_use]
     pub fn answers(&self) -> Records<AnswersRecord> {
+        Records::new(self.clone())
+    }
+
+    /// Patterns that are looked for in prompts and answers.
+    #[must_use]
+    pub fn patterns(&self) -> Records<PatternRecord> {
         Records::new(self.clone())
     }
 

@@ -96,6 +96,10 @@ trees! {
     ModelAccess = "model_access",
     /// id of a node -> `NodeWakeRecord`
     NodeWake = "node_wake",
+    /// id -> `PatternRecord`
+    Pattern = "pattern",
+    /// organization, name -> id of the pattern
+    PatternName = "pattern_name",
 }
 
 impl Tree {
@@ -127,6 +131,7 @@ impl Tree {
             Self::DisabledKey => "disabled keys",
             Self::ModelAccess => "organizations of models",
             Self::NodeWake => "nodes that are woken",
+            Self::Pattern => "patterns",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

@@ -48,6 +48,7 @@
 //! | `usage_failed`, `usage_lost` | the usage ledger could not be written, or misses requests, and how many |
 //! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
 //! | `policy_stale` | model policy could not be read anew: the old one stays in force |
+//! | `pattern_unusable` | a pattern of an organization's own cannot be compiled any more: it is not looked for |
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `prices_stale` | prices could not be read anew: the old ones stay in force |
 //! | `limits_lost` | counters of limits could not be read or saved |

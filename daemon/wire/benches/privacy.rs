@@ -88,14 +88,14 @@ fn measure(name: &str, body: &str) {
     if wanted.is_some_and(|part| !name.contains(&*part)) {
         return;
     }
-    let privacy = Privacy { mode: PrivacyMode::Redact, ..Privacy::OFF };
+    let screening = Privacy { mode: PrivacyMode::Redact, ..Privacy::OFF }.into();
     let body = [Bytes::copy_from_slice(body.as_bytes())];
     let mut best = f64::MAX;
     let mut findings = String::new();
     for _ in 0..7 {
         let began = on_cpu();
         let mut edits = Edits::default();
-        findings = match screen(privacy, &body[0], &mut edits) {
+        findings = match screen(&screening, &body[0], &mut edits) {
             Ok(found) => {
                 std::hint::black_box(edits.apply(&body));
                 found.total().to_string()

@@ -2,7 +2,10 @@
 
 use crate::{
     organization::{LimitProfile, PrivacyMode},
-    privacy::{AnswerMode, AnswerPrivacy, Category, PrivacyCount, PrivacyReport, PrivacySettings},
+    privacy::{
+        AnswerMode, AnswerPrivacy, Category, Pattern, PatternAction, PrivacyCount, PrivacyReport,
+        PrivacySettings,
+    },
 };
 
 pub(super) fn settings() -> PrivacySettings {
@@ -26,4 +29,16 @@ pub(super) fn report() -> PrivacyReport {
 
 pub(super) fn answers() -> AnswerPrivacy {
     AnswerPrivacy { organization: Some("acme".into()), answers: AnswerMode::Redact }
+}
+
+pub(super) fn pattern() -> Pattern {
+    Pattern {
+        name: "staff".into(),
+        organization: Some("acme".into()),
+        regex: Some("E-[0-9]{6}".into()),
+        words: Vec::new(),
+        marker: "[REDACTED_STAFF]".into(),
+        action: PatternAction::Redact,
+        created: 1_700_000_000_000,
+    }
 }

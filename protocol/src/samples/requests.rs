@@ -14,7 +14,7 @@ use crate::{
     node::{self, AdminState, TraitsChange},
     organization::{self, LimitProfile, PrivacyMode},
     policy, price,
-    privacy::{self, AnswerMode, Category},
+    privacy::{self, AnswerMode, Category, NewPattern, PatternAction},
     route, running, secrets, snapshot,
     strategy::{self, Strategy},
     token,
@@ -351,6 +351,19 @@ impl Request {
             }
             .into(),
             incident::Detect { since: Some(1_700_000_000_000) }.into(),
+            privacy::Patterns { organization: Some("acme".into()) }.into(),
+            privacy::AddPattern {
+                organization: Some("acme".into()),
+                pattern: NewPattern {
+                    name: "project".into(),
+                    regex: None,
+                    words: vec!["falcon".into()],
+                    marker: None,
+                    action: PatternAction::Refuse,
+                },
+            }
+            .into(),
+            privacy::RemovePattern { organization: None, name: "project".into() }.into(),
         ]
     }
 }

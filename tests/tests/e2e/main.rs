@@ -51,6 +51,7 @@ mod otp;
 mod overflow;
 mod package;
 mod paths;
+mod patterns;
 mod placement;
 mod policy;
 mod priority;

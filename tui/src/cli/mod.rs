@@ -19,6 +19,7 @@ pub mod logs;
 pub mod model;
 pub mod node;
 pub mod organization;
+pub mod pattern;
 pub mod place;
 pub mod policy;
 pub mod price;

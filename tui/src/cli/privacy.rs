@@ -10,7 +10,11 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use super::{Context, organization::options::Privacy};
+use super::{
+    Context,
+    organization::options::Privacy,
+    pattern::{self, PatternVerb},
+};
 use crate::{
     exit::Failure,
     input,
@@ -30,6 +34,9 @@ pub enum PrivacyVerb {
     Set(SetArgs),
     /// Show what would become of a text, read from standard input; it is not kept
     Test(PrivacyOwner),
+    /// Patterns of your own: regular expressions and words
+    #[command(subcommand, visible_alias = "patterns")]
+    Pattern(PatternVerb),
 }
 
 /// Whose prompts.
@@ -72,7 +79,8 @@ pub struct SetArgs {
     /// What happens to what is found in answers: nothing is looked for, it is counted, or replaced
     #[arg(long, value_enum, value_name = "MODE")]
     pub answers: Option<Answers>,
-    /// What is looked for: email, phone, ssn, card, key, separated by commas; or all
+    /// What is looked for: email, phone, ssn, card, key, iban, passport, alphanumeric, separated by commas; all is the
+    /// first five
     #[arg(long, value_name = "LIST", value_parser = categories)]
     pub categories: Option<Categories>,
 }
@@ -84,6 +92,7 @@ pub struct SetArgs {
 pub async fn run(context: &mut Context, verb: PrivacyVerb) -> Result<(), Failure> {
     match verb {
         PrivacyVerb::Show(owner) => show(context, owner).await,
+        PrivacyVerb::Pattern(verb) => pattern::run(context, verb).await,
         PrivacyVerb::Set(SetArgs { whose, mode, answers, categories }) => {
             let client = context.client().await?;
             let categories = categories.map(|categories| categories.0);

@@ -17,6 +17,7 @@ mod lockout;
 pub(crate) mod model;
 mod node;
 pub(crate) mod organization;
+pub(crate) mod pattern;
 pub(crate) mod placement;
 mod policy;
 mod price;

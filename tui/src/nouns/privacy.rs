@@ -16,11 +16,16 @@ pub(crate) fn categories(text: &str) -> Result<Categories, String> {
     if text == "all" {
         return Ok(Categories(Vec::new()));
     }
+    // The usual ones, and more.
+    if let Some(more) = text.strip_prefix("all,") {
+        let more = categories(more)?.0.into_iter().filter(|category| !Category::USUAL.contains(category));
+        return Ok(Categories(Category::USUAL.into_iter().chain(more).collect()));
+    }
     let known = |name: &str| {
-        Category::ALL
+        Category::NAMED
             .into_iter()
             .find(|category| category.name() == name)
-            .ok_or_else(|| format!("'{name}' is none; accepted are email, phone, ssn, card, key, and all"))
+            .ok_or_else(|| format!("'{name}' is none; accepted are email, phone, ssn, card, key, iban, passport, alphanumeric, and all"))
     };
     text.split(',').map(|name| known(name.trim())).collect::<Result<_, _>>().map(Categories)
 }

@@ -236,6 +236,8 @@ fn the_page_names_every_field_and_no_other() {
             }
             // Printed with the settings.
             Reply::AnswerPrivacy(_) => {}
+            Reply::Pattern(pattern) => drop(printed.insert("pattern", json(pattern))),
+            Reply::Patterns(all) => drop(printed.insert("pattern", json(&all[0]))),
             Reply::PrivacyReport(report) => {
                 printed.insert("privacy count", json(report.findings[0]));
                 printed.insert("privacy report", json(report));

@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Fault,
     operation::Serve,
-    privacy::{self, AnswerPrivacy, PrivacyReport, PrivacySettings},
+    privacy::{self, AnswerPrivacy, Pattern, PrivacyReport, PrivacySettings},
 };
 
 use crate::control::{By, Services};
@@ -40,5 +40,31 @@ impl Serve<privacy::SetAnswers> for Services {
         asked: privacy::SetAnswers,
     ) -> Result<AnswerPrivacy, Fault> {
         self.identity.set_answers(by.actor(), asked.organization.as_deref(), asked.answers).await
+    }
+}
+
+impl Serve<privacy::Patterns> for Services {
+    async fn serve(
+        &self,
+        by: By<privacy::Patterns>,
+        asked: privacy::Patterns,
+    ) -> Result<Vec<Pattern>, Fault> {
+        self.identity.patterns(by.actor(), asked.organization.as_deref()).await
+    }
+}
+
+impl Serve<privacy::AddPattern> for Services {
+    async fn serve(&self, by: By<privacy::AddPattern>, asked: privacy::AddPattern) -> Result<Pattern, Fault> {
+        self.identity.add_pattern(by.actor(), asked.organization.as_deref(), asked.pattern).await
+    }
+}
+
+impl Serve<privacy::RemovePattern> for Services {
+    async fn serve(
+        &self,
+        by: By<privacy::RemovePattern>,
+        asked: privacy::RemovePattern,
+    ) -> Result<(), Fault> {
+        self.identity.remove_pattern(by.actor(), asked.organization.as_deref(), &asked.name).await
     }
 }

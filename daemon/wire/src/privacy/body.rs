@@ -3,9 +3,10 @@
 //! The body has been read by [`Peek`](crate::api::Peek) before, which says what is wrong with one that is not JSON;
 //! here anything unexpected is simply an error. What is found is given as places of the bytes as sent.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use aivonx_domain::Findings;
+use aivonx_protocol::privacy::{Category, PatternAction};
 use serde::de::IgnoredAny;
 
 use crate::api::{
@@ -22,6 +23,7 @@ use super::{
     marker::marker,
     names::{self, Said, Says},
     numerals::Row,
+    pattern::{self, Match, Patterns},
     rules::{self, Key, Zone},
     spread::Spread,
     text::{Malformed, Ruler, decode},
@@ -66,6 +68,22 @@ pub(super) struct Edit {
     pub(super) text: Cow<'static, str>,
 }
 
+/// Puts the edits from `first` on in order, and no two over each other.
+pub(super) fn apart(edits: &mut Vec<Edit>, first: usize) {
+    let new = &mut edits[first..];
+    new.sort_by_key(|edit| (edit.range.start, usize::MAX - edit.range.end));
+    let mut done = 0;
+    for edit in new {
+        edit.range.start = edit.range.start.max(done);
+        done = done.max(edit.range.end);
+    }
+    let mut at = 0;
+    edits.retain(|edit| {
+        at += 1;
+        at <= first || edit.range.start < edit.range.end
+    });
+}
+
 /// The text with `edits`, which are in order, made in it.
 pub(super) fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -89,6 +107,9 @@ pub(super) struct Reader {
     pub(super) row: Row,
     /// The values with digits last seen, if nothing else stands between them.
     pub(super) chain: Chain,
+    /// Patterns of the organization's own, and the first of them that refuses what was searched.
+    pub(super) own: Option<Arc<Patterns>>,
+    pub(super) refused: Option<Arc<str>>,
     /// What is said of the text that is looked at next, if that is JSON.
     outside: Said,
     /// Kept to be used again.
@@ -105,6 +126,8 @@ impl Reader {
             findings: Findings::default(),
             row: Row::default(),
             chain: Chain::default(),
+            own: None,
+            refused: None,
             outside: Said::default(),
             found: Vec::new(),
             spread: Spread::default(),
@@ -260,7 +283,7 @@ impl Reader {
         let slice = &text[raw.clone()];
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
         let (key, says) = (rules::key(zone, decoded), names::says(decoded));
-        if decoded.len() >= 6 {
+        if decoded.len() >= 6 || self.own.is_some() {
             let first = edits.len();
             self.text(decoded, Hint::FORMS, edits)?;
             place(edits, first, slice, raw.start, plain);
@@ -287,7 +310,7 @@ impl Reader {
         let first = edits.len();
         match key {
             // The shortest finding is "a@b.cd".
-            _ if raw.len() < 6 => {}
+            _ if raw.len() < 6 && self.own.is_none() => {}
             Key::Vectors(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
             // Their bytes in base64.
             Key::Ids(name)
@@ -390,7 +413,27 @@ impl Reader {
             self.findings.add(found.category);
             edits.push(Edit { range: found.start..found.end, text: Cow::Borrowed(marker(found.category)) });
         }
+        self.own(text, edits);
         self.bounded()
+    }
+
+    /// What matches patterns of the organization's own.
+    fn own(&mut self, text: &[u8], edits: &mut Vec<Edit>) {
+        let Some(own) = self.own.clone() else { return };
+        let first = edits.len();
+        for Match { start, end, pattern } in pattern::find(&own, text) {
+            self.findings.add(Category::Pattern);
+            match pattern.action {
+                PatternAction::Detect => {}
+                PatternAction::Redact => {
+                    edits.push(Edit { range: start..end, text: Cow::Owned(pattern.marker.to_string()) });
+                }
+                PatternAction::Refuse => {
+                    self.refused.get_or_insert_with(|| pattern.name.clone());
+                }
+            }
+        }
+        apart(edits, first);
     }
 
     /// Whether there are not too many findings.

@@ -8,7 +8,7 @@
 use aivonx_protocol::privacy::Category;
 
 use super::{
-    Wanted, assigned, context, email, encoded, key, number, numerals, pem,
+    Wanted, alphanumeric, assigned, context, email, encoded, iban, key, number, numerals, passport, pem,
     secret::{self, Kind, Written},
     spread::Spread,
     view::{self, Places},
@@ -159,6 +159,15 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     // A run that is long enough fills a whole word before the tail.
     let (digits, signs) = digits_and_signs(word);
     search.word(words.len() * 8, digits, signs, ats(word), false);
+    if wanted.has(Category::Passport) {
+        passport::find(text, search.out);
+    }
+    if wanted.has(Category::Alphanumeric) {
+        alphanumeric::find(text, search.out);
+    }
+    if wanted.has(Category::Iban) {
+        iban::find(text, search.out);
+    }
     let Search { keys, mut assigned, .. } = search;
     if !keys {
         return;

@@ -11,6 +11,11 @@ pub(super) fn marker(category: Category) -> &'static str {
         Category::Ssn => "[REDACTED_SSN]",
         Category::Card => "[REDACTED_CARD]",
         Category::Key => "[REDACTED_KEY]",
+        // Each has its own; this one stands where a number does.
+        Category::Pattern => "[REDACTED_PATTERN]",
+        Category::Iban => "[REDACTED_IBAN]",
+        Category::Passport => "[REDACTED_PASSPORT]",
+        Category::Alphanumeric => "[REDACTED_ALPHANUMERIC]",
     }
 }
 

@@ -15,6 +15,7 @@
 //! A string is JSON only if RFC 8259 says so; what only resembles it is text, and is searched as written and as a
 //! reader of its escapes may read it (`view.rs`).
 
+mod alphanumeric;
 pub mod answer;
 mod apart;
 mod assigned;
@@ -29,6 +30,7 @@ mod figures;
 pub mod find;
 mod fold;
 mod frame;
+mod iban;
 mod join;
 mod key;
 mod link;
@@ -36,6 +38,8 @@ mod marker;
 mod names;
 mod number;
 mod numerals;
+mod passport;
+pub mod pattern;
 mod pem;
 mod phone;
 mod prefixes;
@@ -50,18 +54,25 @@ mod view;
 
 pub use screen::{Blocked, redact_text, screen};
 
+use std::sync::Arc;
+
 use aivonx_protocol::{
     organization::PrivacyMode,
     privacy::{AnswerMode, Category},
 };
 
+use self::pattern::Patterns;
+
 /// A set of categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted(u8);
+pub struct Wanted(u16);
 
 impl Wanted {
-    /// Every category.
-    pub const ALL: Self = Self((1 << Category::ALL.len()) - 1);
+    /// Every category that is looked for unless others are named.
+    pub const ALL: Self = Self((1 << Category::USUAL.len()) - 1);
+
+    /// No category.
+    const NONE: Self = Self(0);
 
     /// Whether `category` is in it.
     #[must_use]
@@ -98,6 +109,35 @@ impl From<&[Category]> for Wanted {
 impl Default for Privacy {
     fn default() -> Self {
         Self::OFF
+    }
+}
+
+/// All that is looked for in the prompts of a caller and the answers to them.
+#[derive(Debug, Clone, Default)]
+pub struct Screening {
+    /// What is done about personal data and credentials.
+    pub privacy: Privacy,
+    /// The organization's own patterns; None if there are none.
+    pub own: Option<Arc<Patterns>>,
+}
+
+impl Screening {
+    /// Whether nothing is looked for in prompts.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.privacy.is_off() && self.own.is_none()
+    }
+
+    /// Whether nothing is looked for in answers.
+    #[must_use]
+    pub fn is_off_for_answers(&self) -> bool {
+        self.privacy.answers == AnswerMode::Off && self.own.is_none()
+    }
+}
+
+impl From<Privacy> for Screening {
+    fn from(privacy: Privacy) -> Self {
+        Self { privacy, own: None }
     }
 }
 

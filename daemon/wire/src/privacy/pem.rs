@@ -41,6 +41,11 @@ pub(super) fn find(text: &[u8], out: &mut Vec<Found>) {
     }
 }
 
+/// Whether base64 follows the header that `text` begins with; else it is prose about one.
+pub(super) fn is_block(text: &[u8]) -> bool {
+    dashes(text, BEGIN.needle().len()).is_none_or(|body| cut_off(text, body).is_some())
+}
+
 /// Behind the dashes that close a label.
 fn dashes(text: &[u8], label: usize) -> Option<usize> {
     let rest = &text[label..text.len().min(label + LABEL)];

@@ -85,7 +85,7 @@ pub(super) fn set(model: &Model, form: &Form, organization: Option<&str>) -> Res
     let wanted = categories(&spelled(&form.value("categories")))?.0;
     let before: &[Category] = &now.categories;
     let same = |wanted: &Vec<Category>| {
-        let all = |list: &[Category]| if list.is_empty() { Category::ALL.to_vec() } else { list.to_vec() };
+        let all = |list: &[Category]| if list.is_empty() { Category::USUAL.to_vec() } else { list.to_vec() };
         let (mut a, mut b) = (all(wanted), all(before));
         a.sort_unstable();
         b.sort_unstable();

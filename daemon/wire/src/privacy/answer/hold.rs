@@ -3,11 +3,15 @@
 //! Every finding is one of these, so nothing else is held: a run without blanks, groups of digits with marks between,
 //! a block between lines of dashes, or what is assigned to a name of a secret.
 
+use aivonx_protocol::privacy::Category;
+
 use super::super::{
+    Wanted,
     apart::apart,
-    secret,
+    iban, pem, secret,
     view::{self, Places},
 };
+use super::text::LONGEST;
 
 /// So much follows a number before it is judged: marks between its groups, words that say what it was.
 const BEHIND: usize = 48;
@@ -25,12 +29,12 @@ const IDEOGRAPHS: usize = 60;
 const STRETCH: usize = 64;
 
 /// How much of `text` is settled, whatever follows: the rest may become a finding.
-pub(super) fn settled(text: &[u8]) -> usize {
-    let written = as_written(text);
+pub(super) fn settled(text: &[u8], wanted: Wanted) -> usize {
+    let written = as_written(text, wanted);
     match view::read(text) {
         None => written,
         Some(read) => {
-            let settled = as_written(&read);
+            let settled = as_written(&read, wanted);
             let settled = if settled < read.len() {
                 Places::new(text).range(settled..settled + 1).start
             } else {
@@ -41,8 +45,13 @@ pub(super) fn settled(text: &[u8]) -> usize {
     }
 }
 
-fn as_written(text: &[u8]) -> usize {
+fn as_written(text: &[u8], wanted: Wanted) -> usize {
     let settled = run(text).min(stretch(text)).min(number(text)).min(block(text));
+    let settled = if wanted.has(Category::Iban) {
+        settled.min(iban::open(text).unwrap_or(text.len()))
+    } else {
+        settled
+    };
     (0..=settled).rev().find(|at| is_boundary(text, *at)).unwrap_or(0)
 }
 
@@ -104,12 +113,19 @@ fn block(text: &[u8]) -> usize {
         let label = begin + end + 9;
         memchr::memmem::find(&text[label..], b"-----").is_some()
     });
-    if ended { text.len() } else { begin }
+    // Prose is not held for ever: nothing of a key is in it.
+    let prose = text.len() - begin > LONGEST && !pem::is_block(&text[begin..]);
+    if ended || prose { text.len() } else { begin }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::settled;
+    use super::settled as settled_of;
+    use crate::privacy::Wanted;
+
+    fn settled(text: &[u8]) -> usize {
+        settled_of(text, Wanted::ALL)
+    }
 
     #[test]
     fn prose_waits_for_the_end_of_its_last_word_alone() {

@@ -13,17 +13,18 @@ mod stream;
 mod tests;
 mod text;
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use aivonx_domain::Findings;
-use aivonx_protocol::privacy::AnswerMode;
+use aivonx_protocol::privacy::{AnswerMode, PatternAction};
 use bytes::Bytes;
 
 use self::{event::Object, stream::Streamed};
 use super::{
-    Privacy,
-    body::{Edit, Reader, apply},
+    Screening, Wanted,
+    body::{Edit, Reader, Unsearchable, apart, apply},
     find::Hint,
+    pattern::{Pattern, Patterns},
 };
 use crate::api::{Pieces, route::Stream};
 
@@ -37,6 +38,8 @@ pub enum Stopped {
     Held,
     /// It is no JSON, or too long to be searched.
     Unsearchable,
+    /// A pattern of the organization's own refuses it.
+    Refused,
 }
 
 impl Stopped {
@@ -48,14 +51,67 @@ impl Stopped {
                 "the answer was stopped: more than 4096 bytes of it may be personal data or a credential"
             }
             Self::Unsearchable => "the answer was stopped: it cannot be searched for personal data",
+            Self::Refused => "the answer was stopped: it contains what a pattern of the organization refuses",
         }
+    }
+}
+
+/// What is looked for in an answer.
+#[derive(Debug, Clone)]
+struct Rules {
+    wanted: Wanted,
+    /// What is wanted is replaced.
+    replaces: bool,
+    own: Option<Arc<Patterns>>,
+}
+
+impl Rules {
+    fn of(Screening { privacy, own }: &Screening) -> Self {
+        let wanted = if privacy.answers == AnswerMode::Off { Wanted::NONE } else { privacy.wanted };
+        Self { wanted, replaces: privacy.answers == AnswerMode::Redact, own: own.clone() }
+    }
+
+    /// Whether anything may have to be kept from the client.
+    fn holds(&self) -> bool {
+        let acts = |pattern: &Pattern| pattern.action != PatternAction::Detect;
+        self.replaces || self.own.as_ref().is_some_and(|own| own.iter().any(acts))
+    }
+
+    /// What must be replaced in what `read` reads.
+    fn search(
+        &self,
+        findings: &mut Findings,
+        mut read: impl FnMut(&mut Reader, &mut Vec<Edit>) -> Result<(), Unsearchable>,
+    ) -> Result<Vec<Edit>, Stopped> {
+        let mut edits = Vec::new();
+        if self.wanted != Wanted::NONE {
+            let mut reader = Reader::new(self.wanted, false);
+            read(&mut reader, &mut edits).map_err(|_| Stopped::Unsearchable)?;
+            findings.join(&reader.findings);
+            if !self.replaces {
+                edits.clear();
+            }
+        }
+        if self.own.is_some() {
+            let mut reader = Reader::new(Wanted::NONE, false);
+            reader.own.clone_from(&self.own);
+            let mut more = Vec::new();
+            read(&mut reader, &mut more).map_err(|_| Stopped::Unsearchable)?;
+            findings.join(&reader.findings);
+            if reader.refused.is_some() {
+                return Err(Stopped::Refused);
+            }
+            edits.append(&mut more);
+            apart(&mut edits, 0);
+        }
+        Ok(edits)
     }
 }
 
 /// Screens one answer.
 #[derive(Debug)]
 pub struct Screen {
-    privacy: Privacy,
+    rules: Rules,
     shape: Shape,
     findings: Findings,
 }
@@ -70,12 +126,11 @@ enum Shape {
 impl Screen {
     /// For an answer in the framing of `stream`; None is one object.
     #[must_use]
-    pub fn new(privacy: Privacy, stream: Option<Stream>) -> Self {
-        let redacts = privacy.answers == AnswerMode::Redact;
-        let shape = stream.map_or(Shape::Whole(Vec::new()), |framing| {
-            Shape::Stream(Streamed::new(privacy.wanted, redacts, framing))
-        });
-        Self { privacy, shape, findings: Findings::default() }
+    pub fn new(screening: &Screening, stream: Option<Stream>) -> Self {
+        let rules = Rules::of(screening);
+        let whole = Shape::Whole(Vec::new());
+        let shape = stream.map_or(whole, |framing| Shape::Stream(Streamed::new(rules.clone(), framing)));
+        Self { rules, shape, findings: Findings::default() }
     }
 
     /// What was found so far.
@@ -84,16 +139,12 @@ impl Screen {
         self.findings
     }
 
-    fn redacts(&self) -> bool {
-        self.privacy.answers == AnswerMode::Redact
-    }
-
     /// Takes a piece of the answer, and puts what need not wait into `out`.
     ///
     /// # Errors
     /// The answer must end; never with `detect`.
     pub fn pass(&mut self, piece: Bytes, out: &mut Pieces) -> Result<(), Stopped> {
-        let redacts = self.redacts();
+        let holds = self.rules.holds();
         let passed = match &mut self.shape {
             Shape::Whole(kept) if kept.len() + piece.len() > LONGEST => {
                 kept.clear();
@@ -105,7 +156,7 @@ impl Screen {
             }
             Shape::Stream(stream) => stream.pass(&piece, &mut self.findings, out),
         };
-        if redacts {
+        if holds {
             return passed;
         }
         out.push(piece);
@@ -117,12 +168,12 @@ impl Screen {
     /// # Errors
     /// As [`Self::pass`].
     pub fn finish(&mut self, out: &mut Pieces) -> Result<(), Stopped> {
-        let redacts = self.redacts();
+        let holds = self.rules.holds();
         let finished = match &mut self.shape {
             Shape::Whole(kept) => {
                 let kept = std::mem::take(kept);
-                match search(&kept, self.privacy, &mut self.findings) {
-                    Ok(edits) if redacts => {
+                match search(&kept, &self.rules, &mut self.findings) {
+                    Ok(edits) if holds => {
                         out.push(if edits.is_empty() { kept.into() } else { apply(&kept, &edits).into() });
                         Ok(())
                     }
@@ -131,17 +182,17 @@ impl Screen {
             }
             Shape::Stream(stream) => stream.finish(&mut self.findings, out),
         };
-        if redacts { finished } else { Ok(()) }
+        if holds { finished } else { Ok(()) }
     }
 }
 
 /// What must be replaced in an answer in one piece.
-fn search(text: &[u8], privacy: Privacy, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
+fn search(text: &[u8], rules: &Rules, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
     let Ok(object) = Object::whole(text) else {
         let text = std::str::from_utf8(text).map_err(|_| Stopped::Unsearchable)?;
-        return plain(text.as_bytes(), privacy, findings);
+        return plain(text.as_bytes(), rules, findings);
     };
-    let mut edits = rest(&object, privacy, findings)?;
+    let mut edits = rest(&object, rules, findings)?;
     if findings.total() > 0 {
         edits.extend(object.echoes.into_iter().map(|echo| silenced(text, echo)));
         edits.sort_by_key(|edit| edit.range.start);
@@ -150,19 +201,13 @@ fn search(text: &[u8], privacy: Privacy, findings: &mut Findings) -> Result<Vec<
 }
 
 /// What must be replaced in a text that is no JSON.
-fn plain(text: &[u8], privacy: Privacy, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
-    let (mut reader, mut edits) = (Reader::new(privacy.wanted, false), Vec::new());
-    reader.text(text, Hint::default(), &mut edits).map_err(|_| Stopped::Unsearchable)?;
-    findings.join(&reader.findings);
-    Ok(edits)
+fn plain(text: &[u8], rules: &Rules, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
+    rules.search(findings, |reader, edits| reader.text(text, Hint::default(), edits))
 }
 
 /// What must be replaced in the texts of an object that do not go on.
-fn rest(object: &Object, privacy: Privacy, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
-    let (mut reader, mut edits) = (Reader::new(privacy.wanted, false), Vec::new());
-    reader.json(&object.rest, 0, &mut edits).map_err(|_| Stopped::Unsearchable)?;
-    findings.join(&reader.findings);
-    Ok(edits)
+fn rest(object: &Object, rules: &Rules, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
+    rules.search(findings, |reader, edits| reader.json(&object.rest, 0, edits))
 }
 
 /// Takes out a value that repeats what was found.

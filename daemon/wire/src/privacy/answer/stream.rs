@@ -11,11 +11,10 @@ use foldhash::fast::FixedState;
 
 use super::{
     super::{
-        Privacy, Wanted,
         body::{Edit, apply},
         text::{Ruler, decode},
     },
-    Stopped,
+    Rules, Stopped,
     event::{Ends, Object, Piece},
     frames::{Endless, Frame, Frames},
     plain, rest, silenced,
@@ -36,8 +35,7 @@ type Texts = HashMap<u64, Open, FixedState>;
 
 #[derive(Debug)]
 pub(super) struct Streamed {
-    wanted: Wanted,
-    redacts: bool,
+    rules: Rules,
     frames: Frames,
     texts: Texts,
     waiting: VecDeque<Event>,
@@ -78,10 +76,9 @@ struct Part {
 }
 
 impl Streamed {
-    pub(super) fn new(wanted: Wanted, redacts: bool, framing: Stream) -> Self {
+    pub(super) fn new(rules: Rules, framing: Stream) -> Self {
         Self {
-            wanted,
-            redacts,
+            rules,
             frames: Frames::new(framing),
             texts: Texts::default(),
             waiting: VecDeque::new(),
@@ -120,11 +117,11 @@ impl Streamed {
     fn frame(&mut self, frame: Frame, findings: &mut Findings, out: &mut Pieces) -> Result<(), Stopped> {
         let event = match self.read(frame, findings) {
             // Nothing waits for it.
-            Err(_) if !self.redacts => return Ok(()),
+            Err(_) if !self.rules.holds() => return Ok(()),
             event => event?,
         };
         self.judge(findings)?;
-        if !self.redacts {
+        if !self.rules.holds() {
             return Ok(());
         }
         self.bytes += event.bytes.len();
@@ -135,17 +132,16 @@ impl Streamed {
 
     /// Reads a part of the stream, and adds to the texts that it goes on with.
     fn read(&mut self, Frame { bytes, data }: Frame, findings: &mut Findings) -> Result<Event, Stopped> {
-        let privacy = Privacy { wanted: self.wanted, ..Privacy::OFF };
         let object = &bytes[data.clone()];
         if !object.trim_ascii_start().starts_with(b"{") {
-            let edits = plain(&bytes, privacy, findings)?;
+            let edits = plain(&bytes, &self.rules, findings)?;
             return Ok(Event { bytes, parts: Vec::new(), edits, echoes: Vec::new() });
         }
         let object = Object::of_stream(object).map_err(|_| Stopped::Unsearchable)?;
         // What is said once more, at the end of a text, is counted once.
         let mut again = Findings::default();
         let counted = if object.repeats && !self.texts.is_empty() { &mut again } else { findings };
-        let mut edits = rest(&object, privacy, counted)?;
+        let mut edits = rest(&object, &self.rules, counted)?;
         edits.iter_mut().for_each(|edit| edit.range = shifted(&edit.range, data.start));
         let echoes = object.echoes.iter().map(|echo| shifted(echo, data.start)).collect();
         let mut parts = Vec::with_capacity(object.pieces.len());
@@ -186,16 +182,16 @@ impl Streamed {
 
     /// Judges what of the texts will not change any more.
     fn judge(&mut self, findings: &mut Findings) -> Result<(), Stopped> {
-        let (wanted, redacts) = (self.wanted, self.redacts);
-        for open in self.texts.values_mut().filter(|open| open.text.judged() < open.text.end()) {
+        let Self { rules, texts, .. } = self;
+        let holds = rules.holds();
+        for open in texts.values_mut().filter(|open| open.text.judged() < open.text.end()) {
             let over = open.over || open.quiet > ENOUGH;
-            if open.text.judge(wanted, over, findings).is_err() {
-                if redacts {
-                    return Err(Stopped::Held);
-                }
-                open.text.give_up();
+            match open.text.judge(rules, over, findings) {
+                Ok(()) => {}
+                Err(stopped) if holds => return Err(stopped),
+                Err(_) => open.text.give_up(),
             }
-            if !redacts {
+            if !holds {
                 open.text.forget(usize::MAX);
             }
         }
@@ -295,10 +291,10 @@ impl Part {
         let mut ruler = Ruler::new(&bytes[self.raw.clone()]);
         text.marks(self.start, self.end)
             .map(|mark| {
-                let (start, end) = (mark.found.start.max(self.start), mark.found.end.min(self.end));
+                let (start, end) = (mark.start.max(self.start), mark.end.min(self.end));
                 let range = ruler.range(start - self.start..end - self.start);
                 // The marker stands where the finding begins.
-                let text = if mark.found.start < self.start { "".into() } else { mark.marker() };
+                let text = if mark.start < self.start { "".into() } else { mark.marker.clone() };
                 Edit { range: shifted(&range, self.raw.start), text }
             })
             .collect()

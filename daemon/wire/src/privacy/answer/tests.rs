@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     organization::PrivacyMode,
-    privacy::{AnswerMode, Category},
+    privacy::{AnswerMode, Category, PatternAction},
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,21 +10,22 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        Privacy, Wanted,
+        Privacy, Screening, Wanted,
         find::{Hint, find},
+        pattern::{Pattern, of_words},
     },
-    Screen, Stopped,
+    Rules, Screen, Stopped,
     text::Text,
 };
 use crate::api::{Pieces, route::Stream};
 
-fn privacy(answers: AnswerMode) -> Privacy {
-    Privacy { answers, ..Privacy::OFF }
+fn privacy(answers: AnswerMode) -> Screening {
+    Privacy { answers, ..Privacy::OFF }.into()
 }
 
 /// What of an answer goes out, and how it ends.
 fn screened(mode: AnswerMode, stream: Option<Stream>, chunks: &[&[u8]]) -> (Vec<u8>, Result<u64, Stopped>) {
-    let mut screen = Screen::new(privacy(mode), stream);
+    let mut screen = Screen::new(&privacy(mode), stream);
     let mut out = Pieces::default();
     let ended = chunks
         .iter()
@@ -222,7 +223,7 @@ fn bytes_stay_where_nothing_is_found() {
 #[test]
 fn what_cannot_become_a_finding_waits_for_little() {
     for dialect in &DIALECTS {
-        let mut screen = Screen::new(privacy(AnswerMode::Redact), Some(dialect.stream));
+        let mut screen = Screen::new(&privacy(AnswerMode::Redact), Some(dialect.stream));
         let (mut sent, mut got) = (String::new(), String::new());
         let prose = "It is 7 degrees in the shade, and nobody of them wants to go out before the sun is down again.\n";
         let mut pass = |token: &str, sent: &mut String, got: &mut String| {
@@ -265,7 +266,7 @@ fn answers_are_apart_and_a_text_that_another_follows_is_judged() {
     assert!(out.contains("[REDACTED_SSN]") && !out.contains("6789") && out.contains("x 45-"), "{out}");
 
     let said = |name: &str, text: &str| sse(&json!({"choices": [{"index": 0, "delta": {name: text}}]}));
-    let mut screen = Screen::new(privacy(AnswerMode::Redact), Some(Stream::Done));
+    let mut screen = Screen::new(&privacy(AnswerMode::Redact), Some(Stream::Done));
     let mut out = Pieces::default();
     screen.pass(said("reasoning_content", "it is 42").into(), &mut out).unwrap();
     assert!(out.is_empty());
@@ -349,7 +350,8 @@ fn piece() -> impl Strategy<Value = String> {
             "01 99 00 12 34", "(555) 123-4567 ext. 5", "git", "Bearer ", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "jörg@exämple.de",
             "password: ", "Summer2024!", "hunter22", "postgres://app:s3cr(t@db/x", "bob\\u0040example.com",
             "bob&#64;example.com", "４１１１１１１１１１１１１１１１", "the password is ", "联系bob@example.com谢谢",
-            "4111\n1111\n1111\n1111", "token ", "Ym9iQGV4YW1wbGUuY29tIGlzIG1pbmU=",
+            "4111\n1111\n1111\n1111", "token ", "correct horse battery staple", " is my password", "\"summer rain 2024\"",
+            "x123-45-6789x", "2024-123-45-6789-1", "Ym9iQGV4YW1wbGUuY29tIGlzIG1pbmU=",
         ]).prop_map(str::to_owned),
         4 => prop::sample::select(vec![
             " ", "-", ".", "@", "_", ",", ":", "\"", "\n", "(", ")", "+", "x", "1", "55", "123", " and then ", " some words of prose ",
@@ -368,6 +370,7 @@ proptest! {
         sizes in prop::collection::vec(1usize..12, 1..8),
     ) {
         let whole = pieces.concat();
+        let rules = Rules::of(&privacy(AnswerMode::Redact));
         let mut found = Vec::new();
         find(whole.as_bytes(), Wanted::ALL, Hint::default(), &mut found);
         let (mut text, mut findings, mut covered) = (Text::new(false), Default::default(), Vec::new());
@@ -375,11 +378,11 @@ proptest! {
         while !rest.is_empty() {
             let (piece, more) = rest.split_at(sizes[n % sizes.len()].min(rest.len()));
             text.push(piece);
-            prop_assert!(text.judge(Wanted::ALL, false, &mut findings).is_ok());
+            prop_assert!(text.judge(&rules, false, &mut findings).is_ok());
             (rest, n) = (more, n + 1);
         }
-        prop_assert!(text.judge(Wanted::ALL, true, &mut findings).is_ok());
-        covered.extend(text.marks(0, whole.len()).map(|mark| mark.found.start..mark.found.end));
+        prop_assert!(text.judge(&rules, true, &mut findings).is_ok());
+        covered.extend(text.marks(0, whole.len()).map(|mark| mark.start..mark.end));
         for one in &found {
             for at in one.start..one.end {
                 prop_assert!(
@@ -417,11 +420,67 @@ proptest! {
 fn only_what_is_wanted_is_looked_for() {
     let privacy =
         Privacy { answers: AnswerMode::Redact, ..Privacy::new(PrivacyMode::Off, &[Category::Card]) };
-    let mut screen = Screen::new(privacy, None);
+    let mut screen = Screen::new(&privacy.into(), None);
     let mut out = Pieces::default();
     screen
         .pass(Bytes::from_static(b"{\"response\":\"bob@example.com 4111 1111 1111 1111\"}"), &mut out)
         .unwrap();
     screen.finish(&mut out).unwrap();
     assert_eq!(out.pop(usize::MAX).unwrap(), "{\"response\":\"bob@example.com [REDACTED_CARD]\"}");
+}
+
+/// With patterns of the organization's own, and nothing else.
+fn own(patterns: Vec<Pattern>) -> Screening {
+    Screening { privacy: Privacy::OFF, own: Some(patterns.into()) }
+}
+
+#[test]
+fn own_patterns_are_looked_for_over_cut_tokens() {
+    let pattern =
+        |name, expression: &str, action| Pattern::new(name, expression, "[OWN \"x\"]", action).unwrap();
+    let redact = own(vec![pattern("staff", "E-[0-9]{3,6}", PatternAction::Redact)]);
+    let text = "Ask E-123456 or E-1234, not E-12; and bob@example.com. ";
+    for dialect in &DIALECTS[..4] {
+        for size in [1, 3, 7, 100] {
+            let tokens: Vec<_> =
+                text.as_bytes().chunks(size).map(|t| std::str::from_utf8(t).unwrap()).collect();
+            let mut screen = Screen::new(&redact, Some(dialect.stream));
+            let mut out = Pieces::default();
+            screen.pass(dialect.stream(&tokens).into(), &mut out).unwrap();
+            screen.finish(&mut out).unwrap();
+            let got: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
+            assert_eq!(
+                dialect.read(&String::from_utf8(got).unwrap()),
+                "Ask [OWN \"x\"] or [OWN \"x\"], not E-12; and bob@example.com. "
+            );
+            assert_eq!(screen.findings().of(Category::Pattern), 2);
+        }
+    }
+    let refuse = own(vec![pattern("project", &of_words(&["falcon".into()]), PatternAction::Refuse)]);
+    for dialect in &DIALECTS[..4] {
+        let mut screen = Screen::new(&refuse, Some(dialect.stream));
+        let mut out = Pieces::default();
+        let stream = dialect.stream(&["The fal", "con", " has", " landed"]);
+        assert_eq!(screen.pass(stream.into(), &mut out), Err(Stopped::Refused));
+        let got: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
+        assert!(!String::from_utf8(got).unwrap().contains("fal"));
+    }
+    let mut whole = Screen::new(&refuse, None);
+    let mut out = Pieces::default();
+    whole.pass(Bytes::from_static(b"{\"response\":\"the Falcon\"}"), &mut out).unwrap();
+    assert_eq!(whole.finish(&mut out), Err(Stopped::Refused));
+    assert!(out.is_empty());
+}
+
+#[test]
+fn prose_about_a_block_goes_on_and_a_block_does_not() {
+    let dialect = &DIALECTS[0];
+    let prose = "A key begins with -----BEGIN PRIVATE KEY----- and so it goes. ".to_owned()
+        + &"On and on. ".repeat(600);
+    let tokens: Vec<_> = prose.split_inclusive(' ').collect();
+    assert_eq!(dialect.read(&redacted(dialect.stream, &dialect.stream(&tokens))), prose);
+    let lines = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n".repeat(200);
+    let stream = dialect.stream(&["-----BEGIN PRIVATE KEY-----\n", &lines]);
+    let (out, ended) = screened(AnswerMode::Redact, Some(dialect.stream), &[stream.as_bytes()]);
+    assert_eq!((dialect.read(&String::from_utf8(out).unwrap()), ended), (String::new(), Err(Stopped::Held)));
 }

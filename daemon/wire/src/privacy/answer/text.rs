@@ -3,13 +3,17 @@
 use std::borrow::Cow;
 
 use aivonx_domain::Findings;
+use aivonx_protocol::privacy::{Category, PatternAction};
 
 use super::{
     super::{
         Wanted,
-        find::{Found, Hint, find},
+        body::{Edit, apart},
+        find::{Hint, find},
         marker::marker,
+        pattern,
     },
+    Rules, Stopped,
     hold::settled,
 };
 
@@ -18,10 +22,6 @@ pub(super) const LONGEST: usize = 4 << 10;
 
 /// What is kept of a text that is judged: words before a finding say what it is.
 const KEPT: usize = 512;
-
-/// A text held more than [`LONGEST`] that may become a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLong;
 
 /// A text. All places are counted from its beginning.
 #[derive(Debug, Default)]
@@ -39,19 +39,13 @@ pub(super) struct Text {
     escaped: bool,
 }
 
-/// A finding, and whether its marker needs quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is replaced in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub(super) found: Found,
-    pub(super) quoted: bool,
-}
-
-impl Mark {
+    pub(super) start: usize,
+    pub(super) end: usize,
     /// What stands in its place in a string of JSON.
-    pub(super) fn marker(self) -> Cow<'static, str> {
-        let marker = marker(self.found.category);
-        if self.quoted { format!("\\\"{marker}\\\"").into() } else { marker.into() }
-    }
+    pub(super) marker: Cow<'static, str>,
 }
 
 impl Text {
@@ -76,48 +70,85 @@ impl Text {
         self.judged
     }
 
-    /// What was found in a range.
-    pub(super) fn marks(&self, start: usize, end: usize) -> impl Iterator<Item = Mark> + '_ {
-        let within = move |mark: &&Mark| mark.found.start < end && mark.found.end > start;
-        self.found.iter().filter(within).copied()
+    /// What is replaced in a range.
+    pub(super) fn marks(&self, start: usize, end: usize) -> impl Iterator<Item = &Mark> + '_ {
+        self.found.iter().filter(move |mark| mark.start < end && mark.end > start)
     }
 
     /// Forgets what was found before `at`.
     pub(super) fn forget(&mut self, at: usize) {
-        self.found.retain(|mark| mark.found.end > at);
+        self.found.retain(|mark| mark.end > at);
     }
 
     /// Judges what will not change any more; all of it, if nothing more comes.
     ///
     /// # Errors
-    /// What cannot be judged yet is too long.
+    /// What cannot be judged yet is too long, or what is there is refused.
     pub(super) fn judge(
         &mut self,
-        wanted: Wanted,
+        rules: &Rules,
         over: bool,
         findings: &mut Findings,
-    ) -> Result<(), TooLong> {
+    ) -> Result<(), Stopped> {
         let judged = self.judged - self.from;
-        let mut until = if over { self.kept.len() } else { settled(&self.kept).max(judged) };
+        let mut until = if over { self.kept.len() } else { self.settled(rules, judged) };
         if until > judged {
             let mut found = Vec::new();
-            find(&self.kept, wanted, Hint::default(), &mut found);
-            if let Some(open) = found.iter().find(|found| found.start < until && found.end > until) {
-                until = open.start.max(judged);
+            find(&self.kept, rules.wanted, Hint::default(), &mut found);
+            let own = rules.own.as_ref().map(|own| pattern::find(own, &self.kept)).unwrap_or_default();
+            // What goes on behind is judged with the rest of it.
+            let ranges = found.iter().map(|found| (found.start, found.end));
+            let ranges: Vec<_> = ranges.chain(own.iter().map(|one| (one.start, one.end))).collect();
+            while let Some((start, _)) = ranges.iter().find(|(start, end)| *start < until && *end > until) {
+                until = *start;
             }
-            for found in found.into_iter().filter(|found| found.end > judged && found.start < until) {
+            until = until.max(judged);
+            let is_new = |start: usize, end: usize| end > judged && start < until;
+            let mut edits = Vec::new();
+            for found in found.into_iter().filter(|found| is_new(found.start, found.end)) {
                 findings.add(found.category);
-                let quoted = self.json && !self.is_in_string(found.start);
-                let (start, end) = (self.from + found.start.max(judged), self.from + found.end);
-                self.found.push(Mark { found: Found { start, end, ..found }, quoted });
+                if rules.replaces {
+                    edits.push(Edit { range: found.start..found.end, text: marker(found.category).into() });
+                }
+            }
+            for one in own.into_iter().filter(|one| is_new(one.start, one.end)) {
+                findings.add(Category::Pattern);
+                match one.pattern.action {
+                    PatternAction::Detect => {}
+                    PatternAction::Redact => {
+                        let text = one.pattern.marker.to_string().into();
+                        edits.push(Edit { range: one.start..one.end, text });
+                    }
+                    PatternAction::Refuse => return Err(Stopped::Refused),
+                }
+            }
+            apart(&mut edits, 0);
+            for Edit { range, text } in edits {
+                let marker = self.written(range.start, text);
+                let (start, end) = (self.from + range.start.max(judged), self.from + range.end);
+                self.found.push(Mark { start, end, marker });
             }
             self.judged = self.from + until;
         }
         if self.kept.len() - until > LONGEST {
-            return Err(TooLong);
+            return Err(Stopped::Held);
         }
         self.trim(until);
         Ok(())
+    }
+
+    /// How much of what is kept will not change any more.
+    fn settled(&self, Rules { wanted, own, .. }: &Rules, judged: usize) -> usize {
+        let usual = if *wanted == Wanted::NONE { self.kept.len() } else { settled(&self.kept, *wanted) };
+        let own = own.as_ref().map_or(self.kept.len(), |own| pattern::settled(own, &self.kept, judged));
+        usual.min(own).max(judged)
+    }
+
+    /// A marker as it stands in a string of JSON.
+    fn written(&mut self, at: usize, marker: Cow<'static, str>) -> Cow<'static, str> {
+        let quoted = self.json && !self.is_in_string(at);
+        let marker = if self.json { escaped(marker) } else { marker };
+        escaped(if quoted { format!("\"{marker}\"").into() } else { marker })
     }
 
     /// Takes what is held for judged: it is not held for anybody.
@@ -157,4 +188,8 @@ impl Text {
         }
         self.in_string
     }
+}
+
+fn escaped(text: Cow<'static, str>) -> Cow<'static, str> {
+    if text.contains(['"', '\\']) { text.replace('\\', "\\\\").replace('"', "\\\"").into() } else { text }
 }

@@ -6,7 +6,7 @@ use super::privacy;
 use crate::privacy::redact_text;
 
 fn text(text: &str) -> String {
-    redact_text(privacy(PrivacyMode::Redact), text).unwrap().0
+    redact_text(&privacy(PrivacyMode::Redact), text).unwrap().0
 }
 
 #[test]

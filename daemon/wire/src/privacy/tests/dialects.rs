@@ -157,12 +157,12 @@ fn what_cannot_be_searched_is_refused() {
     let mut edits = Edits::default();
     let bad = b"{\"x\":\"bob\xff@example.com\"}";
     assert_eq!(
-        screen(privacy(PrivacyMode::Redact), bad, &mut edits),
+        screen(&privacy(PrivacyMode::Redact), bad, &mut edits),
         Err(Blocked::Unsearchable(Unsearchable::Encoding))
     );
     // To look at it is not to refuse it.
     for body in [r#"{"context":[1,2,3]}"#, r#"{"x":"C:\q"}"#] {
-        assert_eq!(screen(privacy(PrivacyMode::Detect), body.as_bytes(), &mut edits).unwrap().total(), 0);
+        assert_eq!(screen(&privacy(PrivacyMode::Detect), body.as_bytes(), &mut edits).unwrap().total(), 0);
     }
     assert_eq!(redact(r#"{"context":[],"prompt":null}"#), r#"{"context":[],"prompt":null}"#);
 }
@@ -172,7 +172,7 @@ fn modes_differ_in_what_is_done() {
     let body = br#"{"prompt":"bob@example.com 4111111111111111 bob@example.com"}"#;
     let run = |mode| {
         let mut edits = Edits::default();
-        (screen(privacy(mode), body, &mut edits), edits.is_empty())
+        (screen(&privacy(mode), body, &mut edits), edits.is_empty())
     };
     assert!(matches!(run(PrivacyMode::Off), (Ok(found), true) if found.total() == 0));
     let (found, unchanged) = run(PrivacyMode::Detect);
@@ -181,6 +181,6 @@ fn modes_differ_in_what_is_done() {
     assert!(matches!(run(PrivacyMode::Redact), (Ok(same), false) if same == found));
     let (blocked, unchanged) = run(PrivacyMode::Block);
     let why = blocked.unwrap_err();
-    assert_eq!((why, unchanged), (Blocked::Found(found), true));
+    assert_eq!((why.clone(), unchanged), (Blocked::Found(found), true));
     assert_eq!(why.to_string(), "the prompt contains email, card; remove it and try again");
 }

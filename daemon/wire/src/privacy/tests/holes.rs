@@ -8,7 +8,7 @@ use super::{privacy, redact, redacted};
 use crate::privacy::{Blocked, body::Unsearchable, redact_text};
 
 fn text(text: &str) -> String {
-    redact_text(privacy(PrivacyMode::Redact), text).unwrap().0
+    redact_text(&privacy(PrivacyMode::Redact), text).unwrap().0
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod corpus;
 mod dialects;
 mod holes;
 mod kinds;
+mod own;
 mod parts;
 mod planted;
 mod properties;
@@ -15,17 +16,17 @@ use aivonx_domain::Findings;
 use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
 
-use super::{Blocked, Privacy, screen};
+use super::{Blocked, Privacy, Screening, screen};
 use crate::api::Edits;
 
-fn privacy(mode: PrivacyMode) -> Privacy {
-    Privacy { mode, ..Privacy::OFF }
+fn privacy(mode: PrivacyMode) -> Screening {
+    Privacy { mode, ..Privacy::OFF }.into()
 }
 
 /// The body as a node would get it under `redact`.
 fn redacted(body: &str) -> Result<(String, Findings), Blocked> {
     let mut edits = Edits::default();
-    let findings = screen(privacy(PrivacyMode::Redact), body.as_bytes(), &mut edits)?;
+    let findings = screen(&privacy(PrivacyMode::Redact), body.as_bytes(), &mut edits)?;
     let out = edits.apply(&[Bytes::copy_from_slice(body.as_bytes())]).concat();
     Ok((String::from_utf8(out).unwrap(), findings))
 }

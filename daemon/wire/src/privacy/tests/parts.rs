@@ -77,7 +77,7 @@ fn digits_spread_over_the_values_of_a_message_are_read_together() {
 
 #[test]
 fn base64_within_a_text_is_looked_into() {
-    let text = |text: &str| redact_text(privacy(PrivacyMode::Redact), text).unwrap().0;
+    let text = |text: &str| redact_text(&privacy(PrivacyMode::Redact), text).unwrap().0;
     let wide: Vec<u8> = SECRET.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let wider: Vec<u8> = SECRET.chars().flat_map(|c| (c as u32).to_be_bytes()).collect();
     for encoded in [

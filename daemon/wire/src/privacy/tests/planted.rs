@@ -275,7 +275,7 @@ proptest! {
         let (before, after) = place.split_once('@').unwrap();
         let body = format!("{before}{sent}{after}");
         let mut edits = Edits::default();
-        let screened = screen(privacy(PrivacyMode::Redact), body.as_bytes(), &mut edits);
+        let screened = screen(&privacy(PrivacyMode::Redact), body.as_bytes(), &mut edits);
         if let Err(Blocked::Unsearchable(_)) = screened {
             // Numbers in place of text.
             return Ok(());
@@ -290,7 +290,7 @@ proptest! {
         prop_assert!(left.is_empty(), "{:?} in {}", left, redacted);
         let found = screened.unwrap().total() > 0;
         prop_assert_eq!(found, body != redacted);
-        let blocked = screen(privacy(PrivacyMode::Block), body.as_bytes(), &mut edits);
+        let blocked = screen(&privacy(PrivacyMode::Block), body.as_bytes(), &mut edits);
         prop_assert_eq!(blocked.is_err(), found);
     }
 }

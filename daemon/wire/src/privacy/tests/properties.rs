@@ -122,8 +122,8 @@ fn same_outside(before: &Value, after: &Value) -> bool {
 proptest! {
     #[test]
     fn a_text_passes_the_second_time(text in text()) {
-        let (once, first) = redact_text(privacy(PrivacyMode::Redact), &text).unwrap();
-        let (twice, second) = redact_text(privacy(PrivacyMode::Redact), &once).unwrap();
+        let (once, first) = redact_text(&privacy(PrivacyMode::Redact), &text).unwrap();
+        let (twice, second) = redact_text(&privacy(PrivacyMode::Redact), &once).unwrap();
         prop_assert_eq!((&twice, second.total()), (&once, 0), "{}", text);
         prop_assert_eq!(first.total() == 0, once == text);
     }
@@ -158,8 +158,8 @@ proptest! {
     fn nothing_panics(bytes in prop::collection::vec(
         prop::sample::select(b"{}[]\",:\\u0041@.-+=/_ 123456789abcdefXYZeyJsk()\xc3\xa4".to_vec()), 0..200)) {
         let mut edits = crate::api::Edits::default();
-        let _ = crate::privacy::screen(privacy(PrivacyMode::Redact), &bytes, &mut edits);
-        let _ = crate::privacy::screen(privacy(PrivacyMode::Detect), &bytes, &mut edits);
+        let _ = crate::privacy::screen(&privacy(PrivacyMode::Redact), &bytes, &mut edits);
+        let _ = crate::privacy::screen(&privacy(PrivacyMode::Detect), &bytes, &mut edits);
         let mut found = Vec::new();
         crate::privacy::find::find(&bytes, crate::privacy::Wanted::ALL, Default::default(), &mut found);
     }

@@ -1,0 +1,62 @@
+//! Patterns of an organization's own in prompts.
+
+use aivonx_protocol::{
+    organization::PrivacyMode,
+    privacy::{Category, PatternAction},
+};
+
+use crate::privacy::{
+    Blocked, Privacy, Screening,
+    pattern::{Pattern, of_words},
+    redact_text,
+};
+
+fn screening(mode: PrivacyMode, expression: &str, action: PatternAction) -> Screening {
+    let pattern = Pattern::new("own", expression, "[OWN]", action).unwrap();
+    Screening { privacy: Privacy::new(mode, &[]), own: Some(vec![pattern].into()) }
+}
+
+#[test]
+fn they_have_actions_of_their_own_in_every_mode() {
+    let text = "badge E-123456 of bob@example.com, {\"id\":\"E-123\"}";
+    for (mode, safe) in [
+        (PrivacyMode::Off, "badge [OWN] of bob@example.com, {\"id\":\"[OWN]\"}"),
+        (PrivacyMode::Detect, "badge [OWN] of bob@example.com, {\"id\":\"[OWN]\"}"),
+        (PrivacyMode::Redact, "badge [OWN] of [REDACTED_EMAIL], {\"id\":\"[OWN]\"}"),
+    ] {
+        let (got, found) =
+            redact_text(&screening(mode, "E-[0-9]{3,6}", PatternAction::Redact), text).unwrap();
+        assert_eq!((&*got, found.of(Category::Pattern)), (safe, 2), "{mode:?}");
+        let detect = screening(mode, "E-[0-9]{3,6}", PatternAction::Detect);
+        assert!(redact_text(&detect, text).unwrap().0.contains("E-123456"));
+        let refuse = screening(mode, &of_words(&["BADGE".into()]), PatternAction::Refuse);
+        let Err(Blocked::Refused(name, _)) = redact_text(&refuse, text) else { panic!("{mode:?}") };
+        assert_eq!(&*name, "own");
+        assert_eq!(redact_text(&refuse, "badges").unwrap().0, "badges");
+    }
+}
+
+#[test]
+fn what_overlaps_is_replaced_as_a_whole() {
+    let own = screening(PrivacyMode::Redact, "mail bob", PatternAction::Redact);
+    assert_eq!(redact_text(&own, "mail bob@example.com now").unwrap().0, "[OWN][REDACTED_EMAIL] now");
+    let own = screening(PrivacyMode::Redact, "bob", PatternAction::Redact);
+    assert_eq!(redact_text(&own, "mail bob@example.com now").unwrap().0, "mail [REDACTED_EMAIL] now");
+    let own = screening(PrivacyMode::Off, "x.y", PatternAction::Redact);
+    assert_eq!(redact_text(&own, "{\"a\": \"x\\\"y\"}").unwrap().0, "{\"a\": \"[OWN]\"}");
+}
+
+#[test]
+fn more_categories_are_looked_for_where_they_are_named() {
+    let text = "IBAN DE89 3704 0044 0532 0130 00, passport no. C01X00T47, order ab12cd34ef56ab78.";
+    let redact = |categories: &[Category]| {
+        let screening = Privacy::new(PrivacyMode::Redact, categories).into();
+        redact_text(&screening, text).unwrap().0
+    };
+    assert_eq!(redact(&[Category::Email]), text);
+    assert_eq!(
+        redact(&[Category::Iban, Category::Passport, Category::Alphanumeric]),
+        "IBAN [REDACTED_IBAN], passport no. [REDACTED_PASSPORT], order [REDACTED_ALPHANUMERIC]."
+    );
+    assert!(redact(&[]).contains("DE89 3704 0044 0532 0130 00, passport no. C01X00T47"));
+}
