@@ -12,7 +12,7 @@ use super::{
     classes::{self, ALNUM, ATOM},
     find::Found,
     join::{Join, wide_separator},
-    marker,
+    marker, phrase,
     secret::{self, Kind, Written},
 };
 
@@ -21,6 +21,9 @@ const NAME: usize = 48;
 
 /// Most blanks, or marks around a name, that are passed over.
 const BETWEEN: usize = 5;
+
+/// Most words between a value and the name behind it: `... is my old password`.
+const WHOSE: usize = 3;
 
 /// Most bytes of blanks before a value.
 const BLANK: usize = 20;
@@ -38,11 +41,78 @@ pub(super) fn behind_sign(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// Finds the passwords that sentences and flags give.
 pub(super) fn in_sentences(text: &[u8], out: &mut Vec<Found>) {
     // `Password` as well as `password`.
-    for at in memchr::memmem::find_iter(text, b"assw") {
-        if let Some(found) = in_sentence(text, at) {
+    for at in memchr::memmem::find_iter(text, b"ass") {
+        if !matches!(text.get(at + 3), Some(b'w' | b'p' | b'c')) {
+            continue;
+        }
+        for found in [in_sentence(text, at), before_name(text, at)].into_iter().flatten() {
             out.push(Found::new(found.start, found.end, Category::Key));
         }
     }
+}
+
+/// Where a password of words begins that may go on behind the text.
+pub(super) fn open(text: &[u8]) -> Option<usize> {
+    let floor = text.len().saturating_sub(secret::LONGEST);
+    let is_password = |name: Range<usize>| Kind::of(&text[name]) == Some(Kind::Password);
+    let marks = (floor..text.len()).filter(|at| matches!(text[*at], b':' | b'=' | b'>'));
+    let marked = marks.filter(|at| name_before(text, *at).is_some_and(is_password)).map(|at| at + 1);
+    let named = memchr::memmem::find_iter(&text[floor..], b"ass").filter_map(|at| {
+        let (start, end) = (word_before(text, floor + at), classes::run(text, floor + at, ATOM));
+        let from = blank(text, end);
+        let verb = [b"is ".as_slice(), b"was "].into_iter().find(|verb| text[from..].starts_with(verb))?;
+        is_password(start..end).then_some(from + verb.len())
+    });
+    marked.chain(named).map(|from| blank(text, from)).filter(|from| phrase::is_open(&text[*from..])).min()
+}
+
+/// The password that stands before the word for it: `hunter22 is my password`.
+fn before_name(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let (start, end) = (word_before(text, at), classes::run(text, at, ATOM));
+    // Of a manager of passwords, or a hint, something else is said.
+    let alone = match text[end..] {
+        [] | [b'.' | b',' | b'!' | b'?' | b';' | b')' | b'"' | b'\'' | b'\n' | b'\r', ..] => true,
+        [b' ', ref behind @ ..] => {
+            [b"for ".as_slice(), b"to ", b"on ", b"of ", b"and "].iter().any(|word| behind.starts_with(word))
+        }
+        _ => false,
+    };
+    if !alone || Kind::of(&text[start..end]) != Some(Kind::Password) {
+        return None;
+    }
+    let floor = start.saturating_sub(NAME);
+    let mut from = start;
+    for _ in 0..=WHOSE {
+        let (word, verb) = last_word(&text[floor..from])?;
+        match verb {
+            b"is" | b"was" => return value_before(text, floor + word),
+            other if other.iter().all(u8::is_ascii_alphabetic) => from = floor + word,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The last word of what ends with a blank, and where it begins.
+fn last_word(text: &[u8]) -> Option<(usize, &[u8])> {
+    let end = text.trim_ascii_end().len();
+    let start = text[..end].iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+    (end < text.len() && start < end).then(|| (start, &text[start..end]))
+}
+
+/// The password that is the last word before `end`.
+fn value_before(text: &[u8], end: usize) -> Option<Range<usize>> {
+    let floor = end.saturating_sub(secret::LONGEST);
+    let (mut start, mut value) = last_word(&text[floor..end])?;
+    while let [b'"' | b'\'' | b'`' | b'(' | b'*', rest @ ..] = value {
+        (start, value) = (start + 1, rest);
+    }
+    while let [rest @ .., b'"' | b'\'' | b'`' | b')' | b'*' | b','] = value {
+        value = rest;
+    }
+    let found = secret::within(value, Kind::Password, Written::Bare)?;
+    (!marker::ends_before(text, floor + start))
+        .then(|| floor + start + found.start..floor + start + found.end)
 }
 
 /// The secret behind the mark at `at`.
@@ -124,6 +194,15 @@ fn value(text: &[u8], mut from: usize, kind: Kind, spaced: bool) -> Option<Range
         None if spaced => Written::Spaced,
         None => Written::Bare,
     };
+    if kind == Kind::Password {
+        let spoken = match &range {
+            Some(range) => phrase::quoted(&text[range.clone()]).then_some(range.len()),
+            None => phrase::spoken(&text[from..text.len().min(from + secret::LONGEST)]),
+        };
+        if let Some(length) = spoken {
+            return Some(from..from + length);
+        }
+    }
     let range = range.unwrap_or_else(|| bare(text, from + scheme));
     let alone = line == 0 || matches!(text.get(range.end), None | Some(b'\n' | b'\r'));
     let found = secret::within(&text[range.clone()], kind, written)?;
@@ -153,12 +232,14 @@ fn quoted(text: &[u8], from: usize, quote: u8) -> Option<Range<usize>> {
 /// What stands at `from` up to the next blank, quote or tag, without the marks of the sentence or the list that it is in.
 fn bare(text: &[u8], from: usize) -> Range<usize> {
     let near = &text[from..text.len().min(from + secret::LONGEST)];
-    let ends =
-        |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'<' | 0xc2 | 0xe0..);
-    let mut value = &near[..near.iter().position(ends).unwrap_or(near.len())];
-    // What goes on assigning is no value.
-    let assigns = |at: &usize| matches!(value[*at], b':' | b'=') && classes::at(value, at + 1, ALNUM);
-    value = &value[..(0..value.len()).filter(assigns).nth(1).unwrap_or(value.len())];
+    // What goes on assigning is no value: no further than there is looked, for every mark in a row begins one.
+    let mut assigned = false;
+    let ends = |at: usize| match near[at] {
+        b':' | b'=' if classes::at(near, at + 1, ALNUM) => std::mem::replace(&mut assigned, true),
+        b'"' | b'\'' | b'`' | b'<' | 0xc2 | 0xe0.. => true,
+        byte => byte.is_ascii_whitespace(),
+    };
+    let mut value = &near[..(0..near.len()).position(ends).unwrap_or(near.len())];
     // Another name is assigned behind it, as in `Pwd=...;Database=...` and in the queries of addresses.
     if let Some(next) = (1..value.len()).find(|at| {
         let goes_on = |rest: &[u8]| {

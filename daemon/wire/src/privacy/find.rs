@@ -8,7 +8,8 @@
 use aivonx_protocol::privacy::Category;
 
 use super::{
-    Wanted, alphanumeric, assigned, context, email, encoded, iban, key, number, numerals, passport, pem,
+    Wanted, alphanumeric, assigned, context, dashed, email, encoded, iban, key, number, numerals, passport,
+    pem, phrase,
     secret::{self, Kind, Written},
     spread::Spread,
     view::{self, Places},
@@ -159,6 +160,9 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     // A run that is long enough fills a whole word before the tail.
     let (digits, signs) = digits_and_signs(word);
     search.word(words.len() * 8, digits, signs, ats(word), false);
+    if wanted.has(Category::Ssn) && search.numbers_from + search.spread_from > 0 {
+        dashed::find(text, search.out);
+    }
     if wanted.has(Category::Passport) {
         passport::find(text, search.out);
     }
@@ -175,6 +179,8 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     out.append(&mut assigned);
     if let Some(secret) = hint.assigned.and_then(|kind| secret::within(text, kind, Written::Quoted)) {
         out.push(Found::new(secret.start, secret.end, Category::Key));
+    } else if hint.assigned == Some(Kind::Password) && phrase::quoted(text) {
+        out.push(Found::new(0, text.len(), Category::Key));
     }
     if hint.mixed {
         assigned::in_sentences(text, out);
