@@ -25,6 +25,9 @@ const BETWEEN: usize = 5;
 /// Most words between a value and the name behind it: `... is my old password`.
 const WHOSE: usize = 3;
 
+/// Most bytes between the two.
+const BEFORE: usize = 32;
+
 /// Most bytes of blanks before a value.
 const BLANK: usize = 20;
 
@@ -80,7 +83,7 @@ fn before_name(text: &[u8], at: usize) -> Option<Range<usize>> {
     if !alone || Kind::of(&text[start..end]) != Some(Kind::Password) {
         return None;
     }
-    let floor = start.saturating_sub(NAME);
+    let floor = start.saturating_sub(BEFORE);
     let mut from = start;
     for _ in 0..=WHOSE {
         let (word, verb) = last_word(&text[floor..from])?;
@@ -109,6 +112,10 @@ fn value_before(text: &[u8], end: usize) -> Option<Range<usize>> {
     }
     while let [rest @ .., b'"' | b'\'' | b'`' | b')' | b'*' | b','] = value {
         value = rest;
+    }
+    // Words are said of passwords, too: `nothing`, `bob@example.com`.
+    if !value.iter().any(u8::is_ascii_digit) {
+        return None;
     }
     let found = secret::within(value, Kind::Password, Written::Bare)?;
     (!marker::ends_before(text, floor + start))
