@@ -23,8 +23,6 @@ use crate::{
     limit::Unpriced,
     log::LogPage,
     model::{Drift, ModelRemoved, Weights},
-    node::{NodeKind, NodeTraits, Probe, Probed},
-    model::ModelRemoved,
     node::{NodeKind, NodeTraits, NodeWake, Probe, Probed},
     organization::OrganizationRemoved,
     route::{RouteAccess, RouteGroup},
@@ -198,6 +196,7 @@ catalogue! { Reply {
     Self::Drifts(_) => "drifts", Self::Drifts(vec![Drift {
         model: "llama3:8b".into(),
         nodes: vec![Weights { node: "gpu1".into(), digest: "7f3a".into(), weights: Some("sha256:00".into()) }],
+    }]);
     Self::NodeWakes(_) => "node_wakes", Self::NodeWakes(vec![NodeWake {
         node: "0190-id".into(),
         mac: "aa:bb:cc:dd:ee:ff".into(),

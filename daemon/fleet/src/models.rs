@@ -14,17 +14,15 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
-    Fleet, client::Session, error::FleetError, job_state::Deed, jobs::fit_for_models,
-    nearest::nearest_models, node_scope::NodeScope, pull::refusal, record::check_model_name,
-    registry::Contact, sanitize::shown,
     Fleet,
     client::Session,
     error::FleetError,
     job_state::Deed,
-    jobs::{check_name, fit_for_models, in_service},
+    jobs::{fit_for_models, in_service},
     nearest::nearest_models,
     node_scope::NodeScope,
     pull::refusal,
+    record::check_model_name,
     registry::Contact,
     sanitize::shown,
 };

@@ -26,8 +26,8 @@ type Searched = (Result<Findings, Blocked>, Collected, Edits);
 
 /// Refuses what is said over a websocket, which is not searched, where it would have to be.
 pub(super) fn refuse_unsearched(exchange: &Exchange, caller: &Caller) -> Result<(), HandshakeError> {
-    let privacy = of(exchange, caller);
-    let searched = !privacy.is_off() || privacy.answers != AnswerMode::Off;
+    let screening = of(exchange, caller);
+    let searched = !screening.is_off() || !screening.is_off_for_answers();
     if searched { Err(HandshakeError::Private) } else { Ok(()) }
 }
 

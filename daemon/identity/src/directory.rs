@@ -25,8 +25,7 @@ use aivonx_protocol::{
 };
 use aivonx_store::{
     AnswersRecord, DisabledKeyRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord, ModelAccessRecord,
-    OrganizationRecord, SessionRecord, UserRecord,
-    AnswersRecord, KeyQueueingRecord, KeyRecord, OrganizationRecord, PatternRecord, SessionRecord, UserRecord,
+    OrganizationRecord, PatternRecord, SessionRecord, UserRecord,
 };
 use aivonx_wire::privacy::{Privacy, Screening};
 use ipnet::IpNet;

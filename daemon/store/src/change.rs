@@ -62,8 +62,6 @@ pub enum Noun {
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::ModelAccess as usize + 1;
-    const COUNT: usize = Self::NodeWake as usize + 1;
     const COUNT: usize = Self::Pattern as usize + 1;
 
     /// Every one.

@@ -87,8 +87,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::KeyCertificate
         | Tree::KeyCertificateName
         | Tree::DisabledKey
-        | Tree::ModelAccess => None,
-        | Tree::NodeWake => None,
+        | Tree::ModelAccess
+        | Tree::NodeWake
         | Tree::Pattern
         | Tree::PatternName => None,
     }

@@ -5,15 +5,9 @@ use aivonx_protocol::node::AdminState;
 
 use super::{
     AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, DisabledKeyRecord, KeyCertificateRecord,
-    KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun,
-    OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError,
-    UserRecord, placement,
-    AliasRecord, AliasWeightsRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject,
-    LimitValues, NodeRecord, NodeTraitsRecord, NodeWakeRecord, Noun, OrganizationRecord, PlacementRecord,
-    PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
-    AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord,
-    LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PatternRecord,
-    PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord,
+    NodeWakeRecord, Noun, OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord, Record, Records,
+    SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };

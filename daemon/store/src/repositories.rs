@@ -3,16 +3,9 @@
 use super::{
     AliasRecord, AliasWeightsRecord, AnswersRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys,
     DisabledKeyRecord, KeyCertificateRecord, KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts,
-    LimitCounters, LimitRecord, LockoutRecord, ModelAccessRecord, NodeTraitsRecord, Nodes,
-    OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
-    Settings, Store, UsageLog, UserRecord, usage,
-    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyQueueingRecord,
-    KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord,
-    NodeWakeRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
-    SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
-    KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord,
-    NodeTraitsRecord, Nodes, OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord, PriceRecord,
-    Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
+    LimitCounters, LimitRecord, LockoutRecord, ModelAccessRecord, NodeTraitsRecord, NodeWakeRecord, Nodes,
+    OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord,
+    SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {

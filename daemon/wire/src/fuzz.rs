@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     api::{Edits, Peek},
-    privacy::{Blocked, Privacy, redact_text, screen},
+    privacy::{Blocked, Privacy, Screening, redact_text, screen},
 };
 
 /// The scan of a body: what it takes is JSON, and the same however it lies in memory.
@@ -32,15 +32,15 @@ pub fn json(bytes: &[u8]) {
 /// # Panics
 /// Something is left.
 pub fn redactor(bytes: &[u8]) {
-    let privacy = Privacy::new(PrivacyMode::Redact, &[]);
+    let screening = &Screening::from(Privacy::new(PrivacyMode::Redact, &[]));
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok((once, _)) = redact_text(privacy, text) {
-        let (twice, found) = redact_text(privacy, &once).expect("what was redacted can be searched");
+    if let Ok((once, _)) = redact_text(screening, text) {
+        let (twice, found) = redact_text(screening, &once).expect("what was redacted can be searched");
         assert!(twice == once, "{found:?} was left");
     }
     let body = serde_json::json!({"model": "m", "prompt": text}).to_string();
     let mut edits = Edits::default();
-    match screen(privacy, body.as_bytes(), &mut edits) {
+    match screen(screening, body.as_bytes(), &mut edits) {
         Ok(_) => {
             let out = edits.apply(&[Bytes::from(body)]).concat();
             serde_json::from_slice::<serde_json::Value>(&out).expect("a body stays JSON");

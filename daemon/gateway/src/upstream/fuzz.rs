@@ -30,6 +30,7 @@ pub(crate) fn head(
         form: false,
         body,
         heir: None,
+        socket: None,
         connect_within,
     };
     head::write(&request, endpoint, &mut out);

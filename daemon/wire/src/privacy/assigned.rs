@@ -114,7 +114,8 @@ fn value_before(text: &[u8], end: usize) -> Option<Range<usize>> {
         value = rest;
     }
     // Words are said of passwords, too: `nothing`, `bob@example.com`.
-    if !value.iter().any(u8::is_ascii_digit) {
+    // What else brackets divide is not waited for as a whole.
+    if !value.iter().any(u8::is_ascii_digit) || value.iter().any(|byte| b"<>()[]{}|,\"".contains(byte)) {
         return None;
     }
     let found = secret::within(value, Kind::Password, Written::Bare)?;

@@ -3,6 +3,8 @@
 //! Words that are drawn are nouns and the like. A sentence about a password has the small words of the language in it, or
 //! those of logins and forms, and then it is one.
 
+use super::marker;
+
 /// Fewest words of a password that has nothing else.
 const FEWEST: usize = 4;
 
@@ -50,7 +52,7 @@ pub(super) fn is_open(text: &[u8]) -> bool {
 
 /// Whether what stands in quotes is a password with blanks: drawn words, or others with digits or marks among them.
 pub(super) fn quoted(value: &[u8]) -> bool {
-    if !value.trim_ascii().contains(&b' ') || value.iter().any(u8::is_ascii_control) {
+    if !value.trim_ascii().contains(&b' ') || value.iter().any(u8::is_ascii_control) || marker::is_in(value) {
         return false;
     }
     let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
