@@ -21,7 +21,7 @@ fn keyed(request: Request, secret: &str) -> Request {
 async fn a_contained_key_ends_what_runs_and_is_let_in_again() {
     let node = FakeNode::ollama().await;
     node.with(|s| s.models[0].load());
-    let daemon = Daemon::builder().node(&node).mode("required").start().await;
+    let daemon = Daemon::builder().config("").node(&node).mode("required").start().await;
     let aivonx = daemon.aivonx();
     aivonx.ok(&["org", "add", "acme"]).await;
     let made = aivonx.json(&["key", "create", "ci", "--org", "acme"]).await;
@@ -59,7 +59,7 @@ async fn a_contained_key_ends_what_runs_and_is_let_in_again() {
 #[tokio::test]
 async fn everything_named_is_contained_or_nothing() {
     let node = FakeNode::ollama().await;
-    let daemon = Daemon::builder().node(&node).mode("required").start().await;
+    let daemon = Daemon::builder().config("").node(&node).mode("required").start().await;
     let aivonx = daemon.aivonx();
     aivonx.ok(&["org", "add", "acme"]).await;
     let password = daemon.folder().join("password");
@@ -102,7 +102,7 @@ async fn everything_named_is_contained_or_nothing() {
 #[tokio::test]
 async fn guessed_keys_are_detected_and_reported() {
     let node = FakeNode::ollama().await;
-    let daemon = Daemon::builder().node(&node).mode("required").start().await;
+    let daemon = Daemon::builder().config("").node(&node).mode("required").start().await;
     let aivonx = daemon.aivonx();
     for n in 0..5 {
         daemon.ask(&keyed(chat(), &format!("aivx_guess{n}"))).await.expect(401);

@@ -183,7 +183,7 @@ async fn the_fail2ban_filter_reads_the_address_and_not_the_name() {
 
 #[tokio::test]
 async fn the_fail2ban_filter_reads_where_refused_keys_come_from() {
-    let daemon = Daemon::builder().mode("required").start().await;
+    let daemon = Daemon::builder().config("").mode("required").start().await;
     let guess = Request::get("/api/tags").field("Authorization", "Bearer aivx_guess");
     daemon.ask(&guess).await.expect(401);
     daemon.stderr().until("denied from 127.0.0.1 by unknown: denied").await;

@@ -184,7 +184,8 @@ async fn seen(daemon: &Daemon, key: Option<&str>, model: &str) -> ([bool; 3], [u
     let mut lists = [false; 3];
     for (listed, path) in lists.iter_mut().zip(["/api/tags", "/api/ps", "/v1/models"]) {
         let answer = daemon.ask(&with(Request::get(path))).await.expect(200);
-        *listed = answer.text().contains(&format!("\"{model}"));
+        *listed =
+            ["name", "id"].iter().any(|field| answer.text().contains(&format!("\"{field}\":\"{model}")));
     }
     let messages = json!([{"role": "user", "content": "x"}]);
     let chat = json!({"model": model, "stream": false, "messages": messages});
