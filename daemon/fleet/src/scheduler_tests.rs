@@ -103,7 +103,7 @@ fn requests_for_a_model_stay_where_it_was_loaded_and_go_elsewhere_when_that_is_f
     let (mut a, mut b) = (node("a"), node("b"));
     (a.max_parallel, b.max_parallel) = (1, 1);
     let models = read_tags(br#"{"models":[{"name":"m:latest","digest":"d"}]}"#).unwrap();
-    let has = Arc::new(Inventory { models, ..Inventory::default() });
+    let has = Arc::new(Inventory { models, tells: true, ..Inventory::default() });
     let known = [a, b].map(|node| (Arc::new(node), Some(has.clone())));
     let fleet = catalogue::of(known.to_vec(), Strategy::Cost);
     let lease = fleet.choose(WANT, &[]).unwrap();
