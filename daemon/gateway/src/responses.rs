@@ -167,7 +167,10 @@ mod tests {
         for owner in 0..2 * KEPT_OF_ALL {
             responses.made(&owner.to_string(), "resp_1", if owner % 2 == 0 { &kept } else { &gone });
         }
-        let sizes = || (responses.lock().owners.len(), responses.lock().order.len());
+        let sizes = || {
+            let all = responses.lock();
+            (all.owners.len(), all.order.len())
+        };
         assert_eq!(sizes(), (KEPT_OF_ALL, KEPT_OF_ALL));
         assert!(responses.node("0", "resp_1").is_none());
         responses.keep_of(|node| node == "n1");
