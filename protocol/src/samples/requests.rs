@@ -316,6 +316,21 @@ impl Request {
             }
             .into(),
             privacy::Test { organization: None, text: WireSecret::new("mail bob@example.com".into()) }.into(),
+            privacy::Answers { organization: Some("acme".into()) }.into(),
+            privacy::SetAnswers { organization: None, answers: AnswerMode::Redact }.into(),
+            privacy::Patterns { organization: Some("acme".into()) }.into(),
+            privacy::AddPattern {
+                organization: Some("acme".into()),
+                pattern: NewPattern {
+                    name: "project".into(),
+                    regex: None,
+                    words: vec!["falcon".into()],
+                    marker: None,
+                    action: PatternAction::Refuse,
+                },
+            }
+            .into(),
+            privacy::RemovePattern { organization: None, name: "project".into() }.into(),
             snapshot::List.into(),
             snapshot::Create.into(),
             snapshot::Newest.into(),
@@ -336,8 +351,6 @@ impl Request {
             .into(),
             block::Remove { target: "alice".into() }.into(),
             route::List.into(),
-            privacy::Answers { organization: Some("acme".into()) }.into(),
-            privacy::SetAnswers { organization: None, answers: AnswerMode::Redact }.into(),
             check::Run.into(),
             check::Isolation.into(),
             incident::Contain {
@@ -351,19 +364,6 @@ impl Request {
             }
             .into(),
             incident::Detect { since: Some(1_700_000_000_000) }.into(),
-            privacy::Patterns { organization: Some("acme".into()) }.into(),
-            privacy::AddPattern {
-                organization: Some("acme".into()),
-                pattern: NewPattern {
-                    name: "project".into(),
-                    regex: None,
-                    words: vec!["falcon".into()],
-                    marker: None,
-                    action: PatternAction::Refuse,
-                },
-            }
-            .into(),
-            privacy::RemovePattern { organization: None, name: "project".into() }.into(),
         ]
     }
 }
