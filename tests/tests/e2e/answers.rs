@@ -134,7 +134,7 @@ async fn what_would_be_held_too_long_ends_in_the_dialects_error() {
         assert_eq!(pieces(&stream, delta), "So it goes: ", "{path}");
     }
     // The node is not to blame.
-    assert_eq!(daemon.aivonx().json(&["node", "list"]).await[0]["failed"], json!(0));
+    assert_eq!(daemon.aivonx().json(&["node", "list"]).await[0]["recent_errors"], json!(0));
 }
 
 #[tokio::test]
