@@ -72,7 +72,7 @@ mod tests {
         let before = identity.hot().full().key(&id).unwrap().live.clone();
         identity.set_key_enabled(&a.admin, None, "ci", false).await.unwrap();
         assert!(before.ended() && !identity.hot().full().key(&id).unwrap().enabled);
-        assert_eq!(identity.disabled_keys(&a.admin).await.unwrap(), [id.clone()]);
+        assert_eq!(identity.disabled_keys(&a.admin).await.unwrap(), std::slice::from_ref(&id));
         assert!(identity.disabled_keys(&b.admin).await.unwrap().is_empty());
         rig.assert_foreign("key", &id, identity.set_key_enabled(&b.admin, None, &id, true)).await;
         identity.set_key_enabled(&a.admin, None, "ci", true).await.unwrap();
