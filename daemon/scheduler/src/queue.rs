@@ -47,6 +47,15 @@ impl Scheduler {
         best.map(|(standing, at)| (at, standing.terms))
     }
 
+    /// Has a node woken that sleeps, unless it is called already.
+    pub(crate) fn call(&mut self, node: NodeId, now: Time) {
+        let on = &mut self.nodes[usize::from(node.0)];
+        if on.usable && on.sleeps && on.called.is_none() {
+            on.called = Some(now);
+            self.called.push(node);
+        }
+    }
+
     /// Puts a request into a node's queue: from now on it counts there.
     pub(crate) fn assign(&mut self, id: JobId, node: NodeId, terms: Terms, blocks: &[Block], now: Time) {
         let known = self.known.get(usize::from(node.0)).copied().unwrap_or_default();
@@ -55,10 +64,6 @@ impl Scheduler {
         job.here = job.model.and_then(|model| on.here.get(&model).copied()).unwrap_or(Here::UNKNOWN);
         (job.node, job.terms, job.known) = (node, terms, known);
         on.queue.push(id);
-        if on.sleeps && on.called.is_none() {
-            on.called = Some(now);
-            self.called.push(node);
-        }
         self.turn += 1;
         on.last = self.turn;
         job.first = blocks.get(known.blocks as usize).map(|block| (*block, on.sent));
@@ -72,6 +77,7 @@ impl Scheduler {
                 self.model(model).loads = ready;
             }
         }
+        self.call(node, now);
     }
 
     /// Sends what can be sent to `node` now; takes over what is due there sooner than where it waits.

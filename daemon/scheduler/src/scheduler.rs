@@ -230,6 +230,7 @@ impl Scheduler {
         let waiting = self.nodes.iter().flat_map(|on| &on.queue).filter(waits).map(rank);
         let (id, _) = waiting.min_by(|(_, a), (_, b)| a.cmp(b))?;
         if !self.can_take(node, false, now) {
+            self.call(node, now);
             return Some(false);
         }
         let terms = self.terms_of_waiting(id, node, now);

@@ -330,6 +330,24 @@ fn a_node_that_sleeps_is_called_only_when_waiting_for_it_costs_least() {
 }
 
 #[test]
+fn a_held_node_that_sleeps_is_called_for_the_one_that_is_to_be_let_in() {
+    let mut fleet = fleet(2, 1, Some(1));
+    let mut both = candidates(2);
+    both[1].held = true;
+    fleet.set_sleeps(NodeId(1), true, 0.0);
+    let submit =
+        |fleet: &mut Scheduler, now| fleet.submit(Policy::Cost, &ask(0, 10, &[]), &both, now).unwrap();
+    submit(&mut fleet, 0.0);
+    let (waiting, _) = submit(&mut fleet, 0.1);
+    assert_eq!((fleet.called(), fleet.let_in(NodeId(1), Some(MODEL), 0.2)), (None, Some(false)));
+    assert_eq!(fleet.let_in(NodeId(1), Some(MODEL), 0.4), Some(false));
+    assert_eq!((fleet.called(), fleet.called()), (Some(NodeId(1)), None), "once");
+    fleet.set_sleeps(NodeId(1), false, 9.0);
+    assert_eq!(fleet.let_in(NodeId(1), Some(MODEL), 9.1), Some(true));
+    assert_eq!(fleet.ready(), Some((waiting, NodeId(1))));
+}
+
+#[test]
 fn who_waits_for_a_node_that_leaves_goes_to_another() {
     let mut fleet = measured(2);
     let jobs: Vec<(JobId, Option<u16>)> =
