@@ -61,11 +61,7 @@ impl Fleet {
         self.ask_for_weights(differing.values().flatten()).await;
         let known = &self.weights;
         let weights = |place: &Place| known.get(&place.digest);
-        // Of those that do not say it, the digest is all there is to compare.
-        differing.retain(|_, places| {
-            let made_of = places.iter().map(|place| weights(place).unwrap_or_else(|| place.digest.clone()));
-            made_of.collect::<HashSet<_>>().len() > 1
-        });
+        differing.retain(|_, places| differ(places.iter().map(|place| (weights(place), &*place.digest))));
         // A name that differs is on two nodes at least, and is told as they write it.
         let drift = |places: Vec<Place>| Drift {
             model: places.first().map(|place| place.name.clone()).unwrap_or_default(),
@@ -131,6 +127,19 @@ impl Fleet {
     }
 }
 
+/// Whether some of the places, given by weights and digest, surely differ: of those that do not say what a model is made of,
+/// the digest is all there is to compare, and that only with each other's.
+fn differ<'a>(places: impl Iterator<Item = (Option<String>, &'a str)>) -> bool {
+    let (mut made_of, mut silent) = (HashSet::new(), HashSet::new());
+    for (weights, digest) in places {
+        match weights {
+            Some(weights) => made_of.insert(weights),
+            None => silent.insert(digest),
+        };
+    }
+    made_of.len() > 1 || silent.len() > 1
+}
+
 /// The files that a model is made of, by the answer to `/api/show`: weights, projectors and adapters.
 fn made_of(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
@@ -151,7 +160,18 @@ fn made_of(answer: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::made_of;
+    use super::{differ, made_of};
+
+    #[test]
+    fn what_is_not_known_differs_from_nothing() {
+        let of = |places: &[(Option<&str>, &'static str)]| {
+            differ(places.iter().map(|(weights, digest)| (weights.map(str::to_owned), *digest)))
+        };
+        assert!(!of(&[(Some("w"), "a"), (None, "b")]), "nobody could ask the second");
+        assert!(!of(&[(Some("w"), "a"), (Some("w"), "b"), (None, "c")]));
+        assert!(of(&[(Some("w"), "a"), (Some("v"), "b")]));
+        assert!(of(&[(None, "a"), (None, "b")]));
+    }
 
     #[test]
     fn a_model_is_made_of_its_files() {
