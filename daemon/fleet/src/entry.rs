@@ -25,7 +25,7 @@ use super::{
     rates::Rates,
     simulated::is_simulated,
     tenants::Tenants,
-    wake::Idle,
+    wake::{Calls, Idle},
 };
 
 /// An endpoint, and why it must not be used if so (a credential that does not decrypt, a damaged CA).
@@ -44,6 +44,10 @@ pub(super) struct Entry {
     /// Notified when it is to be woken.
     pub(super) called: Arc<Notify>,
     idle: Idle,
+    /// When it was called in vain, until it may be called again.
+    called_in_vain: Option<Instant>,
+    /// The packets that it is sent while it is down.
+    calls: Calls,
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) pool: Pool,
@@ -75,6 +79,9 @@ pub(super) struct Entry {
 
 /// Least time between two looks that requests cause.
 pub(super) const LOOKS: Duration = Duration::from_secs(1);
+
+/// How long a node counts as down that was called in vain.
+const IN_VAIN: Duration = Duration::from_secs(300);
 
 /// How long an error of a request is shown, unless another is served before.
 const SHOWN: Duration = Duration::from_secs(300);
@@ -109,6 +116,8 @@ impl Entry {
             wake: None,
             called: Arc::default(),
             idle: Idle::default(),
+            called_in_vain: None,
+            calls: Calls::default(),
             at,
             live: Arc::default(),
             pool: Pool::Standby,
@@ -188,6 +197,7 @@ impl Entry {
             self.fresh = true;
             (self.failures, self.successes) = (0, 0);
             self.doubts.clear();
+            (self.called_in_vain, self.calls) = (None, Calls::default());
         }
         if left {
             self.last_error = None;
@@ -217,6 +227,7 @@ impl Entry {
             self.last_error = None;
         }
         self.failures = 0;
+        self.calls = Calls::default();
         self.successes = self.successes.saturating_add(1);
         if self.sight.as_deref() != Some(&sight) {
             let seen = sight.seen();
@@ -244,6 +255,7 @@ impl Entry {
             self.live.forget_lacks();
             self.fresh = false;
             self.idle.ends(Instant::now());
+            self.called_in_vain = None;
             self.doubts.clear();
             Moved::Active
         })
@@ -259,10 +271,6 @@ impl Entry {
         let answers = self.live.has_answered() && self.pool == Pool::Active && self.failures > 0;
         self.failures = if answers { 1 } else { self.failures.saturating_add(1) };
         match self.pool {
-            Pool::Active if self.failures >= health.failures && self.wake.is_some() => {
-                self.pool = Pool::Asleep;
-                Some(Moved::Asleep)
-            }
             Pool::Active if self.failures >= health.failures => {
                 self.pool = Pool::Standby;
                 Some(Moved::Standby)
@@ -272,24 +280,43 @@ impl Entry {
         }
     }
 
-    /// Leaves it alone if nobody asked it for long enough, so that it may sleep.
-    pub(super) fn rests(&mut self, now: Instant) -> Option<Moved> {
+    /// Leaves it alone if nobody asked it for long enough, so that it may sleep, or if it was called in vain a while ago, so
+    /// that the next request calls it again. Says why.
+    pub(super) fn rests(&mut self, now: Instant) -> Option<(Moved, &'static str)> {
         let idle = self.idle.for_how_long(self.live.requests(), self.live.active(), now);
         let after = Duration::from_secs(self.wake.as_ref()?.idle_seconds);
-        let wanted = self.record.admin_state == AdminState::Enabled;
-        if self.pool != Pool::Active || !wanted || idle < after {
+        let is_over = |at: Instant| now.saturating_duration_since(at) >= IN_VAIN;
+        let why = match self.pool {
+            Pool::Active if idle >= after => "nobody asked it for a while",
+            // Without knowing what it has, no request would be for it.
+            Pool::Standby if self.sight.is_some() && self.called_in_vain.is_some_and(is_over) => {
+                "it did not wake, and may be called again"
+            }
+            _ => return None,
+        };
+        if self.record.admin_state != AdminState::Enabled {
             return None;
         }
         self.pool = Pool::Asleep;
-        Some(Moved::Asleep)
+        self.called_in_vain = None;
+        Some((Moved::Asleep, why))
+    }
+
+    /// How it is to be woken now: its checks find it down, it may only sleep, and a packet is due.
+    pub(super) fn is_to_be_woken(&mut self, now: Instant) -> Option<NodeWakeRecord> {
+        let enabled = self.record.admin_state == AdminState::Enabled;
+        let is_down = self.pool == Pool::Standby && self.failures > 0 && enabled;
+        let wake = self.wake.clone().filter(|_| is_down)?;
+        self.calls.is_due(now).then_some(wake)
     }
 
     /// It was called in vain.
-    pub(super) fn does_not_wake(&mut self) -> Option<Moved> {
+    pub(super) fn does_not_wake(&mut self, now: Instant) -> Option<Moved> {
         if self.pool != Pool::Asleep {
             return None;
         }
         self.pool = Pool::Standby;
+        self.called_in_vain = Some(now);
         self.last_error.get_or_insert_with(|| "does not wake".to_owned());
         Some(Moved::Standby)
     }
@@ -299,6 +326,7 @@ impl Entry {
         if self.wake != wake {
             self.wake = wake;
             self.idle.ends(Instant::now());
+            self.calls = Calls::default();
         }
         if self.wake.is_none() && self.pool == Pool::Asleep {
             (self.pool, self.fresh) = (Pool::Standby, true);
@@ -419,3 +447,7 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -20,7 +20,7 @@ use super::{
     entry::Prepared,
     probe::{Found, ProbeError, ProbeLimits, probe},
     registry::{Contact, Registry},
-    wake::wake,
+    wake::{call, wake},
 };
 
 /// What the parts of the fleet service share: the nodes' state, and how to ask them.
@@ -88,6 +88,9 @@ impl Checker {
             }
         }
         self.registry.checked(&contact, result.map_err(|e| e.to_string()), began);
+        if let Some(wake) = self.registry.is_to_be_woken(id) {
+            call(&contact, &wake).await;
+        }
         Some(finding)
     }
 

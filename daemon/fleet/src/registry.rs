@@ -310,10 +310,15 @@ impl Registry {
         self.lock().wakes = wakes;
     }
 
-    /// Leaves a node alone, so that it may sleep, if nobody asked it for long enough.
+    /// Leaves a node alone, so that it may sleep, if it is time for that.
     pub(super) fn rests(&self, node: &Contact) {
         let moved = self.on_node(&node.id, |entry, _| entry.rests(Instant::now())).flatten();
-        moved.into_iter().for_each(|moved| log_move(&node.into(), moved, "nobody asked it for a while"));
+        moved.into_iter().for_each(|(moved, why)| log_move(&node.into(), moved, why));
+    }
+
+    /// How a node is to be woken now that its checks find it down, if it may sleep and a packet is due.
+    pub(super) fn is_to_be_woken(&self, id: &str) -> Option<NodeWakeRecord> {
+        self.lock().nodes.get_mut(id)?.is_to_be_woken(Instant::now())
     }
 
     /// Whether a node may sleep now.
@@ -323,7 +328,7 @@ impl Registry {
 
     /// A node was called in vain.
     pub(super) fn does_not_wake(&self, node: &Contact) {
-        let moved = self.on_node(&node.id, |entry, _| entry.does_not_wake()).flatten();
+        let moved = self.on_node(&node.id, |entry, _| entry.does_not_wake(Instant::now())).flatten();
         moved.into_iter().for_each(|moved| log_move(&node.into(), moved, "it does not wake"));
     }
 

@@ -23,6 +23,10 @@ const IDLE_MAX: u64 = 30 * 24 * 3600;
 const CALLED_FOR: Duration = Duration::from_secs(180);
 const CALLS: Duration = Duration::from_secs(1);
 
+/// How long after the first packet to a node that is down the next one is sent; each further one waits twice as long.
+const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN_MAX: Duration = Duration::from_secs(600);
+
 impl Fleet {
     /// How a node is woken, or all within reach that are.
     ///
@@ -148,8 +152,7 @@ pub(super) async fn wake(checker: &Checker, node: &Contact) {
         if let Err(error) = send(wake).await
             && !std::mem::replace(&mut said, true)
         {
-            tracing::warn!(event = "node_called", node = %node.name, organization = node.organization.as_deref(), %error,
-                "the packet that wakes the node cannot be sent");
+            says_cannot(node, &error);
         }
         let next = Instant::now() + CALLS;
         checker.check(&node.id).await;
@@ -159,6 +162,38 @@ pub(super) async fn wake(checker: &Checker, node: &Contact) {
         tokio::time::sleep_until(next.into()).await;
     }
     checker.registry.does_not_wake(node);
+}
+
+/// The packets to a node that its checks find down: no request waits for it, and it may only sleep.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// When the next one is due, and how long after the last.
+    next: Option<(Instant, Duration)>,
+}
+
+impl Calls {
+    /// Whether one is to be sent now.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let pause = match self.next {
+            None => AGAIN,
+            Some((at, _)) if now < at => return false,
+            Some((_, pause)) => (pause * 2).min(AGAIN_MAX),
+        };
+        self.next = Some((now + pause, pause));
+        true
+    }
+}
+
+/// Sends a node that may sleep the packet that wakes it.
+pub(super) async fn call(node: &Contact, wake: &NodeWakeRecord) {
+    if let Err(error) = send(wake).await {
+        says_cannot(node, &error);
+    }
+}
+
+fn says_cannot(node: &Contact, error: &std::io::Error) {
+    tracing::warn!(event = "node_called", node = %node.name, organization = node.organization.as_deref(), %error,
+        "the packet that wakes the node cannot be sent");
 }
 
 /// Sends the packet that wakes the card with this address: six times ff, then the address 16 times.
@@ -192,6 +227,16 @@ mod tests {
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_node_that_is_down_is_called_at_once_and_ever_less_often() {
+        let (begun, mut calls) = (Instant::now(), Calls::default());
+        let mut sent = (0..4000).filter(|second| calls.is_due(begun + Duration::from_secs(*second)));
+        let first: Vec<u64> = sent.by_ref().take(4).collect();
+        assert_eq!(first, [0, 5, 15, 35]);
+        let rest: Vec<u64> = sent.collect();
+        assert_eq!(rest.windows(2).map(|pair| pair[1] - pair[0]).max(), Some(600));
     }
 
     #[test]
