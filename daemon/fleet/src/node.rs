@@ -19,6 +19,7 @@ use super::{
     Endpoint,
     dispatch::{Load, Ticket},
     ejection::{Ejections, Scope, Standing},
+    lacks::Lacks,
 };
 
 /// One node in a snapshot: immutable, but for [`Live`].
@@ -97,8 +98,8 @@ pub struct Live {
     ended: Notify,
     /// A [`Counting`].
     counting: AtomicU8,
-    /// Bits of the APIs and routes that requests found it not to serve.
-    lacks: AtomicU64,
+    /// The APIs and routes that requests found it not to serve.
+    lacks: Lacks,
 }
 
 /// How a node counts the tokens of a stream of OpenAI's API.
@@ -136,20 +137,20 @@ impl Live {
         self.counting.store(counting as u8, Ordering::Relaxed);
     }
 
-    /// Whether requests found it not to serve the API or the route of this bit; there is none for 0.
+    /// Whether requests found it not to serve the API or the route of this bit for `model` lately; there is none for 0.
     #[must_use]
-    pub fn lacks(&self, api: u64) -> bool {
-        self.lacks.load(Ordering::Relaxed) & api != 0
+    pub fn lacks(&self, api: u64, model: &str) -> bool {
+        self.lacks.has(api, model, Instant::now)
     }
 
-    /// Remembers that it does not serve the API or the route of this bit.
-    pub fn has_not(&self, api: u64) {
-        self.lacks.fetch_or(api, Ordering::Relaxed);
+    /// Remembers that it does not serve the API or the route of this bit for `model`.
+    pub fn has_not(&self, api: u64, model: &str) {
+        self.lacks.add(api, model, Instant::now());
     }
 
     /// It may be another server by now.
     pub(super) fn forget_lacks(&self) {
-        self.lacks.store(0, Ordering::Relaxed);
+        self.lacks.forget();
     }
 
     /// Average latency in microseconds; None before the first answer.

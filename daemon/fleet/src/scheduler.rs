@@ -309,7 +309,7 @@ pub(super) fn policy(strategy: Strategy) -> Policy {
 /// Whether `node` serves the route.
 #[must_use]
 pub fn serves(node: &Node, want: Want<'_>) -> bool {
-    if node.live.lacks(want.api) {
+    if node.live.lacks(want.api, want.model.unwrap_or_default()) {
         return false;
     }
     match node.kind {

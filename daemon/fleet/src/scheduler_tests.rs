@@ -186,12 +186,12 @@ fn kinds_and_versions_decide_who_serves_a_route() {
 #[test]
 fn a_node_that_was_found_to_lack_an_api_is_no_candidate_for_it() {
     let fleet = snapshot(vec![node("a"), node("b")]);
-    fleet.nodes[0].live.has_not(2);
+    fleet.nodes[0].live.has_not(2, "m");
     let (lacking, other) = (Want { api: 2, ..WANT }, Want { api: 4, ..WANT });
     for _ in 0..4 {
         assert_eq!(name(&fleet.choose(lacking, &[]).unwrap()), "b");
     }
-    fleet.nodes[1].live.has_not(2);
+    fleet.nodes[1].live.has_not(2, "m");
     assert!(matches!(fleet.choose(lacking, &[]).unwrap_err(), NoNode::Unserved(_)));
     assert!(fleet.choose(other, &[]).is_ok());
     fleet.nodes[0].live.forget_lacks();

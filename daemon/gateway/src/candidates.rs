@@ -9,6 +9,7 @@ use aivonx_wire::{
     translate::Api,
 };
 use bytes::Bytes;
+use http::StatusCode;
 
 use super::{
     aside::{self, aside, discard},
@@ -140,14 +141,18 @@ impl<'a> Candidates<'a> {
         if api.is_none() || !opened.no_route || !is_alone {
             return false;
         }
-        node.live.has_not(self.bit);
+        node.live.has_not(self.bit, self.model());
         true
     }
 
-    /// Remembers that `node` does not have the route, if that is one that some do not have.
+    /// Remembers that `node` does not have the route for the model, if that is one that some do not have. Not of 501: engines
+    /// that have the route say so of a model it does not fit, and of what they were started without.
     pub(super) fn remembers(&self, opened: &Opened, node: &Node) {
-        if self.call.route.optional && opened.no_route {
-            node.live.has_not(self.bit);
+        if self.call.route.optional
+            && opened.no_route
+            && opened.incoming.status != StatusCode::NOT_IMPLEMENTED
+        {
+            node.live.has_not(self.bit, self.model());
         }
     }
 

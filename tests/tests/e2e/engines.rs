@@ -69,10 +69,11 @@ async fn where_no_node_counts_tokens_they_are_estimated_by_what_was_counted() {
     for (fault, is_asked_again) in [
         (Some(Fault::Status(429, r#"{"error":{"message":"busy"}}"#)), true),
         (Some(Fault::Status(503, r#"{"error":{"message":"busy"}}"#)), true),
+        // Of the model, perhaps, or of what it was started without.
+        (Some(Fault::Status(501, r#"{"error":{"message":"not supported"}}"#)), true),
         (None, false),
         (Some(Fault::Status(404, r#"{"detail":"Not Found"}"#)), false),
         (Some(Fault::Status(405, r#"{"detail":"Method Not Allowed"}"#)), false),
-        (Some(Fault::Status(501, r#"{"error":{"message":"not supported"}}"#)), false),
     ] {
         node.with(|state| state.recorded.clear());
         fault.into_iter().for_each(|fault| node.fail_next(fault));
