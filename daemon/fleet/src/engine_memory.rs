@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Endpoint,
+    Endpoint, Fleet, Node,
     client::Session,
     memory::{Failed, LONGEST},
     pull::refusal,
@@ -45,6 +45,20 @@ pub(super) async fn load(endpoint: &Endpoint, connect: Duration, model: &str) ->
         }
     };
     tokio::time::timeout(LONGEST, loading).await.map_err(|_| Failed::TimedOut(LONGEST))?
+}
+
+impl Fleet {
+    /// Has an engine that sleeps wake for `model`, within `most` (zero is no limit). One that does not says so to the request.
+    pub async fn rouse(&self, node: &Node, model: &str, most: Duration) {
+        let most = if most.is_zero() { LONGEST } else { most };
+        let waking = tokio::time::timeout(most, load(&node.endpoint, self.checker.connect, model));
+        let woken = tokio::select! {
+            woken = waking => matches!(woken, Ok(Ok(()))),
+            () = node.live.until_retired() => return,
+        };
+        tracing::debug!(event = "engine_roused", node = %node.name, woken, "an engine that slept was woken for a request");
+        self.checker.check(&node.id).await;
+    }
 }
 
 /// Takes `model` out of the memory of the server at `endpoint`.

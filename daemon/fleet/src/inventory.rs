@@ -341,7 +341,15 @@ impl Inventory {
         Seen {
             version: self.version.as_ref().and_then(|text| Some((text.clone(), known_version(text)?))),
             loaded: self.loaded.iter().map(|m| model_name::normalize(&m.name).into()).collect(),
+            dozes: self.dozes(),
         }
+    }
+
+    /// Whether it is vLLM in its sleep mode: it says that it holds nothing. Other engines load what a request asks for.
+    fn dozes(&self) -> bool {
+        self.tells
+            && self.loaded.is_empty()
+            && self.models.first().is_some_and(|model| model.owner() == "vllm")
     }
 
     /// The loaded models by normal name.

@@ -73,6 +73,8 @@ pub struct Seen {
     pub version: Option<(Box<str>, (u32, u32, u32))>,
     /// Names of models in memory, in the form used for comparison.
     pub loaded: Set<Box<str>>,
+    /// Its engine sleeps, and does not wake for a request by itself.
+    pub dozes: bool,
 }
 
 /// It answered a request since a check asked for this last.

@@ -22,7 +22,7 @@ use crate::{
 fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
     let parsed = parse_version(version).unwrap();
     let loaded = loaded.iter().map(|m| (*m).into()).collect();
-    Arc::new(Seen { version: Some((version.into(), parsed)), loaded })
+    Arc::new(Seen { version: Some((version.into(), parsed)), loaded, ..Seen::default() })
 }
 
 /// Every ollama node has `m:latest`, every openai node `M`.

@@ -302,7 +302,7 @@ impl<'a> Candidates<'a> {
     /// Whether the node has the model in memory, as far as is known: not all nodes tell.
     pub(super) fn is_loaded(&self, node: &Node) -> bool {
         let holds = |model| model_name::with_normal(model, |normal| node.seen.loaded.contains(normal));
-        node.kind != NodeKind::Ollama || self.want().model.is_none_or(holds)
+        !node.seen.dozes && (node.kind != NodeKind::Ollama || self.want().model.is_none_or(holds))
     }
 
     /// What sees the load through that the request causes when its client leaves, if it causes one. The body is prepared.

@@ -1,6 +1,6 @@
 //! Choosing a node and getting an answer out of it: attempts until the first byte, never after it.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
 use aivonx_protocol::key::Priority;
@@ -18,7 +18,7 @@ use super::{
     body::{Collected, VerdictError},
     candidates::{Candidates, Many},
     cold::Cold,
-    deadline::{CancelReason, InFlight, Waiting},
+    deadline::{CancelReason, InFlight, TICK, Waiting},
     endpoints::show,
     error_response::Refusal,
     exchange::Exchange,
@@ -168,6 +168,9 @@ pub(super) async fn forward(
         let (waiting, limit) =
             first_byte(&settings, streaming || call.socket.is_some(), candidates.is_loaded(node));
         flight.allow(waiting, worker.now(), limit);
+        if node.seen.dozes {
+            rouse(&worker, &flight, node, candidates.model(), TICK * settings.load).await?;
+        }
         let attempt = async {
             let incoming = worker.upstream.send(node, request, fresh).await?;
             let lives = || flight.allow(Waiting::Chunk, worker.now(), settings.idle);
@@ -383,6 +386,20 @@ fn first_byte(settings: &Settings, streaming: bool, loaded: bool) -> (Waiting, u
         (true, false) => (Waiting::Load, settings.load),
         (true, true) => (Waiting::Head, settings.header_wait),
     }
+}
+
+/// Has the engine of a node wake that sleeps. It goes on when the client leaves.
+async fn rouse(
+    worker: &Worker,
+    flight: &InFlight,
+    node: &Arc<Node>,
+    model: &str,
+    most: Duration,
+) -> Result<(), VerdictError> {
+    let (fleet, node, model) = (worker.shared.fleet.clone(), node.clone(), model.to_owned());
+    let waking = worker.shared.control.spawn(async move { fleet.rouse(&node, &model, most).await });
+    // Where it failed, the node's own answer says why.
+    flight.watch(waking).await.map(drop).map_err(VerdictError)
 }
 
 /// Has the nodes say what models they have now.

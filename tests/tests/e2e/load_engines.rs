@@ -44,6 +44,24 @@ async fn each_engine_loads_and_unloads_in_its_own_way() {
 }
 
 #[tokio::test]
+async fn an_engine_that_sleeps_is_woken_for_a_request() {
+    let node = FakeNode::start(Kind::Openai, &["a"]).await;
+    node.with(|s| s.face = Some(Face::Sleeper));
+    let daemon = Daemon::run(&[], OFTEN).await;
+    daemon.aivonx().ok(&["node", "add", "gpu1", &node.url(), "--kind", "openai"]).await;
+    daemon.until_active(1).await;
+    daemon.aivonx().ok(&["model", "load", "a"]).await;
+    daemon.aivonx().ok(&["model", "unload", "a"]).await;
+    let asked = |path: &str| node.everything().iter().filter(|r| r.head.target() == path).count();
+    let body = json!({"model": "a", "messages": [{"role": "user", "content": "x"}]});
+    for _ in 0..3 {
+        daemon.post("/v1/chat/completions", &body).await.expect(200);
+    }
+    assert_eq!(asked("/wake_up"), 2, "once for the load, once for the requests");
+    assert_eq!(held(&node), ["a"]);
+}
+
+#[tokio::test]
 async fn a_server_that_has_no_way_is_not_asked() {
     let node = FakeNode::openai().await;
     let daemon = Daemon::run(&[&node], "").await;
