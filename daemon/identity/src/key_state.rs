@@ -2,7 +2,7 @@
 
 use aivonx_domain::TenantScope;
 use aivonx_protocol::{Fault, FaultKind, key::Key};
-use aivonx_store::DisabledKeyRecord;
+use aivonx_store::{DisabledBy, DisabledKeyRecord};
 
 use super::{Actor, Identity};
 
@@ -10,7 +10,8 @@ impl Identity {
     /// Disables a key, which ends what runs under it, or enables it again.
     ///
     /// # Errors
-    /// `NotFound`, also for one out of reach; `Conflict` if it is revoked; `NotPermitted` if its scopes exceed the actor.
+    /// `NotFound`, also for one out of reach; `Conflict` if it is revoked; `NotPermitted` if its scopes exceed the
+    /// actor, or one who reaches farther disabled it.
     pub async fn set_key_enabled(
         &self,
         actor: &Actor,
@@ -23,12 +24,22 @@ impl Identity {
             let fault = Fault::new(FaultKind::Conflict, "the key is revoked");
             return Err(fault.field("key").hint("a revoked key opens nothing for ever; create another"));
         }
+        let by = DisabledBy::from(&actor.reach());
         if enabled {
             super::rules::check_scopes(actor, organization.as_ref(), None, &key.scopes)?;
         }
-        let change = move |old: Option<DisabledKeyRecord>| (!enabled).then(|| old.unwrap_or_default());
-        self.store.disabled_keys().alter(&key.id, change).await?;
+        // Judged where it is changed: it may be disabled by another at this moment.
+        let change = move |old: Option<DisabledKeyRecord>| {
+            let old = old.unwrap_or_default();
+            let stays = !enabled || old.by > by;
+            stays.then(|| DisabledKeyRecord { by: old.by.max(by), ..old })
+        };
+        let left = self.store.disabled_keys().alter(&key.id, change).await?;
         self.settle().await?;
+        if enabled && left.is_some() {
+            let fault = Fault::new(FaultKind::NotPermitted, "the key was disabled by those who run this");
+            return Err(fault.field("key").hint("ask those who disabled it to enable it"));
+        }
         self.key(actor, None, &key.id).await
     }
 
@@ -82,5 +93,35 @@ mod tests {
         identity.revoke_key(&a.admin, None, "ci").await.unwrap();
         let revoked = identity.set_key_enabled(&a.admin, None, &id, true).await.unwrap_err();
         assert_eq!(revoked.kind, FaultKind::Conflict);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_enabled_by_those_who_reach_as_far_as_who_disabled_it() {
+        let (rig, a, _) = Rig::with_two().await;
+        let identity = &rig.identity;
+        let new = NewKey {
+            name: "ci".into(),
+            organization: None,
+            user: None,
+            scopes: vec![KeyScope::Infer],
+            models: vec![],
+            networks: vec![],
+            expires: None,
+        };
+        let id = identity.create_key(&a.member, new).await.unwrap().key.id;
+        let set = async |actor: &Actor, enabled| identity.set_key_enabled(actor, None, &id, enabled).await;
+        let actors = [&a.member, &a.admin, &root()];
+        for (disabler, by) in actors.iter().enumerate() {
+            set(by, false).await.unwrap();
+            // Disabling it once more does not make it theirs.
+            set(&a.member, false).await.unwrap();
+            for lesser in &actors[..disabler] {
+                let refused = set(lesser, true).await.unwrap_err();
+                assert_eq!(refused.kind, FaultKind::NotPermitted, "{refused}");
+            }
+            assert_eq!(identity.disabled_keys(&root()).await.unwrap(), [id.clone()]);
+            set(by, true).await.unwrap();
+            assert!(identity.disabled_keys(&root()).await.unwrap().is_empty());
+        }
     }
 }

@@ -4,8 +4,8 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::network::Network;
 
 use super::{
-    BlockRecord, DisabledKeyRecord, KeyRecord, OrganizationRecord, Record, SessionRecord, Store, StoreError,
-    UserRecord,
+    BlockRecord, DisabledBy, DisabledKeyRecord, KeyRecord, OrganizationRecord, Record, SessionRecord, Store,
+    StoreError, UserRecord,
     transaction::{Transaction, current},
 };
 
@@ -62,11 +62,8 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
             let key: KeyRecord = current(batch, &TenantScope::All, &id, None)?;
             if revoke {
                 done.revoked = revoke_all(batch, vec![key])?;
-            } else if batch
-                .get::<DisabledKeyRecord>(DisabledKeyRecord::TREES.record, id.as_bytes())?
-                .is_none()
-            {
-                batch.insert(&mut DisabledKeyRecord { id, ..DisabledKeyRecord::default() })?;
+            } else {
+                disable(batch, id)?;
             }
         }
         Contain::User(id) => {
@@ -104,6 +101,17 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
         }
     }
     Ok(done)
+}
+
+/// Disables a key for the fleet, also one that somebody else has disabled.
+fn disable(batch: &mut Transaction<'_, '_>, id: String) -> Result<(), StoreError> {
+    let old: Option<DisabledKeyRecord> = batch.get(DisabledKeyRecord::TREES.record, id.as_bytes())?;
+    let by = DisabledBy::Fleet;
+    match old {
+        Some(old) => drop(batch.replace(&old, DisabledKeyRecord { by, ..old.clone() })?),
+        None => batch.insert(&mut DisabledKeyRecord { id, by, ..DisabledKeyRecord::default() })?,
+    }
+    Ok(())
 }
 
 /// Ends what `user` is logged in with, and has the password changed.
@@ -184,7 +192,7 @@ mod tests {
 
         let targets = vec![Contain::Key(key.id.clone())];
         store.contain(Containment { targets, revoke: false }).await.unwrap();
-        assert_eq!(store.disabled_keys().list(&all).await.unwrap().len(), 1);
+        assert_eq!(store.disabled_keys().list(&all).await.unwrap()[0].by, DisabledBy::Fleet);
 
         let targets = vec![Contain::User(alice.id.clone()), block("192.0.2.0/24")];
         let done = store.contain(Containment { targets, revoke: true }).await.unwrap();

@@ -108,7 +108,7 @@ pub use codec::CodecError;
 pub use contain::{Contain, Contained, Containment};
 pub use copies::CopiesRecord;
 pub use data_key::{DataKeyRecord, DataKeys};
-pub use disabled_key::DisabledKeyRecord;
+pub use disabled_key::{DisabledBy, DisabledKeyRecord};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
 pub use key_certificate::KeyCertificateRecord;
