@@ -14,6 +14,7 @@ impl Projection for Fleet {
         Noun::Copies,
         Noun::NodeTraits,
         Noun::NodeWake,
+        Noun::ModelAccess,
     ];
     type Error = StoreError;
 
@@ -48,7 +49,7 @@ impl Projection for Fleet {
         if changed.has(Noun::Copies) {
             self.sync_copies().await?;
         }
-        if changed.has(Noun::Organization) {
+        if changed.has(Noun::Organization) || changed.has(Noun::ModelAccess) {
             self.sync_tenants().await?;
         }
         Ok(())
@@ -105,10 +106,11 @@ impl Fleet {
         Ok(())
     }
 
-    /// Brings what is known of organizations in line with the store.
+    /// Brings what is known of organizations, and of their models, in line with the store.
     pub(super) async fn sync_tenants(&self) -> Result<(), StoreError> {
         let organizations = self.store.organizations().list(&TenantScope::All).await?;
-        self.checker.registry.set_tenants(Tenants::new(&organizations));
+        let access = self.store.model_access().list(&TenantScope::All).await?;
+        self.checker.registry.set_tenants(Tenants::new(&organizations, access));
         Ok(())
     }
 }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_store::OrganizationRecord;
+use aivonx_store::{ModelAccessRecord, OrganizationRecord};
 
 use super::{Node, RoutingRules, node_scope::NodeScope};
 
-/// The organizations, by id.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tenants(BTreeMap<String, Tenant>);
+/// The organizations, by id, and for whom models are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tenants {
+    all: BTreeMap<String, Tenant>,
+    access: Vec<ModelAccessRecord>,
+    /// What those who belong to none may use.
+    shared: RoutingRules,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Tenant {
@@ -16,36 +21,44 @@ struct Tenant {
     eligible: RoutingRules,
 }
 
+impl Default for Tenants {
+    fn default() -> Self {
+        Self::new(&[], Vec::new())
+    }
+}
+
 impl Tenants {
-    pub(super) fn new(records: &[OrganizationRecord]) -> Self {
-        let mut tenants = Self::default();
+    pub(super) fn new(records: &[OrganizationRecord], access: Vec<ModelAccessRecord>) -> Self {
+        let shared = RoutingRules::SHARED.hiding(&ModelAccessRecord::hidden_from(&access, None));
+        let mut tenants = Self { all: BTreeMap::new(), access, shared };
         records.iter().for_each(|record| tenants.put(record));
         tenants
     }
 
     pub(super) fn put(&mut self, record: &OrganizationRecord) {
         let eligible = RoutingRules::of(&record.id, &record.nodes, &record.models, record.cloud_models);
-        self.0.insert(record.id.clone(), Tenant { slug: record.slug.clone(), eligible });
+        let eligible = eligible.hiding(&ModelAccessRecord::hidden_from(&self.access, Some(&record.id)));
+        self.all.insert(record.id.clone(), Tenant { slug: record.slug.clone(), eligible });
     }
 
     /// What people call the organization; one that is not known (yet) goes by its id.
     pub(super) fn slug<'a>(&'a self, id: &'a str) -> &'a str {
-        self.0.get(id).map_or(id, |tenant| &tenant.slug)
+        self.all.get(id).map_or(id, |tenant| &tenant.slug)
     }
 
     /// Those whom `node` serves: organizations, and those who have none.
     pub(super) fn served_by(&self, node: &Node) -> Vec<RoutingRules> {
-        let all = self.0.values().map(|tenant| &tenant.eligible).chain([&RoutingRules::SHARED]);
+        let all = self.all.values().map(|tenant| &tenant.eligible).chain([&self.shared]);
         all.filter(|eligible| eligible.admits(node)).cloned().collect()
     }
 
     /// The view of the models that a realm has.
     pub(super) fn view(&self, realm: &NodeScope) -> View {
-        let tenant = |id: &str| self.0.get(id).map(|tenant| tenant.eligible.clone());
+        let tenant = |id: &str| self.all.get(id).map(|tenant| tenant.eligible.clone());
         let serves = match realm.organization() {
             _ if realm.is_all() => Some(RoutingRules::ALL),
             Some(id) => tenant(id),
-            None => Some(RoutingRules::SHARED),
+            None => Some(self.shared.clone()),
         };
         View { realm: realm.clone(), serves }
     }

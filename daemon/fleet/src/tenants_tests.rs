@@ -10,7 +10,7 @@ use aivonx_protocol::{
     organization::NodeAccess,
     strategy::Strategy,
 };
-use aivonx_store::OrganizationRecord;
+use aivonx_store::{ModelAccessRecord, OrganizationRecord};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::{
@@ -220,6 +220,28 @@ async fn models_are_those_one_may_use_and_nodes_those_one_has() {
         tokio::task::yield_now().await;
     }
     assert_eq!(two.models(&two.other), ["m:latest on osprey", "other-model:latest on osprey"]);
+}
+
+#[tokio::test]
+async fn models_that_are_for_others_are_not_seen() {
+    let two = Two::new().await;
+    let acme = two.acme.organization().unwrap().to_owned();
+    let record = move |_| {
+        Some(ModelAccessRecord { model: "shared*".into(), only: vec![acme], ..ModelAccessRecord::default() })
+    };
+    two.rig.store.model_access().alter("shared*", record).await.unwrap();
+    while two.models(&two.other).len() != 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(two.models(&two.other), ["m:latest on osprey", "other-model:latest on osprey"]);
+    assert!(two.rig.fleet.model(&two.other, "shared-model").is_err());
+    let nobody = TenantScope::User { organization: None, user: "u".into() };
+    assert_eq!(two.models(&nobody), ["m:latest on "]);
+    assert!(two.models(ALL).contains(&"shared-model:latest on commons".to_owned()));
+    two.rig.store.model_access().alter("shared*", |_| None).await.unwrap();
+    while two.models(&nobody).len() != 2 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

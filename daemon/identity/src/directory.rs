@@ -134,7 +134,7 @@ impl Directory {
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
             anybody: None,
-            hidden: hidden(&records.model_access, None),
+            hidden: ModelAccessRecord::hidden_from(&records.model_access, None),
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
         new.anybody = (!new.hidden.is_empty()).then(|| Arc::new(RoutingRules::SHARED.hiding(&new.hidden)));
@@ -146,7 +146,7 @@ impl Directory {
         };
         for record in records.organizations {
             let answers = answers(&record.id);
-            let hidden = hidden(&records.model_access, Some(&record.id));
+            let hidden = ModelAccessRecord::hidden_from(&records.model_access, Some(&record.id));
             new.add_organization(record, answers, &hidden, &mut allowed, old);
         }
         for record in records.users {
@@ -360,11 +360,6 @@ impl Directory {
             end_unless(&key.live, new.keys.get(id).map(|k| &k.live));
         }
     }
-}
-
-/// The patterns of the models that are not for those of `organization`.
-fn hidden(access: &[ModelAccessRecord], organization: Option<&str>) -> Vec<String> {
-    access.iter().filter(|record| !record.admits(organization)).map(|record| record.model.clone()).collect()
 }
 
 /// The mark of before, if it goes on; else a new one.

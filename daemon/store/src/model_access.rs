@@ -34,6 +34,12 @@ impl ModelAccessRecord {
         let is_in = |list: &[String]| organization.is_some_and(|id| list.iter().any(|other| other == id));
         (self.only.is_empty() || is_in(&self.only)) && !is_in(&self.deny)
     }
+
+    /// The patterns of the models that those of `organization` do not have.
+    #[must_use]
+    pub fn hidden_from(all: &[Self], organization: Option<&str>) -> Vec<String> {
+        all.iter().filter(|record| !record.admits(organization)).map(|record| record.model.clone()).collect()
+    }
 }
 
 impl Record for ModelAccessRecord {
