@@ -35,8 +35,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 /// Schemes of `Authorization` that carry a key or token.
 const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
 
-/// What the audit log calls somebody whose credential was refused.
-pub const REFUSED: &str = "unknown";
+/// What the audit log calls somebody whose credential was refused. Addresses are banned by it, so it is no name that a
+/// user or key can have.
+pub const REFUSED: &str = "unknown credential";
+
+/// What it calls somebody else who is not known.
+pub(super) const ANONYMOUS: &str = "anonymous";
 
 /// Why a known caller may not ask something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,10 +117,12 @@ pub(super) fn caller(
         // Clients that must send something send a placeholder to a gateway that asks for nothing.
         Err(_) if mode == AccessMode::Open && !user => Ok(anonymous()),
         Err(error) => {
-            denied(cx, exchange, route, fields, &error);
-            exchange.record.error = Some(error.to_string().into());
             // One that has expired was good: its client only has to refresh it.
-            if error != NotKnown::Token(JwtError::Expired) {
+            let guessed = error != NotKnown::Token(JwtError::Expired);
+            let nobody = if guessed { REFUSED } else { ANONYMOUS };
+            note_denied(cx, entry(cx, exchange, route, fields, Audited::Denied, nobody), &error);
+            exchange.record.error = Some(error.to_string().into());
+            if guessed {
                 let counted = shared.limits.throttle_address(LimitName::RefusedHour, cx.client);
                 counted.map_err(|exceeded| limit::refuse(exchange, &Caller::Anonymous(None), exceeded))?;
             }
@@ -137,24 +143,26 @@ pub(super) fn denied(
     fields: &Fields<'_>,
     reason: &dyn std::fmt::Display,
 ) {
+    note_denied(cx, entry(cx, exchange, route, fields, Audited::Denied, ANONYMOUS), reason);
+}
+
+fn note_denied(cx: &ConnContext, entry: audit::Entry, reason: &dyn std::fmt::Display) {
     let identity = &cx.worker.shared.identity;
     identity.counters.denials.fetch_add(1, Ordering::Relaxed);
-    let entry = entry(cx, exchange, route, fields, Audited::Denied);
     identity.audit.note(entry.outcome(Outcome::Denied).detail("reason", reason));
 }
 
-/// An entry of the audit log about a request, by the one its credential is of.
+/// An entry of the audit log about a request, by the one its credential is of, or else by `nobody`.
 pub(super) fn entry(
     cx: &ConnContext,
     exchange: &Exchange,
     route: &Route,
     fields: &Fields<'_>,
     action: Audited,
+    nobody: &str,
 ) -> audit::Entry {
     let subject = exchange.record.subject.as_deref();
     let known = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
-    // Who guesses is distinguished from who only lacks something: addresses are banned by it.
-    let nobody = if has_no_credential(fields) { "anonymous" } else { REFUSED };
     let (id, name) = known.map_or((None, nobody), |(id, name)| (Some(id.to_string()), &**name));
     let organization = subject.and_then(|subject| subject.organization.as_ref()).map(|(id, _)| &**id);
     let user_agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());

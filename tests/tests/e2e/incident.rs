@@ -130,7 +130,7 @@ async fn guessed_keys_are_detected_and_reported() {
     let report = aivonx.ok(&["incident", "report", "--since", "1h"]).await;
     for part in [
         "## Timeline",
-        "denied unknown from 127.0.0.1",
+        "denied unknown credential from 127.0.0.1",
         "- 127.0.0.1: ",
         "address 192.0.2.7: guesses",
         "## Lessons",

@@ -85,10 +85,17 @@ pub(crate) async fn answer(
     let uploaded = flight.watch(upload).await.map_err(VerdictError)?.map_err(|_| STOPPED)?;
     match uploaded.map_err(|error| Refusal::from(Fault::from(error)))? {
         Uploaded::Kept { node, status } => {
-            let entry = authenticate::entry(cx, exchange, asked.route, asked.fields, Action::ModelUpload)
-                .object("file", Some(asked.digest), None)
-                .detail("node", &node)
-                .detail("bytes", exchange.record.bytes_in);
+            let entry = authenticate::entry(
+                cx,
+                exchange,
+                asked.route,
+                asked.fields,
+                Action::ModelUpload,
+                authenticate::ANONYMOUS,
+            )
+            .object("file", Some(asked.digest), None)
+            .detail("node", &node)
+            .detail("bytes", exchange.record.bytes_in);
             exchange.record.node = Some(node.into());
             let identity = exchange.worker.shared.identity.clone();
             let written =
