@@ -1,7 +1,8 @@
 //! `aivonx check --isolation`: whether anyone of one organization sees or changes what is another's.
 //!
 //! Two organizations are made for it on the running gateway and removed again. In the name of each role of the one, every
-//! operation there is names what is the other's; the requests are those of the protocol's samples.
+//! operation there is names what is the other's; the requests are those of the protocol's samples. Their names end in a
+//! random suffix, kept in the store before they are made: what bears it was made by this, and nothing else is removed.
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +28,7 @@ use aivonx_protocol::{
 use aivonx_store::SessionRecord;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use super::{
     Services,
@@ -48,13 +50,25 @@ pub(crate) type Runner = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Check>, F
 
 /// The check of these services. A handler cannot hold the services that it is one of.
 pub(crate) fn runner(services: Weak<Services>) -> Runner {
+    let turn = Arc::new(Mutex::new(()));
     Arc::new(move || {
-        let services = services.upgrade();
+        let (services, turn) = (services.upgrade(), turn.clone().try_lock_owned());
         Box::pin(async move {
+            let turn = turn.map_err(|_| {
+                Fault::new(FaultKind::Conflict, "it runs already")
+                    .hint("wait for its end, and start it again")
+            })?;
             let services = services.ok_or_else(|| Fault::new(FaultKind::Unavailable, "the gateway stops"))?;
             let work = tokio::spawn(async move {
-                let found = run(&services).await;
-                let removed = remove(&services).await;
+                let _turn = turn;
+                // Of a run that the end of the daemon cut off.
+                if let Some(suffix) = services.store.settings().isolation_check().await? {
+                    remove(&services, &suffix).await?;
+                }
+                let suffix = format!("{:016x}", rand::random::<u64>());
+                services.store.settings().set_isolation_check(suffix.clone()).await?;
+                let found = run(&services, &suffix).await;
+                let removed = remove(&services, &suffix).await;
                 found.and_then(|mut checks| {
                     removed?;
                     checks.push(Check::ok("isolation cleanup", "the organizations made for it are removed"));
@@ -149,12 +163,12 @@ fn is_tried(name: &str) -> bool {
     !name.starts_with("account.")
 }
 
-async fn run(services: &Services) -> Result<Vec<Check>, Fault> {
-    // Of a run that the end of the daemon cut off.
-    remove(services).await?;
+async fn run(services: &Services, suffix: &str) -> Result<Vec<Check>, Fault> {
     let root = root();
-    let own = organization(services, &root, "a").await?;
-    let foreign = foreign(services, &root).await?;
+    let [own, other] = slugs(suffix);
+    let own = organization(services, &root, own).await?;
+    let other = organization(services, &root, other).await?;
+    let foreign = foreign(services, &root, other).await?;
     let before = snapshot(services, &foreign).await?;
     let mut checks = vec![control(services, &root, &foreign).await];
     for role in ROLES {
@@ -260,9 +274,19 @@ fn root() -> Actor {
     }
 }
 
-async fn organization(services: &Services, root: &Actor, which: &str) -> Result<Organization, Fault> {
+/// The slugs of the two organizations of a run.
+fn slugs(suffix: &str) -> [String; 2] {
+    ["a", "b"].map(|which| format!("{PREFIX}-{which}-{suffix}"))
+}
+
+/// The name of the node of the organization `slug`.
+fn node_name(slug: &str) -> String {
+    format!("{slug}-node")
+}
+
+async fn organization(services: &Services, root: &Actor, slug: String) -> Result<Organization, Fault> {
     let new = NewOrganization {
-        slug: format!("{PREFIX}-{which}"),
+        slug,
         name: None,
         require_totp: false,
         models: Vec::new(),
@@ -297,11 +321,10 @@ async fn actor(services: &Services, root: &Actor, of: &Organization, role: Role)
     Ok(Actor { user: Some(id), name, role, organization: Some(of.id.clone()), ..root.clone() })
 }
 
-async fn foreign(services: &Services, root: &Actor) -> Result<Foreign, Fault> {
-    let organization = organization(services, root, "b").await?;
+async fn foreign(services: &Services, root: &Actor, organization: Organization) -> Result<Foreign, Fault> {
     let (user_id, user) = user(services, root, &organization, Role::Member).await?;
     let new = NewKey {
-        name: format!("{PREFIX}-b-key"),
+        name: format!("{}-key", organization.slug),
         organization: Some(organization.id.clone()),
         user: None,
         scopes: vec![KeyScope::Infer],
@@ -311,7 +334,7 @@ async fn foreign(services: &Services, root: &Actor) -> Result<Foreign, Fault> {
     };
     let key = services.identity.create_key(root, new).await?.key;
     let node = NewNode {
-        name: format!("{PREFIX}-b-node"),
+        name: node_name(&organization.slug),
         // Nothing listens on the discard port, so it serves nobody.
         url: "http://127.0.0.1:9".to_owned(),
         kind: Some(NodeKind::Openai),
@@ -347,16 +370,16 @@ async fn foreign(services: &Services, root: &Actor) -> Result<Foreign, Fault> {
     })
 }
 
-/// Removes what was made, also by an earlier run.
-async fn remove(services: &Services) -> Result<(), Fault> {
-    let root = root();
+/// Removes what the run with this suffix made.
+async fn remove(services: &Services, suffix: &str) -> Result<(), Fault> {
+    let (root, slugs) = (root(), slugs(suffix));
     for node in services.fleet.list(&TenantScope::All) {
-        if node.name.starts_with(PREFIX) {
+        if slugs.iter().any(|slug| node.name == node_name(slug)) {
             services.fleet.remove(&TenantScope::All, &node.id, None).await?;
         }
     }
     for organization in services.identity.organizations(&root).await? {
-        if organization.slug == format!("{PREFIX}-a") || organization.slug == format!("{PREFIX}-b") {
+        if slugs.contains(&organization.slug) {
             services.identity.remove_organization(&root, &organization.id, None, true).await?;
         }
     }
@@ -419,6 +442,9 @@ mod tests {
         "check.run",
         "check.isolation",
         "incident.detect",
+        "model.drifts",
+        "strategy.models",
+        "strategy.set_model",
     ];
 
     fn foreign() -> Foreign {

@@ -19,6 +19,7 @@ const LIMIT_PROFILE: &[u8] = b"limit_profile";
 const PRIVACY: &[u8] = b"privacy";
 const DAY_OFFSET: &[u8] = b"day_offset";
 const SETUP_USED: &[u8] = b"setup_used";
+const ISOLATION_CHECK: &[u8] = b"isolation_check";
 pub(super) const RESTORATION: &[u8] = b"restoration";
 /// What the ledgers have lost, see [`super::losses`].
 pub(super) const LOSSES: &[u8] = b"ledger_losses";
@@ -164,6 +165,22 @@ impl Settings {
     /// If the store fails.
     pub async fn set_setup_used(&self) -> Result<(), StoreError> {
         self.put(SETUP_USED, true).await
+    }
+
+    /// What the names end in that the last check of isolation gave to what it made; None before the first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn isolation_check(&self) -> Result<Option<String>, StoreError> {
+        self.store.run(|engine, _| engine.get(Tree::Setting, ISOLATION_CHECK)).await
+    }
+
+    /// Remembers it; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn set_isolation_check(&self, suffix: String) -> Result<(), StoreError> {
+        self.put(ISOLATION_CHECK, suffix).await
     }
 
     /// Keeps when days begin, after midnight UTC. Returns when they did until now, if that is another time; durable

@@ -53,7 +53,7 @@ async fn organizations_are_kept_apart_on_a_running_gateway() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::run(&[&node], "").await;
     let aivonx = daemon.aivonx();
-    aivonx.ok(&["org", "add", "acme"]).await;
+    aivonx.ok(&["org", "add", "isolation-check-a"]).await;
     for _ in 0..2 {
         let ran = aivonx.run(&["check", "--isolation"]).await;
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
