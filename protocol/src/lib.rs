@@ -24,6 +24,7 @@ pub mod limit;
 pub mod lockout;
 pub mod log;
 pub mod model;
+pub mod model_name;
 pub mod money;
 pub mod network;
 pub mod node;

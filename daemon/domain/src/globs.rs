@@ -1,8 +1,8 @@
 //! Lists of model names with wildcards, as organizations and keys have them.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use aivonx_protocol::Untrusted;
+use aivonx_protocol::{Untrusted, model_name::normalize_pattern};
 
 use crate::model_name;
 
@@ -44,7 +44,7 @@ impl Globs {
         if patterns.is_empty() {
             return Self::ALL;
         }
-        Self(Some(patterns.iter().map(|pattern| compile(pattern)).collect()))
+        Self(Some(patterns.iter().map(|pattern| Self::normal(pattern)).collect()))
     }
 
     /// Whether a list may be kept.
@@ -65,7 +65,7 @@ impl Globs {
     /// A pattern in the form in which names are compared: of two that mean the same it is the same.
     #[must_use]
     pub fn normal(pattern: &str) -> Box<str> {
-        compile(pattern)
+        normalize_pattern(pattern).into()
     }
 
     /// Whether it allows every model.
@@ -99,16 +99,6 @@ impl Globs {
 /// is not: `wider` is matched against the text of `glob`, for whose stars only a star may stand.
 fn covers(wider: &str, glob: &str) -> bool {
     run::<true>(wider, glob)
-}
-
-/// The pattern in the form in which names are compared.
-fn compile(pattern: &str) -> Box<str> {
-    // The tag that a trailing star covers must not be added.
-    let normal = match pattern.strip_suffix('*') {
-        Some(_) => Cow::Owned(model_name::strip_defaults(pattern).to_ascii_lowercase()),
-        None => model_name::normalize(pattern),
-    };
-    normal.into()
 }
 
 /// Whether `text` matches `glob`. Takes at most the product of their lengths: a star that was taken too short

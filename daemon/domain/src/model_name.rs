@@ -4,24 +4,9 @@
 //! absent; the default host is `registry.ollama.ai`, the default namespace `library`; case does not count, nor do
 //! white space around it and a last `:local`, which asks for the model on the node itself.
 
-use std::borrow::Cow;
-
+pub use aivonx_protocol::model_name::normalize;
+use aivonx_protocol::model_name::{LATEST, take_apart};
 use arrayvec::ArrayString;
-
-/// The form of `name` under which two spellings of one model compare equal. Names of `openai` nodes are
-/// compared exactly and never pass through here.
-#[must_use]
-pub fn normalize(name: &str) -> Cow<'_, str> {
-    let (stripped, tagged) = take_apart(name);
-    if tagged && stripped.len() == name.len() && !name.bytes().any(|b| b.is_ascii_uppercase()) {
-        return Cow::Borrowed(name);
-    }
-    let mut owned = stripped.to_ascii_lowercase();
-    if !tagged {
-        owned.push_str(LATEST);
-    }
-    Cow::Owned(owned)
-}
 
 /// Hands the normal form of `name` to `use_it`, built on the stack where it fits: the scheduler asks for it
 /// on every request.
@@ -35,25 +20,6 @@ pub fn with_normal<T>(name: &str, use_it: impl FnOnce(&str) -> T) -> T {
     use_it(&normalize(name))
 }
 
-const LATEST: &str = ":latest";
-
-/// The name without the default registry and namespace, and whether it has a tag.
-fn take_apart(name: &str) -> (&str, bool) {
-    let name = without_local(name.trim());
-    let Some(slash) = memchr::memrchr(b'/', name.as_bytes()) else {
-        return (name, name.bytes().any(|b| b == b':'));
-    };
-    (strip_defaults(name), name[slash + 1..].contains(':'))
-}
-
-/// The name without a last `:local`.
-fn without_local(name: &str) -> &str {
-    match name.rsplit_once(':') {
-        Some((before, last)) if last.eq_ignore_ascii_case("local") => before,
-        _ => name,
-    }
-}
-
 /// Whether the name alone says that the node hands prompts on to a third party.
 #[must_use]
 pub fn names_cloud(name: &str) -> bool {
@@ -63,16 +29,6 @@ pub fn names_cloud(name: &str) -> bool {
         let tag = tag.trim().to_ascii_lowercase();
         tag == "cloud" || tag.ends_with("-cloud")
     })
-}
-
-pub fn strip_defaults(name: &str) -> &str {
-    let name = strip_prefix_ignore_case(name, "registry.ollama.ai/").unwrap_or(name);
-    strip_prefix_ignore_case(name, "library/").unwrap_or(name)
-}
-
-fn strip_prefix_ignore_case<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
-    let head = name.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| &name[prefix.len()..])
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use aivonx_protocol::{
     ClientError, FaultKind,
+    model_name::normalize_pattern,
     policy::{self, ContextSize, KeepAlive, ModelAccess, Policy, PolicyChange, Weighted},
 };
 use clap::{Args, Subcommand};
@@ -163,7 +164,7 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
             let mut all = described(policies, access);
             let owner = whose.organization;
             all.retain(|one| {
-                one.model() == model && (owner.is_none() || one.organization() == owner.as_deref())
+                is_same(one.model(), &model) && (owner.is_none() || one.organization() == owner.as_deref())
             });
             match all.pop() {
                 Some(found) => show_one(context, found),
@@ -174,18 +175,24 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
         PolicyVerb::Set(args) => {
             let (change, access) = (change(&args)?, args.access());
             let model = args.model;
-            let mut policies = Vec::new();
-            if change != PolicyChange::default() {
-                let (organization, change) = (args.whose.organization, Box::new(change));
-                let set = policy::Set { organization, model: model.clone(), revision: args.revision, change };
-                policies.push(client.ask(set).await?);
-            }
-            let access = match access {
+            // First, because a name mistyped in it must leave nothing half done.
+            let mut access = match access {
                 Some((only, deny)) => {
                     client.ask(policy::SetAccess { model: model.clone(), only, deny }).await?
                 }
                 None => Vec::new(),
             };
+            let mut policies = Vec::new();
+            if change != PolicyChange::default() {
+                let (organization, change) = (args.whose.organization, Box::new(change));
+                let set = policy::Set { organization, model: model.clone(), revision: args.revision, change };
+                let policy = client.ask(set).await?;
+                if policy.organization.is_none() {
+                    access = client.ask(policy::Access).await?;
+                    access.retain(|one| is_same(&one.model, &model));
+                }
+                policies.push(policy);
+            }
             match described(policies, access).pop() {
                 Some(set) => show_one(context, set),
                 None => {
@@ -200,7 +207,7 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
             let mut had_access = false;
             if organization.is_none() {
                 let access = client.ask(policy::Access).await?;
-                had_access = access.iter().any(|access| access.model == model);
+                had_access = access.iter().any(|access| is_same(&access.model, &model));
             }
             if had_access {
                 let (only, deny) = (Some(Vec::new()), Some(Vec::new()));
@@ -267,11 +274,16 @@ impl Described {
     }
 }
 
+/// Whether two patterns are one to the gateway, however they are written.
+fn is_same(one: &str, other: &str) -> bool {
+    normalize_pattern(one) == normalize_pattern(other)
+}
+
 /// Policies with what is said of their models, and what is said of others.
 fn described(policies: Vec<Policy>, mut access: Vec<ModelAccess>) -> Vec<Described> {
     let mut all: Vec<Described> = Vec::new();
     for policy in policies {
-        let of = |one: &ModelAccess| policy.organization.is_none() && one.model == policy.model;
+        let of = |one: &ModelAccess| policy.organization.is_none() && is_same(&one.model, &policy.model);
         let found = access.iter().position(of).map(|at| access.remove(at));
         let (only_orgs, deny_orgs) = found.map(|found| (found.only, found.deny)).unwrap_or_default();
         all.push(Described::Policy { policy, only_orgs, deny_orgs });
@@ -433,6 +445,31 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_policy_has_the_access_of_its_pattern_however_that_is_written() {
+        let policy = |organization: Option<&str>| Policy {
+            id: "p".into(),
+            organization: organization.map(str::to_owned),
+            model: "Secret".into(),
+            keep_alive: None,
+            num_ctx: None,
+            output_max: None,
+            created: 0,
+            revision: 1,
+        };
+        let access = ModelAccess {
+            model: "library/secret:latest".into(),
+            only: vec!["acme".into()],
+            deny: Vec::new(),
+            created: 0,
+            revision: 1,
+        };
+        let all = described(vec![policy(None)], vec![access.clone()]);
+        assert_eq!((all.len(), all[0].orgs().0), (1, &["acme".to_owned()][..]));
+        assert_eq!(described(vec![policy(Some("acme"))], vec![access]).len(), 2);
+        assert!(!is_same("secret", "secret*"));
     }
 
     #[test]
