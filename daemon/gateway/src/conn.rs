@@ -323,6 +323,16 @@ async fn converse(
     }
 }
 
+/// Ends the websocket that the state of a connection holds, which holds the connection in turn, if its task is aborted
+/// before the websocket begins.
+struct Unbegun<'a>(&'a ConnState);
+
+impl Drop for Unbegun<'_> {
+    fn drop(&mut self) {
+        drop(self.0.socket.take());
+    }
+}
+
 async fn speak(
     cx: Rc<ConnContext>,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -342,6 +352,7 @@ async fn speak(
                 .header_read_timeout(None)
                 .max_buf_size(head_bytes)
                 .serve_connection(io, service);
+            let _unbegun = Unbegun(&state);
             drive(Pin::new(&mut connection), &worker, &state).await;
             let session = state.socket.take();
             if let Some(session) = session {
