@@ -24,6 +24,7 @@ use super::{
     estimate::{self, Sent},
     exchange::Exchange,
     gather::Segments,
+    socket::HandshakeError,
 };
 use crate::policy::Plan;
 use aivonx_protocol::key::KeyScope;
@@ -56,6 +57,21 @@ pub(super) fn throttle(
     let levels = (!matches!(caller, Caller::Anonymous(_))).then(|| caller.levels());
     let limits = &cx.worker.shared.limits;
     limits.throttle(levels, cx.client).map_err(|exceeded| refuse(exchange, caller, exceeded))
+}
+
+/// Refuses a websocket, whose prompts and answers are not looked at, where their lengths are bounded.
+pub(super) fn refuse_unbounded(
+    exchange: &Exchange,
+    caller: &Caller,
+    plan: Option<&Plan>,
+) -> Result<(), HandshakeError> {
+    if exchange.worker.shared.limits.prompt_cap(caller.levels()).is_some() {
+        return Err(HandshakeError::PromptChars);
+    }
+    if plan.is_some_and(Plan::bounds_output) {
+        return Err(HandshakeError::OutputMax);
+    }
+    Ok(())
 }
 
 /// What a request is about to ask of a node.

@@ -331,6 +331,7 @@ async fn layers(
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
     if socket.is_some() {
         privacy::refuse_unsearched(exchange, &caller)?;
+        limit::refuse_unbounded(exchange, &caller, plan.as_ref())?;
     } else if !peek.is_form() {
         privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
     }

@@ -78,6 +78,12 @@ impl Plan {
         let most = most.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))).flatten();
         asked.into_iter().chain(most).min()
     }
+
+    /// Whether policy bounds the answers of any model that may be served.
+    #[must_use]
+    pub fn bounds_output(&self) -> bool {
+        self.candidates.iter().any(|candidate| candidate.governed.output_max.is_some())
+    }
 }
 
 impl Candidate {

@@ -31,6 +31,16 @@ pub(crate) enum HandshakeError {
          send the text to /v1/chat/completions or /v1/responses"
     )]
     Private,
+    #[error(
+        "how long a prompt over a websocket is cannot be limited, as limit prompt.chars demands; \
+         send the text to /v1/chat/completions or /v1/responses"
+    )]
+    PromptChars,
+    #[error(
+        "how long an answer over a websocket is cannot be bounded, as the model's policy demands with --max-output; \
+         send the text to /v1/chat/completions or /v1/responses"
+    )]
+    OutputMax,
 }
 
 impl HandshakeError {
@@ -38,7 +48,7 @@ impl HandshakeError {
         match self {
             Self::NotAsked => StatusCode::UPGRADE_REQUIRED,
             Self::Malformed(_) | Self::Body | Self::NoModel => StatusCode::BAD_REQUEST,
-            Self::Private => StatusCode::FORBIDDEN,
+            Self::Private | Self::PromptChars | Self::OutputMax => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -75,6 +85,10 @@ impl<'a> Handshake<'a> {
             && names(header::SEC_WEBSOCKET_VERSION, VERSION);
         if !asked {
             return Err(HandshakeError::NotAsked.into());
+        }
+        // Even without a byte in it, it makes the request its connection's last.
+        if head.headers.contains_key(header::TRANSFER_ENCODING) {
+            return Err(HandshakeError::Body.into());
         }
         let mut keys = head.headers.get_all(header::SEC_WEBSOCKET_KEY).into_iter();
         let key = keys.next().filter(|key| keys.next().is_none() && is_key(key));
