@@ -13,11 +13,16 @@ use crate::api::{
 /// answers may have one of their own. What does not begin like JSON is nobody's event.
 ///
 /// # Errors
-/// [`SocketError::Model`] for the first that is not `allowed`, [`SocketError::Json`].
+/// [`SocketError::Model`] for the first that is not `allowed`, [`SocketError::Json`], [`SocketError::Encoding`].
 pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result<(), SocketError> {
     let text = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
-    if !matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
-        return Ok(());
+    // Some decoders find out by themselves that it is UTF-16 or UTF-32: by its mark, or by the zeros of its first letters.
+    let begins = text.iter().position(|byte| *byte != 0 && !byte.is_ascii_whitespace());
+    match begins.map_or(&[][..], |at| &text[at..]) {
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => return Err(SocketError::Encoding),
+        // Zeros are not JSON.
+        [b'{' | b'[', ..] => {}
+        _ => return Ok(()),
     }
     let mut scanner = Scanner::new(Models { allowed, named: false });
     scanner.feed(text)?;
@@ -74,7 +79,9 @@ impl Event {
             || kind.ends_with("input_audio_transcription.completed");
         let counts = is_last && memmem::find(message, b"\"usage\"").is_some();
         let usage = counts.then(|| EventData::read(message)?.usage()).flatten();
-        Self { usage, is_piece: kind.ends_with(".delta"), is_last }
+        // What is spoken comes as text besides.
+        let is_piece = kind.ends_with(".delta") && !kind.ends_with("audio.delta");
+        Self { usage, is_piece, is_last }
     }
 }
 
@@ -107,6 +114,20 @@ mod tests {
         }
         let long = format!(r#"{{"model":"{}"}}"#, "m".repeat(2000));
         assert!(matches!(check(&long), Err(SocketError::Model(_))));
+        for encoded in [
+            &b"\xff\xfe{\0}\0"[..],
+            b"\xfe\xff\0{\0}",
+            b"\xff\xfe\0\0{\0\0\0}\0\0\0",
+            b"\0\0\xfe\xff\0\0\0{\0\0\0}",
+        ] {
+            assert_eq!(check_models(encoded, |_| true), Err(SocketError::Encoding), "{encoded:?}");
+        }
+        for encoded in
+            [&b"{\0}\0"[..], b"\0{\0}", b"\0 \0{\0}", b" \0{\0}\0", b"{\0\0\0}\0\0\0", b"\0\0\0{\0\0\0}"]
+        {
+            assert!(matches!(check_models(encoded, |_| true), Err(SocketError::Json(_))), "{encoded:?}");
+        }
+        assert_eq!(check_models(b"\0\0\0\0\x01\0\x02\0", |_| true), Ok(()));
         for text in [r#"{"model":"m""#, "{'model':'other'}", r#"{"x":NaN,"model":"other"}"#, "{} {}"] {
             assert!(matches!(check(text), Err(SocketError::Json(_))), "{text}");
         }
@@ -130,6 +151,11 @@ mod tests {
             ),
             (r#"{"type":"response.created","response":{"usage":{"input_tokens":4}}}"#, Event::default()),
             (r#"{"type":"response.text.delta","delta":"x"}"#, Event { is_piece: true, ..Event::default() }),
+            (r#"{"type":"response.output_audio.delta","delta":"AAAA"}"#, Event::default()),
+            (
+                r#"{"type":"response.output_audio_transcript.delta","delta":"x"}"#,
+                Event { is_piece: true, ..Event::default() },
+            ),
             ("hello", Event::default()),
         ] {
             assert_eq!(Event::read(text.as_bytes()), want, "{text}");

@@ -52,6 +52,8 @@ pub struct Frames {
     message: BytesMut,
     /// What they carry; None between messages.
     payload: Option<BytesMut>,
+    /// That message is text.
+    text: bool,
 }
 
 /// The head of a frame.
@@ -68,7 +70,7 @@ impl Frames {
     /// Of a client, whose frames are masked, or of a server.
     #[must_use]
     pub fn new(masked: bool) -> Self {
-        Self { masked, buffer: BytesMut::new(), message: BytesMut::new(), payload: None }
+        Self { masked, buffer: BytesMut::new(), message: BytesMut::new(), payload: None, text: false }
     }
 
     /// Takes bytes as they come.
@@ -85,7 +87,7 @@ impl Frames {
     /// The next piece that is whole; None if more bytes are needed first.
     ///
     /// # Errors
-    /// [`SocketError::Frame`], [`SocketError::TooLarge`].
+    /// [`SocketError::Frame`], [`SocketError::TooLarge`], [`SocketError::Encoding`].
     pub fn take(&mut self) -> Result<Option<Piece>, SocketError> {
         loop {
             let Some(head) = self.head()? else { return Ok(None) };
@@ -111,12 +113,13 @@ impl Frames {
                 TEXT | BINARY if self.payload.is_some() => {
                     return Err(SocketError::Frame("a message begins within another"));
                 }
-                _ => {}
+                CONTINUATION => {}
+                _ => self.text = head.kind == TEXT,
             }
             if head.fin && self.payload.is_none() && !self.masked {
                 // Most messages of nodes are one frame.
                 let payload = raw.slice(begins..);
-                return Ok(Some(Piece { raw, part: Part::Message(payload) }));
+                return self.whole(raw, payload).map(Some);
             }
             let payload = self.payload.get_or_insert_default();
             let from = payload.len();
@@ -137,8 +140,16 @@ impl Frames {
                 message.freeze()
             };
             let payload = self.payload.take().unwrap_or_default().freeze();
-            return Ok(Some(Piece { raw, part: Part::Message(payload) }));
+            return self.whole(raw, payload).map(Some);
         }
+    }
+
+    /// A whole message. What its receiver would have to break off over ends here, where it is known whose fault it is.
+    fn whole(&self, raw: Bytes, payload: Bytes) -> Result<Piece, SocketError> {
+        if self.text && str::from_utf8(&payload).is_err() {
+            return Err(SocketError::Encoding);
+        }
+        Ok(Piece { raw, part: Part::Message(payload) })
     }
 
     /// The head of the frame at the beginning of the buffer, once it is whole.
@@ -250,6 +261,8 @@ mod tests {
             (false, frame(FIN | CLOSE, &[0; 126], None), 1002),
             (false, frame(FIN | CONTINUATION, b"x", None), 1002),
             (false, [frame(TEXT, b"x", None), frame(FIN | TEXT, b"x", None)].concat(), 1002),
+            (true, frame(FIN | TEXT, b"\xff", Some([1, 2, 3, 4])), 1007),
+            (false, [frame(TEXT, b"\xc3", None), frame(FIN | CONTINUATION, b"x", None)].concat(), 1007),
             (false, long.to_vec(), 1009),
             (false, [0x7f; 10].to_vec(), 1002),
         ] {
@@ -260,6 +273,16 @@ mod tests {
         frames.push(&part);
         frames.push(&frame(FIN | CONTINUATION, &vec![b'x'; LARGEST / 2], None));
         assert_eq!(all(&mut frames), Err(SocketError::TooLarge));
+    }
+
+    #[test]
+    fn text_may_be_cut_within_a_letter_and_what_is_not_text_is_anything() {
+        let mut frames = Frames::new(false);
+        let parts = [frame(TEXT, b"\xc3", None), frame(FIN | CONTINUATION, b"\xbc", None)];
+        frames.push(&parts.concat());
+        frames.push(&frame(FIN | BINARY, b"\xff", None));
+        let messages: Vec<Part> = all(&mut frames).unwrap().into_iter().map(|piece| piece.part).collect();
+        assert_eq!(messages, ["ü".as_bytes(), b"\xff"].map(|m| Part::Message(Bytes::from_static(m))));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod events;
 mod frames;
 
+use aivonx_protocol::Untrusted;
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 pub use self::{
@@ -27,11 +28,14 @@ pub enum SocketError {
     /// A message is longer than [`LARGEST`].
     #[error("a websocket message is larger than {LARGEST} bytes")]
     TooLarge,
+    /// A message of text is not UTF-8, or JSON comes in an encoding that a node may know and is not read here.
+    #[error("a websocket message is not UTF-8")]
+    Encoding,
     /// What looks like JSON is none, so that a node may read of it what was not checked.
     #[error("a websocket message is not JSON as it should be: {0}")]
     Json(#[from] JsonError),
     /// A message asks for a model that its sender may not use.
-    #[error("a websocket message names the model '{0}', which this session may not use")]
+    #[error("a websocket message names the model '{}', which this session may not use", Untrusted::new(.0).max(80))]
     Model(String),
 }
 
@@ -41,7 +45,7 @@ impl SocketError {
     pub fn code(&self) -> u16 {
         match self {
             Self::Frame(_) => 1002,
-            Self::Json(_) => 1007,
+            Self::Encoding | Self::Json(_) => 1007,
             Self::Model(_) => 1008,
             Self::TooLarge => 1009,
         }
