@@ -191,10 +191,34 @@ impl Limits {
         levels: Levels<'_>,
         ask: &Ask,
     ) -> Result<Reservation, Exceeded> {
+        self.take(entered.map(|entered| (entered, None)), levels, ask)
+    }
+
+    /// The same for what follows at once on something that is over and `used` so much, with the same levels: nobody
+    /// else gets its place in between.
+    ///
+    /// # Errors
+    /// [`Exceeded`]: the limit that does not have it; then only what was used is taken.
+    pub fn follow(
+        &self,
+        over: Reservation,
+        used: Used,
+        levels: Levels<'_>,
+        ask: &Ask,
+    ) -> Result<Reservation, Exceeded> {
+        self.take(Some((over, Some(used))), levels, ask)
+    }
+
+    fn take(
+        &self,
+        before: Option<(Reservation, Option<Used>)>,
+        levels: Levels<'_>,
+        ask: &Ask,
+    ) -> Result<Reservation, Exceeded> {
         if levels.iter().all(Option::is_none) {
             return Ok(Reservation::of_nobody(ask));
         }
-        self.noted(reserve::reserve(levels, entered, ask, &self.now()))
+        self.noted(reserve::reserve(levels, before, ask, &self.now()))
     }
 
     /// Whether a model without a price is refused: `spend.unpriced` says so on any level, and money is limited on

@@ -95,20 +95,20 @@ const TOKENS: [LimitName; 2] = [LimitName::TokensMinute, LimitName::TokensDay];
 /// Those counted in money.
 pub(super) const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
 
-/// Takes what `ask` needs from every level, or says which limit does not have it. `entered` is what the same request
-/// took before its size was known; it is part of what is taken, or given back.
+/// Takes what `ask` needs from every level, or says which limit does not have it. `before` is what the same client
+/// took before, which ends under the same lock, with what it used: nothing if it was this request, whose size was not known.
 pub(super) fn reserve(
     levels: Levels<'_>,
-    entered: Option<Reservation>,
+    before: Option<(Reservation, Option<Used>)>,
     ask: &Ask,
     now: &Now,
 ) -> Result<Reservation, Exceeded> {
     let mut locked: LockedCounters<'_> = levels.map(|level| level.map(|level| level.account.lock()));
     locked.iter_mut().flatten().for_each(|live| live.roll(now));
-    if let Some(mut entered) = entered {
-        for (hold, live) in entered.holds.iter_mut().zip(&mut locked) {
+    if let Some((mut before, used)) = before {
+        for (hold, live) in before.holds.iter_mut().zip(&mut locked) {
             if let (Some(hold), Some(live)) = (hold.take(), live) {
-                hold.close(live, entered.reserved, None);
+                hold.close(live, before.reserved, used);
             }
         }
     }

@@ -92,7 +92,7 @@ fn a_request_that_comes_in_counts_once() {
     let levels = [Some(&level), None, None];
     let now = rig.clock.now();
     let enter = || reserve(levels, None, &Ask::ENTRY, &now);
-    let complete = |entered, ask| reserve(levels, Some(entered), &ask, &now);
+    let complete = |entered, ask| reserve(levels, Some((entered, None)), &ask, &now);
     let (first, second) = (enter().unwrap(), enter().unwrap());
     assert_eq!(enter().unwrap_err().limit, LimitName::Concurrent);
     let used = || {
@@ -106,11 +106,31 @@ fn a_request_that_comes_in_counts_once() {
     assert_eq!(used(), (1, 2, 4));
     // One that is refused after all, or never comes, counts for nothing.
     let greedy = rig.user(caps(&[(LimitName::TokensDay, 1)]));
-    let refused = reserve([Some(&greedy), None, None], Some(second), &at_most(10, 5), &now).unwrap_err();
+    let refused =
+        reserve([Some(&greedy), None, None], Some((second, None)), &at_most(10, 5), &now).unwrap_err();
     assert_eq!(refused.limit, LimitName::TokensDay);
     assert_eq!(used(), (0, 1, 4));
     drop(enter().unwrap());
     assert_eq!(used(), (0, 1, 4));
+}
+
+#[test]
+fn what_follows_keeps_the_place_of_what_is_over() {
+    let rig = rig(NOON);
+    let user = rig.user(caps(&[(LimitName::Concurrent, 1), (LimitName::TokensDay, 25)]));
+    let levels = [Some(&user), None, None];
+    let now = || rig.clock.now();
+    let first = rig.ask(&[&user], at_most(0, 1)).unwrap();
+    let used = Used { tokens: 20, cost: 0 };
+    let next = reserve(levels, Some((first, Some(used))), &at_most(0, 1), &now()).unwrap();
+    let live = || {
+        let counters = user.account.counters(&now());
+        (counters.running, counters.day.tokens)
+    };
+    assert_eq!(live(), (1, 21));
+    // What was used counts although no more is let through.
+    let refused = reserve(levels, Some((next, Some(used))), &at_most(0, 1), &now()).unwrap_err();
+    assert_eq!((refused.limit, live()), (LimitName::TokensDay, (0, 40)));
 }
 
 #[test]
