@@ -12,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aivonx_domain::access::Subject;
+use aivonx_domain::{access::Subject, now};
 use aivonx_fleet::{Line, Node};
-use aivonx_identity::Caller;
+use aivonx_identity::{Caller, Snapshot};
 use aivonx_protocol::node::AdminState;
 
 use super::{
@@ -327,8 +327,9 @@ impl InFlight {
         self.end(verdict);
     }
 
-    /// One look at a websocket, which does not end by itself: not for a daemon that `drains`, nor for a node.
-    pub(super) fn tick_socket(&self, drains: bool, nodes: &[Arc<Node>]) {
+    /// One look at a websocket, which does not end by itself: not for a daemon that `drains`, nor for a node, nor when
+    /// the key it runs under expires.
+    pub(super) fn tick_socket(&self, drains: bool, nodes: &[Arc<Node>], identity: &Snapshot) {
         if self.waiting.get() != Waiting::Socket {
             return;
         }
@@ -341,6 +342,8 @@ impl InFlight {
             self.end(CancelReason::Stopping);
         } else if is_drained() {
             self.end(CancelReason::Drained);
+        } else if self.caller.borrow().again(identity, self.begun.client, now()).is_none() {
+            self.end(CancelReason::Revoked);
         }
     }
 

@@ -172,10 +172,11 @@ impl Worker {
         let snapshot = self.shared.hot.load();
         snapshot.dispatch.tick();
         let down: Vec<_> = snapshot.nodes.iter().filter(|node| node.pool == Pool::Standby).cloned().collect();
+        let identity = self.shared.identity.hot().load();
         for flight in self.flights.borrow().iter() {
             // Wakes tasks but runs none, so nobody leaves the list meanwhile.
             flight.tick(now, phase == Phase::Ending, &down);
-            flight.tick_socket(phase != Phase::Running, &snapshot.nodes);
+            flight.tick_socket(phase != Phase::Running, &snapshot.nodes, &identity);
         }
         self.connections.borrow_mut().retain(|connection| {
             if let Some(reason) = connection.tick(now, &settings) {

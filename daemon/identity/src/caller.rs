@@ -74,6 +74,18 @@ pub struct Renewal {
     pub hash: [u8; 32],
 }
 
+/// Whether a key may be used now and from `address`.
+fn check(key: &Key, address: IpAddr, now: UnixMillis) -> Result<(), NotKnown> {
+    if !key.enabled || key.expires <= now || key.ended() {
+        return Err(NotKnown::Key);
+    }
+    let address = address.to_canonical();
+    if !key.networks.is_empty() && !key.networks.iter().any(|network| network.contains(&address)) {
+        return Err(NotKnown::Network);
+    }
+    Ok(())
+}
+
 impl Caller {
     /// The caller whose key is `secret`. The second value is there if its hash should be renewed.
     ///
@@ -122,15 +134,27 @@ impl Caller {
 
     /// The caller with this key, if it may be used now and from here.
     fn admitted(key: Arc<Key>, address: IpAddr, now: UnixMillis) -> Result<Self, NotKnown> {
-        if !key.enabled || key.expires <= now || key.ended() {
-            return Err(NotKnown::Key);
-        }
-        let address = address.to_canonical();
-        if !key.networks.is_empty() && !key.networks.iter().any(|network| network.contains(&address)) {
-            return Err(NotKnown::Network);
-        }
+        check(&key, address, now)?;
         key.live.touch(now);
         Ok(Self::Key(key))
+    }
+
+    /// The same caller as `snapshot` has it; None if it may not ask any more, or not from `address`.
+    #[must_use]
+    pub fn again(&self, snapshot: &Snapshot, address: IpAddr, now: UnixMillis) -> Option<Self> {
+        match self {
+            Self::Anonymous(_) => Some(Self::Anonymous(snapshot.anybody().cloned())),
+            Self::Key(key) => {
+                let key = snapshot.key(&key.id)?;
+                check(key, address, now).ok()?;
+                Some(Self::Key(key.clone()))
+            }
+            Self::User { user: was, session, extent } => {
+                let user = snapshot.user(&was.id).filter(|user| user.enabled && user.epoch == was.epoch)?;
+                snapshot.session(session).filter(|session| session.expires > now)?;
+                Some(Self::User { user: user.clone(), session: session.clone(), extent: *extent })
+            }
+        }
     }
 
     /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: what a token
