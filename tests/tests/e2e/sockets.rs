@@ -216,6 +216,9 @@ async fn a_model_that_the_caller_may_not_use_is_not_to_be_had_within_a_session()
     let mut socket = open(&daemon, REALTIME, key).await;
     socket.send(b"\x81\x01x").await;
     assert_eq!(socket.closed().await.0, 1002);
+    let mut socket = open(&daemon, REALTIME, key).await;
+    socket.send(&frame(TEXT, b"\xff", true)).await;
+    assert_eq!(socket.closed().await.0, 1007);
     assert_eq!(daemon.nodes().await[0]["pool"], "active");
 }
 
@@ -235,7 +238,10 @@ async fn what_is_no_websocket_is_said_to_be_none() {
         let answer = daemon.ask(&Socket::request(target, "")).await.expect(status);
         assert!(answer.json()["error"]["message"].is_string());
     }
-    daemon.ask(&Socket::request(REALTIME, "").body("x").field("Content-Length", "1")).await.expect(400);
+    for (field, value, body) in [("Content-Length", "1", "x"), ("Transfer-Encoding", "chunked", "0\r\n\r\n")]
+    {
+        daemon.ask(&Socket::request(REALTIME, "").body(body).field(field, value)).await.expect(400);
+    }
     // A node that has none is passed over, and not blamed.
     for _ in 0..4 {
         let mut socket = open(&daemon, REALTIME, "").await;
@@ -281,4 +287,83 @@ async fn what_cannot_be_searched_is_not_begun_where_it_must_be() {
     let answer = daemon.ask(&Socket::request(REALTIME, &key)).await.expect(403);
     assert!(answer.text().contains("/v1/chat/completions"), "{}", answer.text());
     assert!(node.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_measured_is_not_begun_where_it_is_bounded() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let key = daemon.tenant("acme").await;
+    let aivonx = daemon.aivonx();
+    for (bound, free, named) in [
+        (
+            &["limit", "set", "--org", "acme", "prompt.chars=100"][..],
+            &["limit", "unset", "--org", "acme", "prompt.chars"][..],
+            "prompt.chars",
+        ),
+        (
+            &["model", "policy", "set", "m", "--max-output", "10"],
+            &["model", "policy", "unset", "m"],
+            "--max-output",
+        ),
+    ] {
+        aivonx.ok(bound).await;
+        let answer = daemon.ask(&Socket::request(REALTIME, &key)).await.expect(403);
+        assert!(answer.text().contains(named), "{}", answer.text());
+        assert!(node.requests().is_empty());
+        aivonx.ok(free).await;
+    }
+    let mut socket = open(&daemon, REALTIME, &key).await;
+    socket.say("hello").await;
+    socket.hear().await;
+}
+
+#[tokio::test]
+async fn a_session_is_held_to_what_holds_now() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let key = daemon.tenant("acme").await;
+    let aivonx = daemon.aivonx();
+    let id = aivonx.json(&["key", "list"]).await[0]["id"].as_str().unwrap().to_owned();
+    for (set, unset, words) in [
+        (
+            &["privacy", "set", "--org", "acme", "redact"][..],
+            &["privacy", "set", "--org", "acme", "off"][..],
+            "personal data",
+        ),
+        (&["key", "set", &id, "--model", "other"], &["key", "set", &id, "--model", "m"], "revoked"),
+    ] {
+        let mut socket = open(&daemon, REALTIME, &key).await;
+        socket.say("before").await;
+        assert_eq!(socket.hear().await.1, "before");
+        aivonx.ok(set).await;
+        socket.say("after").await;
+        let (code, why) = socket.closed().await;
+        assert!(code == 1008 && why.contains(words), "{code} {why}");
+        aivonx.ok(unset).await;
+    }
+    assert!(!node.with(|state| state.said.iter().any(|said| said.contains("after"))));
+    // One that says nothing ends when its key expires.
+    let socket = open(&daemon, REALTIME, &key).await;
+    aivonx.ok(&["key", "set", &id, "--expires", "1s"]).await;
+    let (code, why) = socket.closed().await;
+    assert!(code == 1008 && why.contains("revoked"), "{code} {why}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_an_answer_is_over_pays_for_its_prompt() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let key = daemon.tenant("acme").await;
+    let mut socket = open(&daemon, REALTIME, &key).await;
+    let item = json!({ "type": "conversation.item.create", "item": { "text": "x".repeat(4000) } });
+    socket.say(&item.to_string()).await;
+    socket.hear().await;
+    // Asked for as the node of the tests does not read it, so that its answer never comes.
+    socket.say(r#"{"type":"resp\u006fnse.create"}"#).await;
+    socket.hear().await;
+    socket.reset();
+    daemon.until_idle().await;
+    let record = logged(&daemon, 1).await;
+    assert!(record["prompt_tokens"].parse::<u64>().unwrap() >= 1000, "{record:?}");
 }

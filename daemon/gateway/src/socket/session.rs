@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::access::Outcome;
+use aivonx_domain::{access::Outcome, now};
 use aivonx_fleet::{Lease, RoutingRules};
 use aivonx_identity::Caller;
 use aivonx_limits::{Ask, Output, Price, Used};
-use aivonx_wire::api::socket::{Event, Part, Piece, check_models, close};
+use aivonx_protocol::key::KeyScope;
+use aivonx_wire::api::{
+    meter::BYTES_PER_TOKEN,
+    socket::{Event, Part, Piece, asks, check_models, close},
+};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -29,6 +33,7 @@ use crate::{
     headers, limit,
     meaning::Blame,
     opened::Opened,
+    privacy,
     stream::Ending,
     transport::Cut,
     trial::Answered,
@@ -87,8 +92,19 @@ impl Opening {
         exchange.due = false;
         exchange.worker.shared.streams.fetch_add(1, Ordering::Relaxed);
         lease.begun();
-        let books =
-            Books { flight, lease, caller, eligible, names, exchange, answers: 0, pieces: 0, ended: None };
+        let books = Books {
+            flight,
+            lease,
+            caller,
+            eligible,
+            names,
+            exchange,
+            answers: 0,
+            pieces: 0,
+            said: 0,
+            asked: false,
+            ended: None,
+        };
         books.passed();
         Session { books, node, held, charged: 0 }
     }
@@ -195,6 +211,10 @@ struct Books {
     answers: u64,
     /// Pieces of the one that is under way.
     pieces: u64,
+    /// Bytes that the client sent since the last, but for sound.
+    said: u64,
+    /// It asked for an answer since.
+    asked: bool,
     /// How the session ended, once it has.
     ended: Option<(Outcome, Option<String>)>,
 }
@@ -205,9 +225,36 @@ impl Books {
         self.exchange.record.bytes_in += piece.raw.len() as u64;
         self.passed();
         let Part::Message(message) = &piece.part else { return Ok(()) };
-        let (names, eligible) = (&self.names, &self.eligible);
-        let allowed = |model: &str| names.iter().any(|name| name == model) || eligible.allows(model);
-        check_models(message, allowed).map_err(|error| End::Refused(Side::Client, error))
+        self.look_again()?;
+        let (names, eligible, now) = (&self.names, &self.eligible, self.caller.eligible());
+        let allowed = |model: &str| {
+            names.iter().any(|name| name == model) || (eligible.allows(model) && now.allows(model))
+        };
+        let said = check_models(message, allowed).map_err(|error| End::Refused(Side::Client, error))?;
+        self.said += said as u64;
+        self.asked |= asks(message);
+        Ok(())
+    }
+
+    /// A session lasts longer than a request: what was so when it began may not be any more.
+    fn look_again(&mut self) -> Result<(), End> {
+        let Exchange { worker, record, .. } = &self.exchange;
+        let caller = self.caller.again(&worker.shared.identity.hot().load(), record.client, now());
+        let [asked, served] = &self.names;
+        let may = |caller: &Caller| {
+            let rules = caller.eligible();
+            // The alias of an organization does not count by its own name.
+            let of_fleet = !self.eligible.allows_as(asked, false, served);
+            rules.allows_as(asked, of_fleet, served)
+                && (caller.may(KeyScope::Infer) || !self.caller.may(KeyScope::Infer))
+        };
+        let caller = caller.filter(may).ok_or(End::Cancelled(CancelReason::Revoked))?;
+        privacy::refuse_unsearched(&self.exchange, &caller)
+            .and_then(|()| limit::refuse_unbounded(&self.exchange, &caller, None))
+            .map_err(|error| End::Limited(error.to_string()))?;
+        self.flight.on_behalf_of(caller.clone());
+        self.caller = caller;
+        Ok(())
     }
 
     /// Takes in what the node sent.
@@ -230,14 +277,22 @@ impl Books {
     fn answered(&mut self, event: Event) -> Result<(), End> {
         let usage = event.usage.unwrap_or_default();
         // Where the node did not count, each piece is taken for a token.
-        let pieces = std::mem::take(&mut self.pieces);
+        let (prompt, pieces) = self.estimated();
         self.exchange.record.estimated |= usage.output.is_none();
-        self.settle(usage.prompt.unwrap_or(0), usage.output.unwrap_or(pieces));
+        let used = self.note(usage.prompt.unwrap_or(prompt), usage.output.unwrap_or(pieces));
         self.answers += 1;
+        if let Err(end) = self.look_again() {
+            self.settle(used);
+            return Err(end);
+        }
         // No more than one token is held for it: nobody knows when it begins.
         let output = Output::UpTo { each: Some(1), answers: 1, made: 1 };
         let ask = Ask { prompt: 0, output, price: self.price() };
-        let reserved = self.exchange.worker.shared.limits.reserve(self.caller.levels(), &ask);
+        let (limits, levels) = (&self.exchange.worker.shared.limits, self.caller.levels());
+        let reserved = match self.exchange.reservation.take() {
+            Some(over) => limits.follow(over, used, levels, &ask),
+            None => limits.reserve(levels, &ask),
+        };
         match reserved {
             Ok(reserved) => self.exchange.reservation = Some(reserved),
             Err(exceeded) => {
@@ -248,15 +303,25 @@ impl Books {
         Ok(())
     }
 
-    /// Puts tokens into the record, and in the place of what was reserved for them.
-    fn settle(&mut self, prompt: u64, output: u64) {
+    /// Tokens of the prompt and output since the last answer, where the node did not count them.
+    fn estimated(&mut self) -> (u64, u64) {
+        self.asked = false;
+        (std::mem::take(&mut self.said) / BYTES_PER_TOKEN, std::mem::take(&mut self.pieces))
+    }
+
+    /// Puts tokens into the record.
+    fn note(&mut self, prompt: u64, output: u64) -> Used {
         let cost = self.price().cost(prompt, output);
         let record = &mut self.exchange.record;
         record.prompt_tokens = Some(record.prompt_tokens.unwrap_or(0).saturating_add(prompt));
         record.output_tokens = Some(record.output_tokens.unwrap_or(0).saturating_add(output));
         record.cost = record.cost.saturating_add(cost);
+        Used { tokens: prompt.saturating_add(output), cost }
+    }
+
+    /// Puts what was used in the place of what was reserved for it.
+    fn settle(&mut self, used: Used) {
         if let Some(reservation) = self.exchange.reservation.take() {
-            let used = Used { tokens: prompt.saturating_add(output), cost };
             reservation.settle(used, &self.exchange.worker.shared.limits.now());
         }
     }
@@ -301,12 +366,15 @@ impl Drop for Books {
             }
             _ => (Outcome::ClientGone, None),
         });
-        if self.answers > 0 && self.pieces == 0 {
+        let begun = self.asked || self.pieces > 0;
+        if self.answers > 0 && !begun {
             // It was taken for an answer that never began.
             self.exchange.reservation = None;
         }
-        self.exchange.record.estimated |= self.pieces > 0;
-        self.settle(0, self.pieces);
+        self.exchange.record.estimated |= begun;
+        let (prompt, pieces) = self.estimated();
+        let used = self.note(if begun { prompt } else { 0 }, pieces);
+        self.settle(used);
         self.exchange.record.error = error.map(Into::into);
         self.exchange.end(outcome);
     }

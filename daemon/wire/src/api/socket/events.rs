@@ -10,11 +10,12 @@ use crate::api::{
 };
 
 /// Looks at every model that a client's message names, at any depth: a session, its transcription and each of its
-/// answers may have one of their own. What does not begin like JSON is nobody's event.
+/// answers may have one of their own. What does not begin like JSON is nobody's event. Returns the bytes of an event, but
+/// for its sound.
 ///
 /// # Errors
 /// [`SocketError::Model`] for the first that is not `allowed`, [`SocketError::Json`], [`SocketError::Encoding`].
-pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result<(), SocketError> {
+pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result<usize, SocketError> {
     let text = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
     // Some decoders find out by themselves that it is UTF-16 or UTF-32: by its mark, or by the zeros of its first letters.
     let begins = text.iter().position(|byte| *byte != 0 && !byte.is_ascii_whitespace());
@@ -22,17 +23,23 @@ pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result
         [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => return Err(SocketError::Encoding),
         // Zeros are not JSON.
         [b'{' | b'[', ..] => {}
-        _ => return Ok(()),
+        _ => return Ok(0),
     }
-    let mut scanner = Scanner::new(Models { allowed, named: false });
+    let mut scanner = Scanner::new(Models { allowed, named: false, audio: false, from: 0, sound: 0 });
     scanner.feed(text)?;
-    scanner.finish().map(drop)
+    scanner.finish().map(|found| text.len() - found.sound)
 }
 
 struct Models<F> {
     allowed: F,
     /// The value that comes next is a model's name, if it is a string.
     named: bool,
+    /// Or sound.
+    audio: bool,
+    /// Where it begins.
+    from: usize,
+    /// Bytes of sound.
+    sound: usize,
 }
 
 impl<F: FnMut(&str) -> bool> Sink for Models<F> {
@@ -41,22 +48,35 @@ impl<F: FnMut(&str) -> bool> Sink for Models<F> {
 
     fn key(&mut self, _: usize, key: Raw<'_>) -> Result<(), SocketError> {
         // Some decoders take keys in any case.
-        self.named = unescape(key.bytes).is_some_and(|key| key.eq_ignore_ascii_case("model"));
+        let key = unescape(key.bytes);
+        self.named = key.as_ref().is_some_and(|key| key.eq_ignore_ascii_case("model"));
+        self.audio = key.is_some_and(|key| key == "audio");
         Ok(())
     }
 
-    fn begin(&mut self, _: usize, kind: Kind, _: usize) -> Result<bool, SocketError> {
+    fn begin(&mut self, _: usize, kind: Kind, at: usize) -> Result<bool, SocketError> {
         self.named &= kind == Kind::String;
-        Ok(self.named)
+        self.audio &= kind == Kind::String;
+        self.from = at;
+        Ok(self.named || self.audio)
     }
 
-    fn end(&mut self, _: usize, _: Kind, _: usize, raw: Option<Raw<'_>>) -> Result<(), SocketError> {
+    fn end(&mut self, _: usize, _: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), SocketError> {
+        if std::mem::take(&mut self.audio) {
+            self.sound += end - self.from;
+        }
         let Some(raw) = raw.filter(|_| std::mem::take(&mut self.named)) else { return Ok(()) };
         match unescape(raw.bytes).filter(|_| !raw.cut) {
             Some(model) if (self.allowed)(&model) => Ok(()),
             model => Err(SocketError::Model(model.unwrap_or_default())),
         }
     }
+}
+
+/// Whether a client's message asks for an answer.
+#[must_use]
+pub fn asks(message: &[u8]) -> bool {
+    type_of(message).is_some_and(|kind| kind == "response.create")
 }
 
 /// What a node's message says of the work that was done.
@@ -91,7 +111,7 @@ mod tests {
 
     #[test]
     fn every_model_that_a_message_names_is_looked_at() {
-        let check = |text: &str| check_models(text.as_bytes(), |model| model == "m");
+        let check = |text: &str| check_models(text.as_bytes(), |model| model == "m").map(drop);
         for text in [
             r#"{"type":"session.update","session":{"model":"m"}}"#,
             r#"{"type":"session.update","session":{"tools":[{"parameters":{"properties":{"model":{"type":"string"}}}}]}}"#,
@@ -127,7 +147,15 @@ mod tests {
         {
             assert!(matches!(check_models(encoded, |_| true), Err(SocketError::Json(_))), "{encoded:?}");
         }
-        assert_eq!(check_models(b"\0\0\0\0\x01\0\x02\0", |_| true), Ok(()));
+        assert_eq!(check_models(b"\0\0\0\0\x01\0\x02\0", |_| true), Ok(0));
+        for (text, bytes) in [
+            ("hello", 0),
+            (r#"{"a":"xyz"}"#, 11),
+            (r#"{"audio":"AAAA","a":["audio"]}"#, 24),
+            (r#"{"audio":{"input":"AAAA"}}"#, 26),
+        ] {
+            assert_eq!(check_models(text.as_bytes(), |_| true), Ok(bytes), "{text}");
+        }
         for text in [r#"{"model":"m""#, "{'model':'other'}", r#"{"x":NaN,"model":"other"}"#, "{} {}"] {
             assert!(matches!(check(text), Err(SocketError::Json(_))), "{text}");
         }
