@@ -4,7 +4,7 @@ use aivonx_domain::TenantScope;
 use aivonx_protocol::{Fault, FaultKind, Untrusted, key::KeyCertificate};
 use aivonx_store::KeyCertificateRecord;
 
-use super::{Actor, Identity};
+use super::{Actor, Identity, keys::check_live};
 
 /// Longest name, bytes.
 const LONGEST: usize = 1024;
@@ -58,6 +58,9 @@ impl Identity {
                 .field("certificate")
                 .hint("ask them for it"));
         }
+        if name.is_some() {
+            check_live(&key)?;
+        }
         let name = name.map(certificate_name);
         if let Some(name) = &name
             && (name.trim() != name
@@ -80,5 +83,43 @@ impl Identity {
         self.store.key_certificates().alter(&key.id, change).await?;
         self.settle().await?;
         Ok(vec![KeyCertificate { key: key.id, name }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::key::{KeyScope, NewKey};
+
+    use super::*;
+    use crate::rig::{Rig, root};
+
+    #[tokio::test]
+    async fn the_certificate_of_a_revoked_key_is_free_for_its_successor() {
+        let (rig, ..) = Rig::with_two().await;
+        let identity = &rig.identity;
+        let mut ids = Vec::new();
+        for name in ["old", "new"] {
+            let new = NewKey {
+                name: name.into(),
+                organization: Some("a".into()),
+                user: None,
+                scopes: vec![KeyScope::Infer],
+                models: vec![],
+                networks: vec![],
+                expires: None,
+            };
+            ids.push(identity.create_key(&root(), new).await.unwrap().key.id);
+        }
+        let set = |id: &str| {
+            let id = id.to_owned();
+            async move { identity.set_key_certificate(&root(), None, &id, Some("host.example")).await }
+        };
+        set(&ids[0]).await.unwrap();
+        assert_eq!(set(&ids[1]).await.unwrap_err().kind, FaultKind::Conflict);
+        identity.revoke_key(&root(), None, &ids[0]).await.unwrap();
+        assert_eq!(set(&ids[0]).await.unwrap_err().kind, FaultKind::Conflict);
+        set(&ids[1]).await.unwrap();
+        let names = ["host.example".to_owned()];
+        assert_eq!(*identity.hot().full().key_by_certificate(&names).unwrap().id, *ids[1]);
     }
 }

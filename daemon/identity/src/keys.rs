@@ -324,7 +324,7 @@ struct Names {
     users: HashMap<String, String>,
 }
 
-fn check_live(key: &KeyRecord) -> Result<(), Fault> {
+pub(super) fn check_live(key: &KeyRecord) -> Result<(), Fault> {
     if key.revoked.is_none() {
         return Ok(());
     }

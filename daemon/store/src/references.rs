@@ -101,6 +101,10 @@ pub(super) fn on_change<R: Record>(
     if R::NOUN == Noun::Node && old.organization() != new.organization() {
         return placement::note(batch, old, false);
     }
+    if R::NOUN == Noun::Key && old.name().is_some() && new.name().is_none() {
+        // A revoked key keeps no name from its successor, neither its own nor that of a certificate.
+        return erase_beside::<KeyCertificateRecord>(batch, old.id());
+    }
     if R::NOUN != Noun::User || old.organization() == new.organization() {
         return Ok(());
     }
