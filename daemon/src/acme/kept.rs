@@ -41,6 +41,10 @@ impl AccountFile {
                 Ok(builder.from_credentials(known).await?)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // One that could not be kept would be made anew at each attempt, of which the authority counts every one.
+                let probe = self.path.with_extension("probe");
+                put(&probe, b"", |_| Ok(()))?;
+                let _ = fs::remove_file(&probe);
                 let contact: Vec<&str> = self.contact.iter().map(String::as_str).collect();
                 let new = NewAccount {
                     contact: &contact,
@@ -95,4 +99,24 @@ pub(super) fn put<T>(
     };
     moved().map_err(|error| failed(path, error))?;
     Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_account_that_cannot_be_kept_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        // Where the next file is written first.
+        fs::create_dir_all(dir.path().join("account.new/in-the-way")).unwrap();
+        let account = AccountFile {
+            path: dir.path().join("account.json"),
+            directory: "https://127.0.0.1:1/directory".into(),
+            contact: vec![],
+            accept_terms: true,
+        };
+        let refused = account.open(&Client::new(None)).await.err();
+        assert!(matches!(refused, Some(ObtainError::File { .. })), "{refused:?}");
+    }
 }
