@@ -12,7 +12,7 @@ use super::{
     classes::{self, ALNUM, ATOM},
     find::Found,
     join::{Join, wide_separator},
-    marker, phrase,
+    marker,
     secret::{self, Kind, Written},
 };
 
@@ -21,12 +21,6 @@ const NAME: usize = 48;
 
 /// Most blanks, or marks around a name, that are passed over.
 const BETWEEN: usize = 5;
-
-/// Most words between a value and the name behind it: `... is my old password`.
-const WHOSE: usize = 3;
-
-/// Most bytes between the two.
-const BEFORE: usize = 32;
 
 /// Most bytes of blanks before a value.
 const BLANK: usize = 20;
@@ -48,79 +42,10 @@ pub(super) fn in_sentences(text: &[u8], out: &mut Vec<Found>) {
         if !matches!(text.get(at + 3), Some(b'w' | b'p' | b'c')) {
             continue;
         }
-        for found in [in_sentence(text, at), before_name(text, at)].into_iter().flatten() {
+        if let Some(found) = in_sentence(text, at) {
             out.push(Found::new(found.start, found.end, Category::Key));
         }
     }
-}
-
-/// Where a password of words begins that may go on behind the text.
-pub(super) fn open(text: &[u8]) -> Option<usize> {
-    let floor = text.len().saturating_sub(secret::LONGEST);
-    let is_password = |name: Range<usize>| Kind::of(&text[name]) == Some(Kind::Password);
-    let marks = (floor..text.len()).filter(|at| matches!(text[*at], b':' | b'=' | b'>'));
-    let marked = marks.filter(|at| name_before(text, *at).is_some_and(is_password)).map(|at| at + 1);
-    let named = memchr::memmem::find_iter(&text[floor..], b"ass").filter_map(|at| {
-        let (start, end) = (word_before(text, floor + at), classes::run(text, floor + at, ATOM));
-        let from = blank(text, end);
-        let verb = [b"is ".as_slice(), b"was "].into_iter().find(|verb| text[from..].starts_with(verb))?;
-        is_password(start..end).then_some(from + verb.len())
-    });
-    marked.chain(named).map(|from| blank(text, from)).filter(|from| phrase::is_open(&text[*from..])).min()
-}
-
-/// The password that stands before the word for it: `hunter22 is my password`.
-fn before_name(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let (start, end) = (word_before(text, at), classes::run(text, at, ATOM));
-    // Of a manager of passwords, or a hint, something else is said.
-    let alone = match text[end..] {
-        [] | [b'.' | b',' | b'!' | b'?' | b';' | b')' | b'"' | b'\'' | b'\n' | b'\r', ..] => true,
-        [b' ', ref behind @ ..] => {
-            [b"for ".as_slice(), b"to ", b"on ", b"of ", b"and "].iter().any(|word| behind.starts_with(word))
-        }
-        _ => false,
-    };
-    if !alone || Kind::of(&text[start..end]) != Some(Kind::Password) {
-        return None;
-    }
-    let floor = start.saturating_sub(BEFORE);
-    let mut from = start;
-    for _ in 0..=WHOSE {
-        let (word, verb) = last_word(&text[floor..from])?;
-        match verb {
-            b"is" | b"was" => return value_before(text, floor + word),
-            other if other.iter().all(u8::is_ascii_alphabetic) => from = floor + word,
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// The last word of what ends with a blank, and where it begins.
-fn last_word(text: &[u8]) -> Option<(usize, &[u8])> {
-    let end = text.trim_ascii_end().len();
-    let start = text[..end].iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
-    (end < text.len() && start < end).then(|| (start, &text[start..end]))
-}
-
-/// The password that is the last word before `end`.
-fn value_before(text: &[u8], end: usize) -> Option<Range<usize>> {
-    let floor = end.saturating_sub(secret::LONGEST);
-    let (mut start, mut value) = last_word(&text[floor..end])?;
-    while let [b'"' | b'\'' | b'`' | b'(' | b'*', rest @ ..] = value {
-        (start, value) = (start + 1, rest);
-    }
-    while let [rest @ .., b'"' | b'\'' | b'`' | b')' | b'*' | b','] = value {
-        value = rest;
-    }
-    // Words are said of passwords, too: `nothing`, `bob@example.com`.
-    // What else brackets divide is not waited for as a whole.
-    if !value.iter().any(u8::is_ascii_digit) || value.iter().any(|byte| b"<>()[]{}|,\"".contains(byte)) {
-        return None;
-    }
-    let found = secret::within(value, Kind::Password, Written::Bare)?;
-    (!marker::ends_before(text, floor + start))
-        .then(|| floor + start + found.start..floor + start + found.end)
 }
 
 /// The secret behind the mark at `at`.
@@ -202,15 +127,6 @@ fn value(text: &[u8], mut from: usize, kind: Kind, spaced: bool) -> Option<Range
         None if spaced => Written::Spaced,
         None => Written::Bare,
     };
-    if kind == Kind::Password {
-        let spoken = match &range {
-            Some(range) => phrase::quoted(&text[range.clone()]).then_some(range.len()),
-            None => phrase::spoken(&text[from..text.len().min(from + secret::LONGEST)]),
-        };
-        if let Some(length) = spoken {
-            return Some(from..from + length);
-        }
-    }
     let range = range.unwrap_or_else(|| bare(text, from + scheme));
     let alone = line == 0 || matches!(text.get(range.end), None | Some(b'\n' | b'\r'));
     let found = secret::within(&text[range.clone()], kind, written)?;

@@ -9,7 +9,7 @@ use aivonx_protocol::privacy::Category;
 
 use super::{
     Wanted, alphanumeric, assigned, context, dashed, email, encoded, iban, key, number, numerals, passport,
-    pem, phrase,
+    pem,
     secret::{self, Kind, Written},
     spread::Spread,
     view::{self, Places},
@@ -179,8 +179,6 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     out.append(&mut assigned);
     if let Some(secret) = hint.assigned.and_then(|kind| secret::within(text, kind, Written::Quoted)) {
         out.push(Found::new(secret.start, secret.end, Category::Key));
-    } else if hint.assigned == Some(Kind::Password) && phrase::quoted(text) {
-        out.push(Found::new(0, text.len(), Category::Key));
     }
     if hint.mixed {
         assigned::in_sentences(text, out);

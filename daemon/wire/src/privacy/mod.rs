@@ -43,7 +43,6 @@ mod passport;
 pub mod pattern;
 mod pem;
 mod phone;
-mod phrase;
 mod prefixes;
 mod public;
 mod row;

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     find::Hint,
-    marker, phrase,
+    marker,
     secret::{self, Kind},
     view,
 };
@@ -101,8 +101,7 @@ impl Said {
     /// What the member's `name`, or where it is that of a value the name beside it, says that is assigned to it.
     pub(super) fn assigned(self, text: &[u8], name: &[u8], value: &[u8]) -> Option<Kind> {
         let sized = (secret::SHORTEST..=secret::LONGEST).contains(&value.len());
-        let worded = value.contains(&b' ') && secret::scheme(value) == 0;
-        if !sized || (worded && !phrase::quoted(value)) {
+        if !sized || (value.contains(&b' ') && secret::scheme(value) == 0) {
             return None;
         }
         if !name.eq_ignore_ascii_case(b"value") {

@@ -350,8 +350,7 @@ fn piece() -> impl Strategy<Value = String> {
             "01 99 00 12 34", "(555) 123-4567 ext. 5", "git", "Bearer ", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "jörg@exämple.de",
             "password: ", "Summer2024!", "hunter22", "postgres://app:s3cr(t@db/x", "bob\\u0040example.com",
             "bob&#64;example.com", "４１１１１１１１１１１１１１１１", "the password is ", "联系bob@example.com谢谢",
-            "4111\n1111\n1111\n1111", "token ", "correct horse battery staple", " is my password", "\"summer rain 2024\"",
-            "x123-45-6789x", "2024-123-45-6789-1", "Ym9iQGV4YW1wbGUuY29tIGlzIG1pbmU=",
+            "4111\n1111\n1111\n1111", "token ", "x123-45-6789x", "2024-123-45-6789-1", "Ym9iQGV4YW1wbGUuY29tIGlzIG1pbmU=",
         ]).prop_map(str::to_owned),
         4 => prop::sample::select(vec![
             " ", "-", ".", "@", "_", ",", ":", "\"", "\n", "(", ")", "+", "x", "1", "55", "123", " and then ", " some words of prose ",

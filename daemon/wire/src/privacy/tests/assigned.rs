@@ -213,35 +213,3 @@ fn only_keys_are_looked_for_by_their_names_if_they_are_wanted() {
     let sent = "password: Summer2024!, postgres://app:hunter22@db";
     assert_eq!(redact_text(&privacy, sent).unwrap().0, sent);
 }
-
-#[test]
-fn passwords_of_words_with_blanks_and_before_their_name_are_found() {
-    for (sent, wanted) in [
-        ("password: correct horse battery staple", "password: [REDACTED_KEY]"),
-        ("The passphrase is walnut copper thunder lantern.", "The passphrase is [REDACTED_KEY]."),
-        ("passphrase: correct-horse-battery-staple, ok", "passphrase: [REDACTED_KEY], ok"),
-        ("password = \"summer rain 2024\"", "password = \"[REDACTED_KEY]\""),
-        ("{\"password\": \"correct horse battery staple\"}", "{\"password\": \"[REDACTED_KEY]\"}"),
-        ("{\"password\": \"Tr0ub4dor & 3\"}", "{\"password\": \"[REDACTED_KEY]\"}"),
-        ("hunter22 is my password", "[REDACTED_KEY] is my password"),
-        ("'Summer2024!' was the old wifi password.", "'[REDACTED_KEY]' was the old wifi password."),
-    ] {
-        assert_eq!(text(sent), wanted, "{sent}");
-        assert_eq!(text(wanted), wanted);
-    }
-    for prose in [
-        "password: must be at least eight characters long",
-        "Password: please enter your password again",
-        "the password is stored in the vault of the team",
-        "The passphrase is required to unlock the key.",
-        "the passphrase is hashed strings stored safely",
-        "{\"password\": \"must have 8 characters\"}",
-        "{\"password\": \"Enter Password\"}",
-        "1Password7 is a password manager",
-        "This is my password policy: change it every day",
-        "RFC2898 is the password standard",
-        "nothing is the password",
-    ] {
-        assert_eq!(text(prose), prose);
-    }
-}
