@@ -202,7 +202,7 @@ fn in_address(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// is ...`.
 fn in_sentence(text: &[u8], at: usize) -> Option<Range<usize>> {
     let start = word_before(text, at);
-    let end = classes::run(text, at, ATOM);
+    let end = classes::run(&text[..text.len().min(at + NAME + 1)], at, ATOM);
     let name = &text[start..end];
     let from = blank(text, end);
     let verb = [b"is ".as_slice(), b"was ", b"to "].into_iter().find(|verb| text[from..].starts_with(verb));

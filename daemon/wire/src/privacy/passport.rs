@@ -15,6 +15,9 @@ const NAMES: [&[u8]; 7] =
 const WORDS: usize = 5;
 const REACH: usize = 48;
 
+/// Longest number.
+const LONGEST: usize = 9;
+
 /// Length of a line that machines read.
 const LINE: usize = 44;
 
@@ -40,9 +43,11 @@ pub(super) fn find(text: &[u8], out: &mut Vec<Found>) {
 
 /// The number behind the name that ends at `from`.
 fn number(text: &[u8], from: usize) -> Option<(usize, usize)> {
-    // Other words begin so, such as `passports`.
-    let mut at = from + classes::run(text, from, ALPHA).saturating_sub(from);
     let limit = text.len().min(from + REACH);
+    // One more than the number has.
+    let text = &text[..text.len().min(limit + LONGEST + 1)];
+    // Other words begin so, such as `passports`.
+    let mut at = classes::run(text, from, ALPHA);
     for _ in 0..=WORDS {
         at += text.get(at..limit)?.iter().position(|byte| classes::is(*byte, ALNUM))?;
         let end = classes::run(text, at, ALNUM);
@@ -50,7 +55,7 @@ fn number(text: &[u8], from: usize) -> Option<(usize, usize)> {
         let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
         if digits > 0 {
             let issued = word.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-            return ((6..=9).contains(&word.len()) && issued && digits >= 4).then_some((at, end));
+            return ((6..=LONGEST).contains(&word.len()) && issued && digits >= 4).then_some((at, end));
         }
         at = end;
         if at >= limit {
