@@ -84,16 +84,16 @@ pub(super) fn apart(edits: &mut Vec<Edit>, first: usize) {
     });
 }
 
-/// The text with `edits`, which are in order, made in it.
+/// The text with `edits`, which are in order, made in it; nothing stays of what several of them are over.
 pub(super) fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut kept = 0;
     for Edit { range, text: marker } in edits {
-        out.extend_from_slice(&text[kept..range.start]);
+        out.extend_from_slice(text.get(kept..range.start).unwrap_or_default());
         out.extend_from_slice(marker.as_bytes());
-        kept = range.end;
+        kept = kept.max(range.end);
     }
-    out.extend_from_slice(&text[kept..]);
+    out.extend_from_slice(text.get(kept..).unwrap_or_default());
     out
 }
 
@@ -418,7 +418,7 @@ impl Reader {
     }
 
     /// What matches patterns of the organization's own.
-    fn own(&mut self, text: &[u8], edits: &mut Vec<Edit>) {
+    pub(super) fn own(&mut self, text: &[u8], edits: &mut Vec<Edit>) {
         let Some(own) = self.own.clone() else { return };
         let first = edits.len();
         for Match { start, end, pattern } in pattern::find(&own, text) {

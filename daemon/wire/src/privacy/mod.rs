@@ -129,6 +129,11 @@ impl Screening {
         self.privacy.is_off() && self.own.is_none()
     }
 
+    /// Whether what cannot be searched is refused.
+    fn enforces(&self) -> bool {
+        self.privacy.enforces() || self.own.as_deref().is_some_and(pattern::act)
+    }
+
     /// Whether nothing is looked for in answers.
     #[must_use]
     pub fn is_off_for_answers(&self) -> bool {

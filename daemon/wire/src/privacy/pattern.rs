@@ -3,12 +3,23 @@
 //! Each is compiled once, when it is made or the daemon begins. A match has a bounded length, so that an answer knows how
 //! much of it has to wait; how much that is says a second automaton, which sees whether a match has begun.
 
-use std::sync::Arc;
+use std::{
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+};
 
 use aivonx_protocol::privacy::PatternAction;
 use regex::bytes::{Regex, RegexBuilder};
-use regex_automata::{Anchored, Input, hybrid::dfa, util::start};
-use regex_syntax::{ParserBuilder, hir::Hir};
+use regex_automata::{
+    Anchored, Input, MatchKind,
+    hybrid::dfa,
+    nfa::thompson::{self, NFA},
+    util::{pool::Pool, start},
+};
+use regex_syntax::{
+    ParserBuilder,
+    hir::{Hir, HirKind, Repetition},
+};
 
 use super::view::{self, Places};
 
@@ -47,12 +58,17 @@ pub enum BadPattern {
 pub struct Pattern {
     pub(super) name: Arc<str>,
     regex: Regex,
+    /// Says whether a match has begun, wherever words begin and end: what follows settles that.
     begun: dfa::DFA,
+    /// Its states, as far as they were needed.
+    caches: Pool<dfa::Cache, NewCache>,
     longest: usize,
     /// What stands in place of a match.
     pub(super) marker: Arc<str>,
     pub(super) action: PatternAction,
 }
+
+type NewCache = Box<dyn Fn() -> dfa::Cache + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 /// The patterns of an organization.
 pub type Patterns = [Pattern];
@@ -107,22 +123,24 @@ impl Pattern {
             return Err(BadPattern::Empty);
         }
         let regex = RegexBuilder::new(expression).size_limit(SIZE).dfa_size_limit(SIZE).build();
-        let begun = dfa::Builder::new()
-            .configure(
-                dfa::Config::new()
-                    .unicode_word_boundary(true)
-                    .cache_capacity(SIZE)
-                    .skip_cache_capacity_check(true),
-            )
-            .thompson(regex_automata::nfa::thompson::Config::new().nfa_size_limit(Some(SIZE)))
-            .build(expression);
-        let (Ok(regex), Ok(begun)) = (regex, begun) else { return Err(BadPattern::TooLarge) };
-        Ok(Self { name: name.into(), regex, begun, longest, marker: marker.into(), action })
+        let config = dfa::Config::new()
+            .match_kind(MatchKind::All)
+            .cache_capacity(SIZE)
+            .skip_cache_capacity_check(true);
+        let begun = NFA::compiler()
+            .configure(thompson::Config::new().nfa_size_limit(Some(SIZE)))
+            .build_from_hir(&without_looks(&hir))
+            .ok()
+            .and_then(|nfa| dfa::Builder::new().configure(config).build_from_nfa(nfa).ok());
+        let (Ok(regex), Some(begun)) = (regex, begun) else { return Err(BadPattern::TooLarge) };
+        let new = begun.clone();
+        let caches = Pool::new(Box::new(move || new.create_cache()) as NewCache);
+        Ok(Self { name: name.into(), regex, begun, caches, longest, marker: marker.into(), action })
     }
 
     /// Where a match may have begun that `text` does not hold whole, not before `from`.
     fn open(&self, text: &[u8], from: usize) -> Option<usize> {
-        let mut cache = self.begun.create_cache();
+        let mut cache = self.caches.get();
         let from = from.max(text.len().saturating_sub(self.longest));
         (from..text.len()).find(|at| self.is_open(&mut cache, text, *at))
     }
@@ -140,6 +158,21 @@ impl Pattern {
             }
         }
         true
+    }
+}
+
+/// The expression without what it asks of the places between characters.
+fn without_looks(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Look(_) => Hir::empty(),
+        HirKind::Repetition(Repetition { min, max, greedy, sub }) => {
+            let sub = Box::new(without_looks(sub));
+            Hir::repetition(Repetition { min: *min, max: *max, greedy: *greedy, sub })
+        }
+        HirKind::Capture(capture) => without_looks(&capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(without_looks).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(without_looks).collect()),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
     }
 }
 
@@ -164,15 +197,21 @@ pub(super) fn find<'p>(patterns: &'p Patterns, text: &[u8]) -> Vec<Match<'p>> {
     found
 }
 
+/// Whether any does more than count.
+pub(super) fn act(patterns: &Patterns) -> bool {
+    patterns.iter().any(|pattern| pattern.action != PatternAction::Detect)
+}
+
 /// How much of a text, from `from` on, no match can begin in any more that goes on behind it.
 pub(super) fn settled(patterns: &Patterns, text: &[u8], from: usize) -> usize {
     if patterns.is_empty() {
         return text.len();
     }
     let written = patterns.iter().filter_map(|pattern| pattern.open(text, from)).min().unwrap_or(text.len());
-    let Some(read) = view::read(text) else { return written };
+    let behind = &text[from..];
+    let Some(read) = view::read(behind) else { return written };
     let open = patterns.iter().filter_map(|pattern| pattern.open(&read, 0)).min();
-    open.map_or(written, |at| written.min(Places::new(text).range(at..at + 1).start))
+    open.map_or(written, |at| written.min(from + Places::new(behind).range(at..at + 1).start))
 }
 
 #[cfg(test)]
@@ -212,6 +251,22 @@ mod tests {
             ["Falcon", "FALCON", "C++", "Blue Moon", "Größe"]
         );
         assert_eq!(found(&patterns, "fal\u{200b}con ｆａｌｃｏｎ"), ["fal\u{200b}con", "ｆａｌｃｏｎ"]);
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_not_open_and_places_are_asked_for_by_all_ways() {
+        let patterns = [pattern(r"\bfoo\b|foobar\b|größe\b")];
+        for (text, open) in [
+            ("eine schöne Größe und mehr", ""),
+            ("eine schöne grö", "grö"),
+            ("the foob", "foob"),
+            ("the foo", "foo"),
+            ("the foo — ", ""),
+        ] {
+            let settled = settled(&patterns, text.as_bytes(), 0);
+            assert_eq!(&text[settled..], open, "{text}");
+        }
+        assert_eq!(settled(&patterns, "the foo".as_bytes(), 6), 7);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::{borrow::Cow, ops::Range};
 
 use aivonx_protocol::privacy::Category;
+use serde_json::Value;
 
 use super::{
     Wanted,
-    body::{Edit, Reader, Unsearchable},
+    body::{Edit, Reader, Unsearchable, apply},
     find::{Hint, find},
     frame::Frame,
     marker::marker,
@@ -56,6 +57,18 @@ impl Reader {
             _ => {}
         }
         let number = &text[range.clone()];
+        // What is blanked in answers is 0.
+        if self.own.is_some() && number != b"0" {
+            let mut own = Vec::new();
+            self.own(number, &mut own);
+            self.bounded()?;
+            if !own.is_empty() {
+                self.end_row(edits)?;
+                let replaced = Value::from(String::from_utf8_lossy(&apply(number, &own))).to_string();
+                edits.push(Edit { range, text: Cow::Owned(replaced) });
+                return self.end_chain(text, edits);
+            }
+        }
         if number.len() >= SHORTEST {
             let hint = Hint { mixed: false, named: false, ..frame.said.hint(text, number) };
             self.found.clear();

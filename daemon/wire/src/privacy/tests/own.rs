@@ -5,10 +5,11 @@ use aivonx_protocol::{
     privacy::{Category, PatternAction},
 };
 
+use crate::api::Edits;
 use crate::privacy::{
     Blocked, Privacy, Screening,
     pattern::{Pattern, of_words},
-    redact_text,
+    redact_text, screen,
 };
 
 fn screening(mode: PrivacyMode, expression: &str, action: PatternAction) -> Screening {
@@ -33,6 +34,26 @@ fn they_have_actions_of_their_own_in_every_mode() {
         let Err(Blocked::Refused(name, _)) = redact_text(&refuse, text) else { panic!("{mode:?}") };
         assert_eq!(&*name, "own");
         assert_eq!(redact_text(&refuse, "badges").unwrap().0, "badges");
+    }
+}
+
+#[test]
+fn tokens_do_not_pass_them_and_numbers_are_searched() {
+    for mode in [PrivacyMode::Off, PrivacyMode::Detect, PrivacyMode::Redact] {
+        let searched = |action, body: &str| {
+            let mut edits = Edits::default();
+            screen(&screening(mode, "[0-9]{4}7", action), body.as_bytes(), &mut edits).map(|_| ())
+        };
+        let tokens = "{\"model\":\"m\",\"prompt\":[1,2]}";
+        for action in [PatternAction::Redact, PatternAction::Refuse] {
+            assert!(matches!(searched(action, tokens), Err(Blocked::Unsearchable(_))), "{mode:?}");
+        }
+        assert_eq!(searched(PatternAction::Detect, tokens).is_ok(), mode != PrivacyMode::Redact);
+        let number = "{\"messages\":[{\"content\":\"{\\\"badge\\\": 12347}\"}]}";
+        assert!(matches!(searched(PatternAction::Refuse, number), Err(Blocked::Refused(..))), "{mode:?}");
+        let redact = screening(mode, "[0-9]{4}7", PatternAction::Redact);
+        let got = redact_text(&redact, "{\"badge\": 912347, \"n\": [12347, 0]}").unwrap().0;
+        assert_eq!(got, "{\"badge\": \"9[OWN]\", \"n\": [\"[OWN]\", 0]}");
     }
 }
 
