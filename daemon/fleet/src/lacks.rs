@@ -14,12 +14,14 @@ use aivonx_domain::model_name;
 /// How long that is.
 const BELIEVED: Duration = Duration::from_secs(300);
 
+/// By the model's normal name, bits of APIs and routes, and until when each is believed.
+type Found = HashMap<Box<str>, Vec<(u64, Instant)>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Lacks {
     /// All bits in `found`: what is not among them need not be looked up.
     bits: AtomicU64,
-    /// By the model's normal name, bits of APIs and routes, and until when each is believed.
-    found: Mutex<HashMap<Box<str>, Vec<(u64, Instant)>>>,
+    found: Mutex<Found>,
 }
 
 impl Lacks {
@@ -56,7 +58,7 @@ impl Lacks {
         self.bits.store(0, Ordering::Relaxed);
     }
 
-    fn found(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<(u64, Instant)>>> {
+    fn found(&self) -> MutexGuard<'_, Found> {
         // Every entry is whole at each moment.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
