@@ -128,7 +128,7 @@ pub struct Contained {
     pub revoked: u32,
     /// Users who must change their password.
     pub must_change: u32,
-    /// The command that takes it back; None if nothing does.
+    /// The command that takes it back; None if nothing does, or it was shut off before.
     pub undo: Option<String>,
 }
 

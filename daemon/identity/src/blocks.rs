@@ -108,22 +108,9 @@ impl Blocks {
         lasts_ms: Option<u64>,
         reason: String,
     ) -> Result<Block, Fault> {
-        if reason.chars().count() > REASON_MAX {
-            let message = format!("the reason has more than {REASON_MAX} characters");
-            return Err(Fault::new(FaultKind::Invalid, message).field("reason").hint("use fewer"));
-        }
-        if lasts_ms == Some(0) {
-            return Err(Fault::new(FaultKind::Invalid, "it would be over at once")
-                .field("for")
-                .hint("use 1h"));
-        }
+        self.check(lasts_ms, &reason, 1)?;
         let Target { id, name } = self.resolve(actor, target).await?;
         let until = lasts_ms.map(|lasts| now().saturating_add(lasts));
-        if self.hot.load().len() >= BLOCKS_MAX {
-            let fault =
-                Fault::new(FaultKind::Invalid, format!("there are {BLOCKS_MAX} blocks, which is the most"));
-            return Err(fault.field("target").hint("block whole networks, and remove some"));
-        }
         let blocks = self.store.blocks();
         let changed = blocks.alter(&id, move |old| {
             Some(match old {
@@ -136,6 +123,24 @@ impl Blocks {
         let record = changed.await?;
         self.in_force.settle().await?;
         record.map(view).ok_or_else(|| Fault::new(FaultKind::Internal, "the block was not stored"))
+    }
+
+    /// Whether `more` blocks may be made.
+    pub(super) fn check(&self, lasts_ms: Option<u64>, reason: &str, more: usize) -> Result<(), Fault> {
+        if reason.chars().count() > REASON_MAX {
+            let message = format!("the reason has more than {REASON_MAX} characters");
+            return Err(Fault::new(FaultKind::Invalid, message).field("reason").hint("use fewer"));
+        }
+        if lasts_ms == Some(0) {
+            return Err(Fault::new(FaultKind::Invalid, "it would be over at once")
+                .field("for")
+                .hint("use 1h"));
+        }
+        if more > 0 && self.hot.load().len().saturating_add(more) > BLOCKS_MAX {
+            let fault = Fault::new(FaultKind::Invalid, format!("{BLOCKS_MAX} blocks are the most"));
+            return Err(fault.field("target").hint("block whole networks, and remove some"));
+        }
+        Ok(())
     }
 
     /// Unblocks; it holds when this returns.

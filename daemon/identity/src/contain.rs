@@ -15,18 +15,19 @@ struct Named {
     kind: Kind,
     name: String,
     target: Target,
-    /// What takes it back, if anything does.
-    undo: Option<String>,
+    /// What takes it back.
+    undo: String,
 }
 
 impl Blocks {
     /// Shuts off what is named, or nothing of it; it holds when this returns.
     ///
     /// # Errors
-    /// `NotFound` for what is not there; `Invalid` for nothing, for what is no network, and for the actor itself;
-    /// `Conflict` for the last superadmin.
+    /// `NotFound` for what is not there; `Invalid` for nothing, for what is no network, for the actor itself, and as of
+    /// [`Self::add`]; `Conflict` for the last superadmin.
     pub async fn contain(&self, actor: &Actor, asked: Contain) -> Result<Vec<Contained>, Fault> {
         let revoke = asked.revoke;
+        self.check(asked.lasts_ms, &asked.reason, asked.addresses.len())?;
         let named = self.named(actor, asked).await?;
         if named.is_empty() {
             let fault = Fault::new(FaultKind::Invalid, "nothing is named that is to be contained");
@@ -37,11 +38,11 @@ impl Blocks {
         let done = done.map_err(|error| self.identity.refuse(actor, error))?;
         self.identity.settle().await?;
         self.in_force.settle().await?;
-        Ok(named.into_iter().zip(done).map(|(named, done)| told(named, done)).collect())
+        Ok(named.into_iter().zip(done).map(|(named, done)| told(named, done, revoke)).collect())
     }
 
     async fn named(&self, actor: &Actor, asked: Contain) -> Result<Vec<Named>, Fault> {
-        let Contain { keys, users, organizations, addresses, revoke, lasts_ms, reason } = asked;
+        let Contain { keys, users, organizations, addresses, lasts_ms, reason, .. } = asked;
         let mut all = Vec::new();
         for wanted in keys {
             let key = self.identity.key(actor, None, &wanted).await?;
@@ -49,7 +50,7 @@ impl Blocks {
                 Some(organization) => format!("{organization}/{}", key.name),
                 None => key.name,
             };
-            let undo = (!revoke).then(|| format!("aivonx key enable {name}"));
+            let undo = format!("aivonx key enable {}", key.id);
             all.push(Named { kind: Kind::Key, name, target: Target::Key(key.id), undo });
         }
         for wanted in users {
@@ -58,12 +59,12 @@ impl Blocks {
                 let fault = Fault::new(FaultKind::Invalid, "that is you, who would be locked out");
                 return Err(fault.field("user").hint("let another superadmin do it"));
             }
-            let undo = Some(format!("aivonx user enable {}", user.name));
+            let undo = format!("aivonx user enable {}", user.id);
             all.push(Named { kind: Kind::User, name: user.name, target: Target::User(user.id), undo });
         }
         for wanted in organizations {
             let organization = self.identity.organization(actor, &wanted).await?;
-            let undo = Some(format!("aivonx org set {} --enable", organization.slug));
+            let undo = format!("aivonx org set {} --enable", organization.id);
             let (name, target) = (organization.slug, Target::Organization(organization.id));
             all.push(Named { kind: Kind::Organization, name, target, undo });
         }
@@ -81,15 +82,17 @@ impl Blocks {
                 created: 0,
                 revision: 0,
             };
-            let undo = Some(format!("aivonx block remove {name}"));
+            let undo = format!("aivonx block remove {name}");
             all.push(Named { kind: Kind::Address, name, target: Target::Network(network, block), undo });
         }
         Ok(all)
     }
 }
 
-fn told(named: Named, done: Done) -> Contained {
+fn told(named: Named, done: Done, revoke: bool) -> Contained {
     let Named { kind, name, undo, .. } = named;
-    let Done { sessions, revoked, users } = done;
+    let Done { sessions, revoked, users, changed } = done;
+    // Undoing must not let in what was shut off before.
+    let undo = (changed && !(revoke && kind == Kind::Key)).then_some(undo);
     Contained { kind, name, sessions, revoked, must_change: users, undo }
 }

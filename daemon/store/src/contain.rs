@@ -40,6 +40,8 @@ pub struct Contained {
     pub revoked: u32,
     /// Users who must change their password.
     pub users: u32,
+    /// Whether it was not shut off before.
+    pub changed: bool,
 }
 
 impl Store {
@@ -62,12 +64,14 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
             let key: KeyRecord = current(batch, &TenantScope::All, &id, None)?;
             if revoke {
                 done.revoked = revoke_all(batch, vec![key])?;
-            } else {
-                disable(batch, id)?;
+                done.changed = done.revoked > 0;
+            } else if key.revoked.is_none() {
+                done.changed = disable(batch, id)?;
             }
         }
         Contain::User(id) => {
             let user: UserRecord = current(batch, &TenantScope::All, &id, None)?;
+            done.changed = user.enabled;
             shut_out(batch, user, false, &mut done)?;
             if revoke {
                 let keys = batch.list_of_user(&id)?;
@@ -76,6 +80,7 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
         }
         Contain::Organization(id) => {
             let old: OrganizationRecord = current(batch, &TenantScope::All, &id, None)?;
+            done.changed = old.enabled;
             batch.replace(&old, OrganizationRecord { enabled: false, ..old.clone() })?;
             let own = TenantScope::Organization(id);
             for user in batch.list::<UserRecord>(&own)? {
@@ -88,7 +93,11 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
             }
         }
         Contain::Network(network, mut block) => {
-            match batch.get::<BlockRecord>(BlockRecord::TREES.record, block.id.as_bytes())? {
+            let old: Option<BlockRecord> = batch.get(BlockRecord::TREES.record, block.id.as_bytes())?;
+            done.changed = old.as_ref().is_none_or(|old| old.until.is_some_and(|until| until <= now()));
+            match old {
+                // It must not end sooner than it would have.
+                Some(old) if lasts_longer(&old, &block) => {}
                 Some(old) => drop(batch.replace(&old, block)?),
                 None => batch.insert(&mut block)?,
             }
@@ -103,15 +112,23 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
     Ok(done)
 }
 
-/// Disables a key for the fleet, also one that somebody else has disabled.
-fn disable(batch: &mut Transaction<'_, '_>, id: String) -> Result<(), StoreError> {
+fn lasts_longer(old: &BlockRecord, new: &BlockRecord) -> bool {
+    match (old.until, new.until) {
+        (None, until) => until.is_some(),
+        (Some(old), Some(new)) => old > new,
+        (Some(_), None) => false,
+    }
+}
+
+/// Disables a key for the fleet, also one that somebody else has disabled. Returns whether nobody had.
+fn disable(batch: &mut Transaction<'_, '_>, id: String) -> Result<bool, StoreError> {
     let old: Option<DisabledKeyRecord> = batch.get(DisabledKeyRecord::TREES.record, id.as_bytes())?;
-    let by = DisabledBy::Fleet;
+    let (by, was_enabled) = (DisabledBy::Fleet, old.is_none());
     match old {
         Some(old) => drop(batch.replace(&old, DisabledKeyRecord { by, ..old.clone() })?),
         None => batch.insert(&mut DisabledKeyRecord { id, by, ..DisabledKeyRecord::default() })?,
     }
-    Ok(())
+    Ok(was_enabled)
 }
 
 /// Ends what `user` is logged in with, and has the password changed.
@@ -196,13 +213,22 @@ mod tests {
 
         let targets = vec![Contain::User(alice.id.clone()), block("192.0.2.0/24")];
         let done = store.contain(Containment { targets, revoke: true }).await.unwrap();
-        let of_alice = Contained { sessions: 1, revoked: 1, users: 1 };
-        assert_eq!(done, [of_alice, Contained { sessions: 1, ..Contained::default() }]);
+        let of_alice = Contained { sessions: 1, revoked: 1, users: 1, changed: true };
+        assert_eq!(done, [of_alice, Contained { sessions: 1, changed: true, ..Contained::default() }]);
         let alice = users.get(&all, &alice.id).await.unwrap().unwrap();
         assert!(!alice.enabled && alice.must_change_password);
         assert!(store.keys().get(&all, &key.id).await.unwrap().unwrap().revoked.is_some());
         assert!(store.sessions().list(&all).await.unwrap().is_empty());
         assert_eq!(store.blocks().list(&all).await.unwrap().len(), 1);
+        // Once more it changes nothing, and what is blocked for good stays so.
+        let mut shorter = block("192.0.2.0/24");
+        if let Contain::Network(_, block) = &mut shorter {
+            block.until = Some(now() + 3_600_000);
+        }
+        let targets = vec![Contain::Key(key.id.clone()), Contain::User(alice.id.clone()), shorter];
+        let done = store.contain(Containment { targets, revoke: false }).await.unwrap();
+        assert_eq!(done.iter().filter(|done| done.changed).count(), 0);
+        assert_eq!(store.blocks().list(&all).await.unwrap()[0].until, None);
         // What is beside a key goes with it.
         store.keys().remove(&all, &key.id, None).await.unwrap();
         assert!(store.disabled_keys().list(&all).await.unwrap().is_empty());

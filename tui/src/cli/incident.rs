@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aivonx_protocol::{
     UnixMillis, account,
-    incident::{self, Contained},
+    incident::{self, Contained, ContainedKind},
     secrets, user,
 };
 use clap::{Args, Subcommand};
@@ -203,6 +203,9 @@ fn tell(out: &mut Out, one: &Contained) -> Result<(), Failure> {
     out.line(format_args!("Contained the {} {}: {}.", one.kind.as_str(), safe(&one.name), also.join(", ")))?;
     match &one.undo {
         Some(undo) => out.line(format_args!("  To undo: {}", safe(undo))),
+        None if one.kind != ContainedKind::Key || one.revoked == 0 => {
+            out.line("  It was shut off before, so there is nothing to undo")
+        }
         None => out.line("  This cannot be undone; make another key: aivonx key create NAME"),
     }
 }
