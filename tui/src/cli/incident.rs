@@ -5,7 +5,7 @@ pub mod report;
 use std::time::Duration;
 
 use aivonx_protocol::{
-    UnixMillis, account,
+    ClientError, FaultKind, UnixMillis, account,
     incident::{self, Contained, ContainedKind},
     secrets, user,
 };
@@ -152,17 +152,34 @@ async fn reset(context: &mut Context, args: ResetArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     let own = client.ask(account::Whoami).await?.user;
     let users = client.ask(user::List { organization: args.organization, role: None }).await?;
-    let mut reset = Vec::new();
-    // One's own would end the session that this is done in.
-    for user in users.into_iter().filter(|user| user.totp && Some(&user.name) != own.as_ref()) {
-        reset.push(client.ask(user::ResetTotp { user: user.id }).await?);
+    let (mut reset, mut gone, mut failed, mut has_own) = (Vec::new(), Vec::new(), Vec::new(), false);
+    for user in users.into_iter().filter(|user| user.totp) {
+        // It would end the session that this is done in.
+        if Some(&user.name) == own.as_ref() {
+            has_own = true;
+            continue;
+        }
+        match client.ask(user::ResetTotp { user: user.id }).await {
+            Ok(user) => reset.push(user),
+            Err(ClientError::Fault(fault)) if fault.kind == FaultKind::NotFound => gone.push(user.name),
+            Err(error) => failed.push((user.name, error)),
+        }
     }
     context.out.show(&reset, |out| {
         out.line(format_args!(
-            "Took the second factor of {} away, and not your own: aivonx totp disable, aivonx totp enable.",
-            plural(reset.len() as u64, "user")
-        ))
-    })
+            "Took the second factor of {} away{}",
+            plural(reset.len() as u64, "user"),
+            if has_own { ", and not your own: aivonx totp disable, aivonx totp enable." } else { "." }
+        ))?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        out.line(format_args!("Gone in the meantime: {}", safe(&gone.join(", "))))
+    })?;
+    let Some((_, why)) = failed.first() else { return Ok(()) };
+    let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    Err(Failure::failed(format!("the second factors of {} stay: {why}", safe(&names.join(", "))))
+        .with_hint("Try these again: aivonx user reset-totp USER"))
 }
 
 async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> {
