@@ -56,7 +56,7 @@ fn as_written(text: &[u8], wanted: Wanted) -> usize {
 }
 
 /// Whether a character begins at `at`, or the text ends there.
-fn is_boundary(text: &[u8], at: usize) -> bool {
+pub(super) fn is_boundary(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|byte| !matches!(byte, 0x80..0xc0))
 }
 
@@ -115,7 +115,7 @@ fn block(text: &[u8]) -> usize {
     });
     // Prose is not held for ever: nothing of a key is in it.
     let prose = text.len() - begin > LONGEST && !pem::is_block(&text[begin..]);
-    if ended || prose { text.len() } else { begin }
+    if ended || prose { text.len() } else { pem::open(text, begin).unwrap_or(text.len()) }
 }
 
 #[cfg(test)]
@@ -137,6 +137,12 @@ mod tests {
             ("In 2024, the", "2024, the"),
             ("In 2024, the gateway was written by a handful of people in a room. ", ""),
             ("-----BEGIN RSA PRIVATE KEY-----\nMII\nabc", "-----BEGIN RSA PRIVATE KEY-----\nMII\nabc"),
+            (
+                "-----BEGIN PRIVATE KEY----- begins a key, and what is in it comes behind that line, up to the one that ends it. ",
+                "",
+            ),
+            ("-----BEGIN PRIVATE KEY----- begins a key. ", "-----BEGIN PRIVATE KEY----- begins a key. "),
+            ("-----BEGIN as they say, of what nobody would take for the beginning of any key at all. ", ""),
             ("postgres://app:s3(ret", "postgres://app:s3(ret"),
             ("bob\\u0040exam", "bob\\u0040exam"),
         ] {
