@@ -61,9 +61,17 @@ const NO_TEXT: [&[u8]; 24] = [
 /// Names of numbers that say to which text an object belongs.
 const INDEX: [&[u8]; 4] = [b"index", b"output_index", b"content_index", b"summary_index"];
 
-/// What is not JSON, or too deep.
+/// Most values of an object that are looked at: it takes their memory many times over.
+const MOST: usize = 1 << 18;
+
+/// Why an object cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) enum Malformed {
+    /// It is not JSON, or too deep.
+    Syntax,
+    /// It has more than [`MOST`] values.
+    Large,
+}
 
 /// A string that goes on with a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -129,6 +137,10 @@ const NONE: usize = usize::MAX;
 struct Tree<'a> {
     text: &'a [u8],
     nodes: Vec<Node>,
+    /// How many values that repeat the text otherwise are open: nothing is kept of what is in them.
+    echoes: usize,
+    /// What the outermost object says to belong to.
+    output: Option<u64>,
 }
 
 impl Object {
@@ -160,10 +172,12 @@ impl Object {
 
 impl<'a> Tree<'a> {
     fn read(text: &'a [u8]) -> Result<Self, Malformed> {
-        let mut tree = Self { text, nodes: Vec::with_capacity(32) };
+        let mut tree = Self { text, nodes: Vec::with_capacity(32), echoes: 0, output: None };
         let at = blanks(text, 0);
         let end = tree.value(at, NONE, 0..0, 0, 0)?;
-        if blanks(text, end) == text.len() { Ok(tree) } else { Err(Malformed) }
+        tree.output = (tree.member(0, b"output_index"))
+            .and_then(|node| std::str::from_utf8(&text[node.range.clone()]).ok()?.parse().ok());
+        if blanks(text, end) == text.len() { Ok(tree) } else { Err(Malformed::Syntax) }
     }
 
     fn value(
@@ -175,7 +189,7 @@ impl<'a> Tree<'a> {
         depth: usize,
     ) -> Result<usize, Malformed> {
         let own = self.nodes.len();
-        let (kind, range, end) = match self.text.get(at).ok_or(Malformed)? {
+        let (kind, range, end) = match self.text.get(at).ok_or(Malformed::Syntax)? {
             b'{' => (Kind::Object, at..at, at),
             b'[' => (Kind::Array, at..at, at),
             b'"' => {
@@ -188,19 +202,25 @@ impl<'a> Tree<'a> {
                 let kind = match byte {
                     b'-' | b'0'..=b'9' => Kind::Number,
                     b't' | b'f' | b'n' => Kind::Word,
-                    _ => return Err(Malformed),
+                    _ => return Err(Malformed::Syntax),
                 };
                 (kind, at..end, end)
             }
         };
+        if own == MOST {
+            return Err(Malformed::Large);
+        }
         self.nodes.push(Node { kind, range, parent, name, at: place, index: None });
         if end > at {
             return Ok(end);
         }
         if depth == MAX_DEPTH {
-            return Err(Malformed);
+            return Err(Malformed::Syntax);
         }
+        let echoes = usize::from(self.is_echo(own));
+        self.echoes += echoes;
         let end = self.members(at, own, kind == Kind::Object, depth + 1)?;
+        self.echoes -= echoes;
         self.nodes[own].range = at..end;
         Ok(end)
     }
@@ -216,13 +236,13 @@ impl<'a> Tree<'a> {
             let mut name = 0..0;
             if object {
                 if self.text.get(at) != Some(&b'"') {
-                    return Err(Malformed);
+                    return Err(Malformed::Syntax);
                 }
                 let end = self.string(at)?;
                 name = at + 1..end - 1;
                 at = blanks(self.text, end);
                 if self.text.get(at) != Some(&b':') {
-                    return Err(Malformed);
+                    return Err(Malformed::Syntax);
                 }
                 at = blanks(self.text, at + 1);
             }
@@ -231,11 +251,14 @@ impl<'a> Tree<'a> {
             if object && INDEX.contains(&&self.text[name]) {
                 self.add_index(own, member);
             }
+            if self.echoes > 0 {
+                self.nodes.truncate(member);
+            }
             place += 1;
             match self.text.get(at) {
                 Some(b',') => at = blanks(self.text, at + 1),
                 Some(byte) if *byte == close => return Ok(at + 1),
-                _ => return Err(Malformed),
+                _ => return Err(Malformed::Syntax),
             }
         }
     }
@@ -251,7 +274,7 @@ impl<'a> Tree<'a> {
     fn string(&self, at: usize) -> Result<usize, Malformed> {
         match skip(self.text, at + 1) {
             Skipped::Quote(end) => Ok(end),
-            Skipped::Out { .. } => Err(Malformed),
+            Skipped::Out { .. } => Err(Malformed::Syntax),
         }
     }
 
@@ -317,10 +340,7 @@ impl<'a> Tree<'a> {
 
     /// Of what has an index in an object of such a type: the first of several that the type may have.
     fn item(&self, index: Option<u64>, kind: Option<&[u8]>) -> u64 {
-        let output = kind.and_then(|_| self.member(0, b"output_index"));
-        output
-            .and_then(|node| std::str::from_utf8(&self.text[node.range.clone()]).ok()?.parse().ok())
-            .unwrap_or(index.unwrap_or(0))
+        kind.and(self.output).or(index).unwrap_or(0)
     }
 
     fn ends(&self, kind: Option<&[u8]>) -> Ends {
@@ -375,11 +395,9 @@ impl<'a> Tree<'a> {
                     place.fill(b' ');
                     place[0] = b'0';
                 }
-                // Text by its tokens.
-                Kind::Object | Kind::Array if matches!(name, b"logprobs" | b"completion_probabilities") => {
+                Kind::Object | Kind::Array if self.is_echo(at) || self.is_tokens(at) => {
                     echoes.push(node.range.clone());
                 }
-                Kind::Array if name == b"context" && node.parent == 0 => echoes.push(node.range.clone()),
                 _ => {}
             }
         }
@@ -391,6 +409,26 @@ impl<'a> Tree<'a> {
         Object { pieces: Vec::new(), ends: Ends::None, repeats: false, echoes, rest }
     }
 
+    /// Whether it is text by its tokens.
+    fn is_echo(&self, at: usize) -> bool {
+        let node = &self.nodes[at];
+        match self.name(at) {
+            b"logprobs" | b"completion_probabilities" => true,
+            b"context" => node.kind == Kind::Array && node.parent == 0,
+            _ => false,
+        }
+    }
+
+    /// Whether it is an array of the numbers of tokens.
+    fn is_tokens(&self, at: usize) -> bool {
+        let node = &self.nodes[at];
+        let mut within = self.nodes[at + 1..].iter().take_while(|inner| inner.range.start < node.range.end);
+        node.kind == Kind::Array
+            && matches!(self.name(at), b"token_ids" | b"prompt_token_ids" | b"tokens")
+            && within.all(|inner| inner.kind == Kind::Number)
+            && !self.is_argument(at)
+    }
+
     /// Whether it is of the arguments of a tool.
     fn is_argument(&self, at: usize) -> bool {
         self.up(at).skip(1).any(|node| matches!(self.name(node), b"arguments" | b"input"))
@@ -398,7 +436,7 @@ impl<'a> Tree<'a> {
 }
 
 fn is_delta(kind: &[u8]) -> bool {
-    (kind.ends_with(b".delta") || kind.ends_with(b"_delta")) && memchr::memmem::find(kind, b"audio").is_none()
+    (kind.ends_with(b".delta") || kind.ends_with(b"_delta")) && !kind.ends_with(b"audio.delta")
 }
 
 fn blanks(text: &[u8], at: usize) -> usize {

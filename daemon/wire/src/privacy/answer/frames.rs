@@ -25,13 +25,24 @@ pub(super) struct Frames {
     held: BytesMut,
     /// Where the line begins that was not read yet.
     line: usize,
+    /// How far the end of that line was looked for.
+    searched: usize,
+    /// The data of the last line of the event that has any.
+    last: Range<usize>,
     /// Nothing more comes.
     over: bool,
 }
 
 impl Frames {
     pub(super) fn new(framing: Stream) -> Self {
-        Self { events: framing != Stream::Ndjson, held: BytesMut::new(), line: 0, over: false }
+        Self {
+            events: framing != Stream::Ndjson,
+            held: BytesMut::new(),
+            line: 0,
+            searched: 0,
+            last: 0..0,
+            over: false,
+        }
     }
 
     pub(super) fn add(&mut self, piece: &[u8]) {
@@ -49,7 +60,7 @@ impl Frames {
         let Some(end) = end else {
             return if self.held.len() > LONGEST { Err(Endless) } else { Ok(None) };
         };
-        self.line = 0;
+        (self.line, self.searched, self.last) = (0, 0, 0..0);
         let bytes = self.held.split_to(end).freeze();
         Ok(Some(if self.events { of_event(bytes) } else { Frame { data: 0..bytes.len(), bytes } }))
     }
@@ -65,8 +76,10 @@ impl Frames {
     fn event(&mut self) -> Option<usize> {
         loop {
             let start = self.line;
-            let rest = &self.held[start..];
-            let end = start + memchr::memchr2(b'\n', b'\r', rest)?;
+            let from = self.searched.max(start);
+            self.searched = self.held.len();
+            let end = from + memchr::memchr2(b'\n', b'\r', &self.held[from..])?;
+            self.searched = end;
             let next = match self.held[end..] {
                 [b'\r', b'\n', ..] => end + 2,
                 // An LF may belong to it.
@@ -76,11 +89,12 @@ impl Frames {
             if end == start {
                 return Some(next);
             }
-            if start > 0 && rest.starts_with(b"data:") {
-                let whole = data(&self.held[..start]).any(|data| is_whole(&self.held[data]));
-                if whole {
+            if let Some(data) = data(&self.held[start..end]).next() {
+                // Those before that were looked at when the next came.
+                if is_whole(&self.held[self.last.clone()]) {
                     return Some(start);
                 }
+                self.last = start + data.start..start + data.end;
             }
             self.line = next;
         }

@@ -16,15 +16,18 @@ mod text;
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use aivonx_domain::Findings;
-use aivonx_protocol::privacy::{AnswerMode, PatternAction};
+use aivonx_protocol::privacy::AnswerMode;
 use bytes::Bytes;
 
-use self::{event::Object, stream::Streamed};
+use self::{
+    event::{Malformed, Object},
+    stream::Streamed,
+};
 use super::{
     Screening, Wanted,
     body::{Edit, Reader, Unsearchable, apart, apply},
     find::Hint,
-    pattern::{Pattern, Patterns},
+    pattern::{self, Patterns},
 };
 use crate::api::{Pieces, route::Stream};
 
@@ -73,8 +76,7 @@ impl Rules {
 
     /// Whether anything may have to be kept from the client.
     fn holds(&self) -> bool {
-        let acts = |pattern: &Pattern| pattern.action != PatternAction::Detect;
-        self.replaces || self.own.as_ref().is_some_and(|own| own.iter().any(acts))
+        self.replaces || self.own.as_deref().is_some_and(pattern::act)
     }
 
     /// What must be replaced in what `read` reads.
@@ -188,9 +190,13 @@ impl Screen {
 
 /// What must be replaced in an answer in one piece.
 fn search(text: &[u8], rules: &Rules, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
-    let Ok(object) = Object::whole(text) else {
-        let text = std::str::from_utf8(text).map_err(|_| Stopped::Unsearchable)?;
-        return plain(text.as_bytes(), rules, findings);
+    let object = match Object::whole(text) {
+        Ok(object) => object,
+        Err(Malformed::Large) => return Err(Stopped::Unsearchable),
+        Err(Malformed::Syntax) => {
+            let text = std::str::from_utf8(text).map_err(|_| Stopped::Unsearchable)?;
+            return plain(text.as_bytes(), rules, findings);
+        }
     };
     let mut edits = rest(&object, rules, findings)?;
     if findings.total() > 0 {

@@ -11,7 +11,7 @@ use foldhash::fast::FixedState;
 
 use super::{
     super::{
-        body::{Edit, apply},
+        body::{Edit, apart, apply},
         text::{Ruler, decode},
     },
     Rules, Stopped,
@@ -127,7 +127,7 @@ impl Streamed {
         self.bytes += event.bytes.len();
         self.waiting.push_back(event);
         self.release(findings, out);
-        if self.bytes > WAITING || self.texts.len() > TEXTS { Err(Stopped::Held) } else { Ok(()) }
+        if self.bytes > WAITING { Err(Stopped::Held) } else { Ok(()) }
     }
 
     /// Reads a part of the stream, and adds to the texts that it goes on with.
@@ -168,6 +168,13 @@ impl Streamed {
             let waits =
                 |id: &u64| waiting.iter().any(|event| event.parts.iter().any(|part| part.text == *id));
             texts.retain(|id, open| !open.over || waits(id));
+            if texts.len() >= TEXTS && !texts.contains_key(&text) {
+                if self.rules.holds() {
+                    return Err(Stopped::Held);
+                }
+                // Nothing waits for them.
+                self.texts.clear();
+            }
         }
         if !decoded.is_empty() {
             let others = self.texts.iter_mut().filter(|(id, open)| **id != text && open.item == item);
@@ -250,7 +257,7 @@ impl Event {
         if edits.is_empty() {
             return self.bytes.clone();
         }
-        edits.sort_by_key(|edit| edit.range.start);
+        apart(&mut edits, 0);
         apply(&self.bytes, &edits).into()
     }
 

@@ -472,6 +472,84 @@ fn own_patterns_are_looked_for_over_cut_tokens() {
 }
 
 #[test]
+fn a_finding_that_is_passed_in_part_already_waits_for_its_end() {
+    let dialect = &DIALECTS[0];
+    let rule = "E-[0-9]{1,3}( or E-[0-9]{1,3}){0,9}";
+    let redact = own(vec![Pattern::new("staff", rule, "[OWN]", PatternAction::Redact).unwrap()]);
+    let redact = Screening { privacy: Privacy { answers: AnswerMode::Redact, ..Privacy::OFF }, ..redact };
+    let text = "-----BEGIN PRIVATE KEY----- ".to_owned()
+        + &"On and on. ".repeat(600)
+        + "E-1 or E-12 or bob@example.com -----END PRIVATE KEY----- and on.";
+    let tokens: Vec<_> = text.split_inclusive("").collect();
+    let mut screen = Screen::new(&redact, Some(dialect.stream));
+    let mut out = Pieces::default();
+    screen.pass(dialect.stream(&tokens).into(), &mut out).unwrap();
+    screen.finish(&mut out).unwrap();
+    let got: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
+    let got = dialect.read(&String::from_utf8(got).unwrap());
+    let end = &got[got.len() - 60..];
+    assert!(!end.contains("E-1") && !end.contains("bob") && end.ends_with(" and on."), "{end}");
+    assert!(screen.findings().total() <= 4, "{:?}", screen.findings());
+}
+
+#[test]
+fn edits_over_each_other_leave_nothing_of_either() {
+    use super::super::body::{Edit, apply};
+    let edit = |range, text: &'static str| Edit { range, text: text.into() };
+    assert_eq!(apply(b"0123456789", &[edit(2..6, "A"), edit(4..5, "B"), edit(5..8, "C")]), b"01ABC89");
+    assert_eq!(apply(b"01", &[edit(1..9, "A"), edit(12..14, "B")]), b"0AB");
+}
+
+#[test]
+fn numbers_of_tokens_are_left_out_where_their_text_is_replaced() {
+    let stream = "data: {\"choices\":[{\"index\":0,\"text\":\"bob@example.com \",\"token_ids\":[1,2,3]}]}\n\ndata: [DONE]\n\n";
+    let wanted = "data: {\"choices\":[{\"index\":0,\"text\":\"[REDACTED_EMAIL] \",\"token_ids\":[]}]}\n\ndata: [DONE]\n\n";
+    assert_eq!(redacted(Stream::Done, stream), wanted);
+    let pieces = "{\"content\":\"bob@example.com\",\"tokens\":[1,2],\"input\":{\"tokens\":[3]}}";
+    let (out, _) = screened(AnswerMode::Redact, None, &[pieces.as_bytes()]);
+    let wanted = "{\"content\":\"[REDACTED_EMAIL]\",\"tokens\":[],\"input\":{\"tokens\":[3]}}";
+    assert_eq!(String::from_utf8(out).unwrap(), wanted);
+    // What is no number is searched.
+    let pieces = "{\"tokens\":[\"bob@example.com\"]}";
+    let (out, _) = screened(AnswerMode::Redact, None, &[pieces.as_bytes()]);
+    assert_eq!(String::from_utf8(out).unwrap(), "{\"tokens\":[\"[REDACTED_EMAIL]\"]}");
+}
+
+#[test]
+fn text_of_speech_is_read_as_one() {
+    for kind in ["transcript.text.delta", "response.audio_transcript.delta"] {
+        let event = |text| sse(&json!({"type": kind, "delta": text}));
+        let stream = event("bob@exam") + &event("ple.com is") + "data: [DONE]\n\n";
+        assert_eq!(
+            redacted(Stream::Done, &stream).replace("\"\"", "").matches("REDACTED_EMAIL").count(),
+            1,
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn objects_of_many_texts_or_values_end_the_answer_and_nothing_takes_long() {
+    let choices: Vec<String> =
+        (0..20_000).map(|n| format!("{{\"index\":{n},\"delta\":{{\"content\":\"a\"}}}}")).collect();
+    let stream = format!("data: {{\"choices\":[{}]}}\n\n", choices.join(","));
+    let (_, ended) = screened(AnswerMode::Redact, Some(Stream::Done), &[stream.as_bytes()]);
+    assert_eq!(ended, Err(Stopped::Held));
+    let (out, ended) = screened(AnswerMode::Detect, Some(Stream::Done), &[stream.as_bytes()]);
+    assert_eq!((out, ended), (stream.into_bytes(), Ok(0)));
+    let many = format!("{{\"response\":[{}0]}}", "0,".repeat(1 << 18));
+    let (_, ended) = screened(AnswerMode::Redact, Some(Stream::Ndjson), &[many.as_bytes()]);
+    assert_eq!(ended, Err(Stopped::Unsearchable));
+    assert_eq!(screened(AnswerMode::Redact, None, &[many.as_bytes()]).1, Err(Stopped::Unsearchable));
+    // Probabilities of tokens are many, and not looked at.
+    let echo = format!("{{\"response\":\"a\",\"logprobs\":[{}0]}}", "0,".repeat(1 << 18));
+    assert_eq!(screened(AnswerMode::Redact, None, &[echo.as_bytes()]).1, Ok(0));
+    let lines = "data: x\n".repeat(40_000) + "\n";
+    let chunks: Vec<_> = lines.as_bytes().chunks(7).collect();
+    assert_eq!(screened(AnswerMode::Redact, Some(Stream::Done), &chunks).1, Ok(0));
+}
+
+#[test]
 fn prose_about_a_block_goes_on_and_a_block_does_not() {
     let dialect = &DIALECTS[0];
     let prose = "A key begins with -----BEGIN PRIVATE KEY----- and so it goes. ".to_owned()

@@ -14,7 +14,7 @@ use super::{
         pattern,
     },
     Rules, Stopped,
-    hold::settled,
+    hold::{is_boundary, settled},
 };
 
 /// Longest run that is held because it may become a finding.
@@ -103,6 +103,10 @@ impl Text {
                 until = *start;
             }
             until = until.max(judged);
+            // One that began before goes on behind: it waits as a whole.
+            if until == judged {
+                return self.wait(judged);
+            }
             let is_new = |start: usize, end: usize| end > judged && start < until;
             let mut edits = Vec::new();
             for found in found.into_iter().filter(|found| is_new(found.start, found.end)) {
@@ -130,6 +134,11 @@ impl Text {
             }
             self.judged = self.from + until;
         }
+        self.wait(until)
+    }
+
+    /// Leaves what is behind `until` to wait.
+    fn wait(&mut self, until: usize) -> Result<(), Stopped> {
         if self.kept.len() - until > LONGEST {
             return Err(Stopped::Held);
         }
@@ -141,7 +150,7 @@ impl Text {
     fn settled(&self, Rules { wanted, own, .. }: &Rules, judged: usize) -> usize {
         let usual = if *wanted == Wanted::NONE { self.kept.len() } else { settled(&self.kept, *wanted) };
         let own = own.as_ref().map_or(self.kept.len(), |own| pattern::settled(own, &self.kept, judged));
-        usual.min(own).max(judged)
+        (judged..=usual.min(own)).rev().find(|at| is_boundary(&self.kept, *at)).unwrap_or(judged)
     }
 
     /// A marker as it stands in a string of JSON.
