@@ -119,7 +119,7 @@ mod tests {
                 let refused = set(lesser, true).await.unwrap_err();
                 assert_eq!(refused.kind, FaultKind::NotPermitted, "{refused}");
             }
-            assert_eq!(identity.disabled_keys(&root()).await.unwrap(), [id.clone()]);
+            assert_eq!(identity.disabled_keys(&root()).await.unwrap(), std::slice::from_ref(&id));
             set(by, true).await.unwrap();
             assert!(identity.disabled_keys(&root()).await.unwrap().is_empty());
         }
