@@ -43,7 +43,10 @@ pub(crate) async fn run(
     let now = now();
     let since = since.unwrap_or(now.saturating_sub(DAY)).min(now);
     let before = since.saturating_sub((now - since).saturating_mul(BEFORE));
-    let mut found = in_audit(&entries(services, actor, before).await?, since);
+    let mut found = Vec::new();
+    for which in KINDS {
+        found.extend(in_audit(entries(services, actor, before, which).await?, since));
+    }
     let usage = async |from, until| {
         let all = Only::default();
         services
@@ -57,10 +60,33 @@ pub(crate) async fn run(
     Ok(found)
 }
 
-/// The entries since `since` that may be part of an attack, newest first.
-async fn entries(services: &Services, actor: &Actor, since: UnixMillis) -> Result<Vec<AuditEntry>, Fault> {
-    let actions = vec![Action::Login, Action::LoginFailed, Action::Denied, Action::CrossOrgDenied];
-    let filter = AuditFilter { since: Some(since), actions, ..AuditFilter::default() };
+/// Which entries are read together: what they are called, their actions, and their actor if it is only one.
+type Which = (&'static str, &'static [Action], Option<&'static str>);
+
+/// Apart from each other, so that a flood of the ones hides none of the others.
+const KINDS: [Which; 3] = [
+    ("logins", &[Action::Login], None),
+    ("failed logins", &[Action::LoginFailed, Action::CrossOrgDenied], None),
+    ("refused credentials", &[Action::Denied], Some(REFUSED)),
+];
+
+/// Entries of the audit log, newest first.
+struct Entries {
+    called: &'static str,
+    read: Vec<AuditEntry>,
+    /// Whether there are older ones that were not read.
+    cut: bool,
+}
+
+/// The entries since `since` that may be part of an attack.
+async fn entries(
+    services: &Services,
+    actor: &Actor,
+    since: UnixMillis,
+    (called, actions, of): Which,
+) -> Result<Entries, Fault> {
+    let (actions, of) = (actions.to_vec(), of.map(str::to_owned));
+    let filter = AuditFilter { since: Some(since), actions, actor: of, ..AuditFilter::default() };
     let (mut all, mut cursor) = (Vec::new(), None);
     for _ in 0..PAGES {
         let page =
@@ -71,7 +97,7 @@ async fn entries(services: &Services, actor: &Actor, since: UnixMillis) -> Resul
             break;
         }
     }
-    Ok(all)
+    Ok(Entries { called, read: all, cut: cursor.is_some() })
 }
 
 /// How often something was seen.
@@ -111,7 +137,12 @@ impl Seen {
     }
 }
 
-fn in_audit(entries: &[AuditEntry], since: UnixMillis) -> Vec<Finding> {
+fn in_audit(Entries { called, mut read, cut }: Entries, since: UnixMillis) -> Vec<Finding> {
+    if cut {
+        // Of what was before only the newest part was read, if any: it does not say what is usual.
+        read.retain(|entry| entry.time >= since);
+    }
+    let entries = read.as_slice();
     let mut by_kind: BTreeMap<(Kind, String), (Seen, Option<String>)> = BTreeMap::new();
     let mut known: HashSet<&str> = HashSet::new();
     for entry in entries {
@@ -143,7 +174,7 @@ fn in_audit(entries: &[AuditEntry], since: UnixMillis) -> Vec<Finding> {
             _ => {}
         }
     }
-    for entry in entries.iter().filter(|entry| entry.action == Action::Login && entry.time >= since) {
+    for entry in entries.iter().filter(|entry| !cut && entry.action == Action::Login && entry.time >= since) {
         if let Some(address) = entry.source.address.as_deref().filter(|address| !known.contains(address)) {
             let contain = format!("aivonx incident contain --user {} --address {address}", entry.actor.name);
             let key = (Kind::FirstSeenAddress, format!("{address} {}", entry.actor.name));
@@ -167,7 +198,25 @@ fn in_audit(entries: &[AuditEntry], since: UnixMillis) -> Vec<Finding> {
         };
         Some(seen.finding(kind, subject, finding, contain))
     });
-    each.collect()
+    each.chain(cut.then(|| incomplete(called, entries))).collect()
+}
+
+/// That there is more in the audit log than was read.
+fn incomplete(called: &str, entries: &[AuditEntry]) -> Finding {
+    let count = entries.len() as u64;
+    Finding {
+        kind: Kind::Incomplete,
+        subject: called.to_owned(),
+        count,
+        usual: 0,
+        first: entries.last().map(|entry| entry.time),
+        last: entries.first().map(|entry| entry.time),
+        finding: format!(
+            "too many {called} to look at all: only the newest {count} were, and not what is usual or was seen before; ask \
+             for less with --since"
+        ),
+        contain: None,
+    }
 }
 
 fn in_usage(before: &[UsageRow], lately: &[UsageRow]) -> Vec<Finding> {
@@ -222,6 +271,7 @@ mod tests {
     }
 
     fn kinds(entries: &[AuditEntry]) -> Vec<(Kind, String, u64)> {
+        let entries = Entries { called: "logins", read: entries.to_vec(), cut: false };
         in_audit(entries, 100).into_iter().map(|found| (found.kind, found.subject, found.count)).collect()
     }
 
@@ -250,7 +300,10 @@ mod tests {
     fn a_login_from_a_new_address_is_found_once() {
         let at = |time, address| entry(Action::Login, time, "alice", Some("u"), Some(address));
         let all = [at(50, "10.0.0.1"), at(120, "10.0.0.1"), at(130, "192.0.2.7"), at(140, "192.0.2.7")];
-        let found = in_audit(&all, 100);
+        let cut = in_audit(Entries { called: "logins", read: all.to_vec(), cut: true }, 100);
+        let kinds: Vec<_> = cut.iter().map(|found| (found.kind, found.count)).collect();
+        assert_eq!(kinds, [(Kind::Incomplete, 3)], "who was seen before is not known");
+        let found = in_audit(Entries { called: "logins", read: all.to_vec(), cut: false }, 100);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].kind, found[0].count), (Kind::FirstSeenAddress, 2));
         assert!(found[0].contain.as_ref().unwrap().contains("--user alice --address 192.0.2.7"));

@@ -51,6 +51,8 @@ pub enum FindingKind {
     UsageSpike,
     /// Somebody logged in from where nobody had before.
     FirstSeenAddress,
+    /// There was more than could be looked at.
+    Incomplete,
 }
 
 impl FindingKind {
@@ -63,6 +65,7 @@ impl FindingKind {
             Self::RefusedCredentials => "refused_credentials",
             Self::UsageSpike => "usage_spike",
             Self::FirstSeenAddress => "first_seen_address",
+            Self::Incomplete => "incomplete",
         }
     }
 }
