@@ -96,3 +96,33 @@ fn told(named: Named, done: Done, revoke: bool) -> Contained {
     let undo = (changed && !(revoke && kind == Kind::Key)).then_some(undo);
     Contained { kind, name, sessions, revoked, must_change: users, undo }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{Rig, root};
+
+    #[tokio::test]
+    async fn addresses_are_checked_as_those_of_blocks_and_undone_where_they_were_not_blocked() {
+        let rig = Rig::new().await;
+        let blocks = Blocks::open(rig.store(), &rig.identity).await.unwrap();
+        let ask = |lasts_ms, reason: &str| Contain {
+            keys: Vec::new(),
+            users: Vec::new(),
+            organizations: Vec::new(),
+            addresses: vec!["192.0.2.1".into()],
+            revoke: false,
+            lasts_ms,
+            reason: reason.to_owned(),
+        };
+        for (asked, field) in [(ask(Some(0), ""), "for"), (ask(None, &"x".repeat(201)), "reason")] {
+            let fault = blocks.contain(&root(), asked).await.unwrap_err();
+            assert_eq!(fault.field.as_deref(), Some(field), "{fault}");
+        }
+        let undo = async |asked| blocks.contain(&root(), asked).await.unwrap().remove(0).undo;
+        assert_eq!(undo(ask(None, "guesses")).await.as_deref(), Some("aivonx block remove 192.0.2.1"));
+        assert_eq!(undo(ask(Some(1000), "again")).await, None);
+        let kept = blocks.list().await.unwrap().remove(0);
+        assert_eq!((kept.until, kept.reason.as_str()), (None, "guesses"));
+    }
+}
