@@ -345,7 +345,7 @@ async fn a_session_is_held_to_what_holds_now() {
     assert!(!node.with(|state| state.said.iter().any(|said| said.contains("after"))));
     // One that says nothing ends when its key expires.
     let socket = open(&daemon, REALTIME, &key).await;
-    aivonx.ok(&["key", "set", &id, "--expires", "1s"]).await;
+    aivonx.ok(&["key", "set", &id, "--expires", "3s"]).await;
     let (code, why) = socket.closed().await;
     assert!(code == 1008 && why.contains("revoked"), "{code} {why}");
 }
