@@ -73,9 +73,11 @@ impl Identity {
             self.settle().await?;
             return self.privacy(actor, None).await;
         };
+        let answers = self.store.answers().get(&TenantScope::All, &found.id).await?;
+        let answers = answers.map(|record| record.mode).unwrap_or_default();
         let (organizations, reach) = (self.store.organizations(), actor.reach());
         let changed = organizations.try_update(&reach, &found.id, None, move |record| {
-            let before = Privacy::new(record.privacy, &record.privacy_categories);
+            let before = Privacy { answers, ..Privacy::new(record.privacy, &record.privacy_categories) };
             set(&mut record.privacy, mode);
             set(&mut record.privacy_categories, categories);
             let after = Privacy::new(record.privacy, &record.privacy_categories);
@@ -112,22 +114,22 @@ impl Identity {
         wanted: Option<&str>,
         mode: AnswerMode,
     ) -> Result<AnswerPrivacy, Fault> {
-        let now = self.answers(actor, wanted).await?;
-        if actor.role != Role::Superadmin {
-            if now.organization.is_none() {
-                return Err(not_of_fleet());
-            }
-            if mode < now.answers {
+        let free = actor.role == Role::Superadmin;
+        let organization = self.organization_of(actor, wanted).await?;
+        if organization.is_none() && !free {
+            return Err(not_of_fleet());
+        }
+        let id = organization.map_or_else(|| AnswersRecord::FLEET.to_owned(), |found| found.id);
+        let change = move |old: Option<AnswersRecord>| {
+            let old = old.unwrap_or_default();
+            if mode < old.mode && !free {
                 let message = "an org-admin may not loosen what happens to personal data in answers";
                 let fault = Fault::new(FaultKind::NotPermitted, message).field("answers");
                 return Err(fault.hint("a superadmin may"));
             }
-        }
-        let organization = self.organization_of(actor, wanted).await?;
-        let id = organization.map_or_else(|| AnswersRecord::FLEET.to_owned(), |found| found.id);
-        let change =
-            move |old: Option<AnswersRecord>| Some(AnswersRecord { mode, ..old.unwrap_or_default() });
-        self.store.answers().alter(&id, change).await.map_err(|e| self.refuse(actor, e))?;
+            Ok(Some(AnswersRecord { mode, ..old }))
+        };
+        self.store.answers().try_alter(&id, change).await.map_err(|e| self.refuse(actor, e))?;
         self.settle().await?;
         self.answers(actor, wanted).await
     }
@@ -190,7 +192,7 @@ fn check_tightening(before: Privacy, after: Privacy) -> Result<(), Fault> {
     }
     let missing = Category::ALL.into_iter().find(|c| before.wanted.has(*c) && !after.wanted.has(*c));
     match missing {
-        Some(category) if before.mode != PrivacyMode::Off => {
+        Some(category) if before.mode != PrivacyMode::Off || before.answers != AnswerMode::Off => {
             refused("categories", format!("an org-admin may not leave out what is looked for: {category}"))
         }
         _ => Ok(()),

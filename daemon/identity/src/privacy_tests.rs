@@ -95,6 +95,9 @@ async fn answers_have_a_mode_of_their_own() {
     let set = async |who: &Actor, org, mode| rig.identity.set_answers(who, org, mode).await;
     assert_eq!(rig.identity.answers(&admin, None).await.unwrap().answers, AnswerMode::Off);
     set(&admin, None, AnswerMode::Redact).await.unwrap();
+    // What is looked for in them is what is looked for in prompts, whose mode is off.
+    let fewer = rig.identity.set_privacy(&admin, None, None, Some(vec![Category::Card])).await.unwrap_err();
+    assert_eq!((fewer.kind, fewer.field.as_deref()), (FaultKind::NotPermitted, Some("categories")));
     let hot = |id: &str| rig.identity.hot().load().organization(id).unwrap().screening.privacy.answers;
     assert_eq!(hot(&acme.id), AnswerMode::Redact);
     let loosened = set(&admin, None, AnswerMode::Detect).await.unwrap_err();

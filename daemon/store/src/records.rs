@@ -238,10 +238,23 @@ impl<R: Record> Records<R> {
         id: &str,
         change: impl FnOnce(Option<R>) -> Option<R> + Send + 'static,
     ) -> Result<Option<R>, StoreError> {
+        self.try_alter(id, |old| Ok(change(old))).await
+    }
+
+    /// As [`Self::alter`]; a fault of `change` stores nothing.
+    ///
+    /// # Errors
+    /// As [`Self::alter`], and [`StoreError::Refused`] with the fault of `change`.
+    pub async fn try_alter(
+        &self,
+        id: &str,
+        change: impl FnOnce(Option<R>) -> Result<Option<R>, Fault> + Send + 'static,
+    ) -> Result<Option<R>, StoreError> {
         let id = id.to_owned();
         self.write(move |batch| {
             let old: Option<R> = batch.get(R::TREES.record, id.as_bytes())?;
-            match (old.clone(), change(old)) {
+            let new = change(old.clone()).map_err(|fault| StoreError::Refused(Box::new(fault)))?;
+            match (old, new) {
                 (Some(old), Some(new)) => batch.replace(&old, new).map(Some),
                 (Some(old), None) => batch.erase(&old).map(|()| None),
                 (None, Some(mut new)) => {
