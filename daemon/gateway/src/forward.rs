@@ -336,7 +336,8 @@ pub(super) fn relay(
     });
     let content_type = translator.as_ref().map(Translator::content_type);
     relay.translate(translator);
-    if let Some(screen) = kind.answers.as_ref().and_then(|answers| answers.screen(streams, &headers)) {
+    let said = content_type.as_ref().or_else(|| headers.get(header::CONTENT_TYPE));
+    if let Some(screen) = kind.answers.as_ref().and_then(|answers| answers.screen(streams, said)) {
         relay.screen(screen);
     }
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));

@@ -9,7 +9,7 @@ use aivonx_wire::{
     },
     privacy::{self, Blocked, Screening, answer::Screen},
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderValue;
 
 use super::{
     aside::aside,
@@ -62,16 +62,24 @@ impl Answers {
         if route.prompts() && writes { Self::of(exchange, caller, route.stream) } else { None }
     }
 
-    /// What searches an answer with these fields; None for sound and the like.
-    pub(super) fn screen(&self, streams: bool, headers: &HeaderMap) -> Option<Screen> {
-        let content_type = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
+    /// What searches an answer of this type, by what it says to be as well; None for sound and the like.
+    pub(super) fn screen(&self, streams: bool, content_type: Option<&HeaderValue>) -> Option<Screen> {
+        let content_type = content_type.map_or(b"".as_slice(), HeaderValue::as_bytes);
         let begins = |with: &str| {
             content_type.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()))
         };
         if ["audio/", "image/", "video/", "application/octet-stream"].into_iter().any(begins) {
             return None;
         }
-        Some(Screen::new(&self.screening, streams.then_some(self.framing)))
+        // Routes that never stream as a rule do with some engines: text of speech comes in events.
+        let framing = if begins("text/event-stream") {
+            Some(if self.framing == Stream::Ndjson { Stream::Done } else { self.framing })
+        } else if begins("application/x-ndjson") {
+            Some(Stream::Ndjson)
+        } else {
+            streams.then_some(self.framing)
+        };
+        Some(Screen::new(&self.screening, framing))
     }
 }
 
@@ -120,4 +128,27 @@ async fn search(screening: Screening, mut body: Collected) -> Result<Searched, R
         Ok::<_, BodyError>((searched, body, edits))
     };
     Ok(aside(search).await.ok_or(Refusal::Internal("the body could not be searched"))??)
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::privacy::AnswerMode;
+    use aivonx_wire::{api::Pieces, privacy::Privacy};
+
+    use super::*;
+
+    #[test]
+    fn answers_are_framed_as_they_say() {
+        let privacy = Privacy { answers: AnswerMode::Redact, ..Privacy::OFF };
+        let answers = Answers { screening: privacy.into(), framing: Stream::Never };
+        let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        let mut screen = answers.screen(false, Some(&events)).unwrap();
+        let mut out = Pieces::default();
+        for text in ["bob@exam", "ple.com is"] {
+            let event = format!("data: {{\"type\":\"transcript.text.delta\",\"delta\":\"{text}\"}}\n\n");
+            screen.pass(event.into(), &mut out).unwrap();
+        }
+        screen.finish(&mut out).unwrap();
+        assert_eq!(screen.findings().total(), 1);
+    }
 }
