@@ -86,11 +86,12 @@ fn stretch(text: &[u8]) -> usize {
     text.len() - if assigns { stretch.len() } else { stretch.len().min(STRETCH) }
 }
 
-/// Where the number begins that the text ends with, or nearly.
+/// Where the first of the numbers begins that the text ends with, or nearly.
 fn number(text: &[u8]) -> usize {
     let near = &text[text.len().saturating_sub(BEHIND)..];
-    let Some(last) = near.iter().rposition(u8::is_ascii_digit) else { return text.len() };
-    let mut start = text.len() - near.len() + last;
+    // The first of several: what stands behind it says of each of them what it was.
+    let Some(first) = near.iter().position(u8::is_ascii_digit) else { return text.len() };
+    let mut start = text.len() - near.len() + first;
     let floor = start.saturating_sub(NUMBER);
     loop {
         while start > floor && text[start - 1].is_ascii_digit() {
