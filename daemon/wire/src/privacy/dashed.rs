@@ -7,6 +7,9 @@ use super::{
     number::{digits, is_assigned},
 };
 
+/// Longest address that goes with a number.
+const ADDRESS: usize = 128;
+
 /// Finds three, two and four digits with dashes between, if such a number is issued.
 pub(super) fn find(text: &[u8], out: &mut Vec<Found>) {
     let mut from = 0;
@@ -14,10 +17,17 @@ pub(super) fn find(text: &[u8], out: &mut Vec<Found>) {
         if let Some(start) = dash.checked_sub(3).filter(|start| *start >= from)
             && let Some(end) = number(text, start)
         {
-            out.push(Found::new(start, end, Category::Ssn));
+            out.push(Found::new(start - address(&text[from..start]), end, Category::Ssn));
             from = end;
         }
     }
+}
+
+/// Bytes of an address of mail that a number is glued to: without the number it would be one.
+fn address(before: &[u8]) -> usize {
+    let glues = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_@+%".contains(byte);
+    let glued = before.iter().rev().take(ADDRESS).take_while(|byte| glues(byte)).count();
+    if before[before.len() - glued..].contains(&b'@') { glued } else { 0 }
 }
 
 /// The end of the number at `start`.

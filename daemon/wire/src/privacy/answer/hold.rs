@@ -107,16 +107,17 @@ fn number(text: &[u8]) -> usize {
     start - glued.count()
 }
 
-/// Where a PEM block begins that has not ended.
+/// Where the first of the PEM blocks begins that have not ended.
 fn block(text: &[u8]) -> usize {
-    let Some(begin) = memchr::memmem::rfind(text, b"-----BEGIN ") else { return text.len() };
-    let ended = memchr::memmem::find(&text[begin..], b"-----END ").is_some_and(|end| {
-        let label = begin + end + 9;
-        memchr::memmem::find(&text[label..], b"-----").is_some()
+    let ended = memchr::memmem::rfind(text, b"-----END ").map_or(0, |end| {
+        let label = end + 9;
+        memchr::memmem::find(&text[label..], b"-----").map_or(0, |dashes| label + dashes + 5)
     });
+    let begins = memchr::memmem::find_iter(&text[ended..], b"-----BEGIN ").map(|begin| ended + begin);
     // Prose is not held for ever: nothing of a key is in it.
-    let prose = text.len() - begin > LONGEST && !pem::is_block(&text[begin..]);
-    if ended || prose { text.len() } else { pem::open(text, begin).unwrap_or(text.len()) }
+    let is_prose = |begin: &usize| text.len() - begin > LONGEST && !pem::is_block(&text[*begin..]);
+    let mut open = begins.filter(|begin| !is_prose(begin)).filter_map(|begin| pem::open(text, begin));
+    open.next().unwrap_or(text.len())
 }
 
 #[cfg(test)]

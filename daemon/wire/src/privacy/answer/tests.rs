@@ -373,10 +373,15 @@ proptest! {
         let mut found = Vec::new();
         find(whole.as_bytes(), Wanted::ALL, Hint::default(), &mut found);
         let (mut text, mut findings, mut covered) = (Text::new(false), Default::default(), Vec::new());
-        let (mut rest, mut n) = (whole.as_bytes(), 0);
+        let (mut rest, mut n) = (whole.as_str(), 0);
         while !rest.is_empty() {
-            let (piece, more) = rest.split_at(sizes[n % sizes.len()].min(rest.len()));
-            text.push(piece);
+            // What a string of JSON holds is whole characters.
+            let mut size = sizes[n % sizes.len()].min(rest.len());
+            while !rest.is_char_boundary(size) {
+                size += 1;
+            }
+            let (piece, more) = rest.split_at(size);
+            text.push(piece.as_bytes());
             prop_assert!(text.judge(&rules, false, &mut findings).is_ok());
             (rest, n) = (more, n + 1);
         }
