@@ -27,6 +27,7 @@
 //! | `node_state` | an administrator enabled, drained or disabled a node |
 //! | `node_active`, `node_standby`, `node_absent` | health: a node takes requests, takes none, is waited for |
 //! | `node_asleep`, `node_called` | a node that nobody asks is left alone; it is woken for a request |
+//! | `engine_roused` | a vLLM that slept is woken for a request |
 //! | `node_kind` | the kind of a node that did not answer when it was added is now known |
 //! | `node_checked` | a probe's finding (`debug`) |
 //! | `node_unusable` | a stored node cannot be used, such as for a credential that does not open |
