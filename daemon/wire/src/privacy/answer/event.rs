@@ -8,10 +8,7 @@ use std::{
 
 use foldhash::fast::FixedState;
 
-use crate::api::{
-    escape::{Skipped, skip},
-    json::MAX_DEPTH,
-};
+use crate::api::json::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink};
 
 /// Names of strings that go on from one object of a stream to the next.
 const GOES_ON: [&[u8]; 13] = [
@@ -108,13 +105,10 @@ pub(super) struct Object {
     pub(super) rest: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Object,
-    Array,
-    String,
-    Number,
-    Word,
+impl From<JsonError> for Malformed {
+    fn from(_: JsonError) -> Self {
+        Self::Syntax
+    }
 }
 
 #[derive(Debug)]
@@ -137,8 +131,12 @@ const NONE: usize = usize::MAX;
 struct Tree<'a> {
     text: &'a [u8],
     nodes: Vec<Node>,
-    /// How many values that repeat the text otherwise are open: nothing is kept of what is in them.
-    echoes: usize,
+    /// The objects and arrays that are open, with how many values each has so far.
+    open: Vec<(usize, u64)>,
+    /// Length of the name of the value that comes next, if it has one.
+    named: Option<usize>,
+    /// How deep the value is that is open and repeats the text otherwise: nothing is kept of what is in it.
+    echo: Option<usize>,
     /// What the outermost object says to belong to.
     output: Option<u64>,
 }
@@ -172,95 +170,26 @@ impl Object {
 
 impl<'a> Tree<'a> {
     fn read(text: &'a [u8]) -> Result<Self, Malformed> {
-        let mut tree = Self { text, nodes: Vec::with_capacity(32), echoes: 0, output: None };
-        let at = blanks(text, 0);
-        let end = tree.value(at, NONE, 0..0, 0, 0)?;
+        let nodes = Vec::with_capacity(32);
+        let mut scanner =
+            Scanner::new(Self { text, nodes, open: Vec::new(), named: None, echo: None, output: None });
+        scanner.feed(text)?;
+        let mut tree = scanner.finish()?;
         tree.output = (tree.member(0, b"output_index"))
             .and_then(|node| std::str::from_utf8(&text[node.range.clone()]).ok()?.parse().ok());
-        if blanks(text, end) == text.len() { Ok(tree) } else { Err(Malformed::Syntax) }
+        Ok(tree)
     }
 
-    fn value(
-        &mut self,
-        at: usize,
-        parent: usize,
-        name: Range<usize>,
-        place: u64,
-        depth: usize,
-    ) -> Result<usize, Malformed> {
-        let own = self.nodes.len();
-        let (kind, range, end) = match self.text.get(at).ok_or(Malformed::Syntax)? {
-            b'{' => (Kind::Object, at..at, at),
-            b'[' => (Kind::Array, at..at, at),
-            b'"' => {
-                let end = self.string(at)?;
-                (Kind::String, at + 1..end - 1, end)
-            }
-            byte => {
-                let more = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-                let end = self.text[at..].iter().position(more).map_or(self.text.len(), |n| at + n);
-                let kind = match byte {
-                    b'-' | b'0'..=b'9' => Kind::Number,
-                    b't' | b'f' | b'n' => Kind::Word,
-                    _ => return Err(Malformed::Syntax),
-                };
-                (kind, at..end, end)
-            }
-        };
-        if own == MOST {
-            return Err(Malformed::Large);
-        }
-        self.nodes.push(Node { kind, range, parent, name, at: place, index: None });
-        if end > at {
-            return Ok(end);
-        }
-        if depth == MAX_DEPTH {
-            return Err(Malformed::Syntax);
-        }
-        let echoes = usize::from(self.is_echo(own));
-        self.echoes += echoes;
-        let end = self.members(at, own, kind == Kind::Object, depth + 1)?;
-        self.echoes -= echoes;
-        self.nodes[own].range = at..end;
-        Ok(end)
+    /// Where the name is of the value that begins at `at`: only a colon and blanks are between its quote and that.
+    fn take_name(&mut self, at: usize) -> Range<usize> {
+        let Some(length) = self.named.take() else { return 0..0 };
+        let colon = self.text[..at].trim_ascii_end().len() - 1;
+        let quote = self.text[..colon].trim_ascii_end().len() - 1;
+        quote - length..quote
     }
 
-    fn members(&mut self, open: usize, own: usize, object: bool, depth: usize) -> Result<usize, Malformed> {
-        let close = if object { b'}' } else { b']' };
-        let mut at = blanks(self.text, open + 1);
-        let mut place = 0;
-        if self.text.get(at) == Some(&close) {
-            return Ok(at + 1);
-        }
-        loop {
-            let mut name = 0..0;
-            if object {
-                if self.text.get(at) != Some(&b'"') {
-                    return Err(Malformed::Syntax);
-                }
-                let end = self.string(at)?;
-                name = at + 1..end - 1;
-                at = blanks(self.text, end);
-                if self.text.get(at) != Some(&b':') {
-                    return Err(Malformed::Syntax);
-                }
-                at = blanks(self.text, at + 1);
-            }
-            let member = self.nodes.len();
-            at = blanks(self.text, self.value(at, own, name.clone(), place, depth)?);
-            if object && INDEX.contains(&&self.text[name]) {
-                self.add_index(own, member);
-            }
-            if self.echoes > 0 {
-                self.nodes.truncate(member);
-            }
-            place += 1;
-            match self.text.get(at) {
-                Some(b',') => at = blanks(self.text, at + 1),
-                Some(byte) if *byte == close => return Ok(at + 1),
-                _ => return Err(Malformed::Syntax),
-            }
-        }
+    fn is_within_echo(&self, depth: usize) -> bool {
+        self.echo.is_some_and(|echo| depth > echo)
     }
 
     fn add_index(&mut self, object: usize, member: usize) {
@@ -268,13 +197,6 @@ impl<'a> Tree<'a> {
         if let Some(number) = number.and_then(|text| text.parse::<u32>().ok()) {
             let index = self.nodes[object].index.unwrap_or(0);
             self.nodes[object].index = Some(index << 20 | u64::from(number));
-        }
-    }
-
-    fn string(&self, at: usize) -> Result<usize, Malformed> {
-        match skip(self.text, at + 1) {
-            Skipped::Quote(end) => Ok(end),
-            Skipped::Out { .. } => Err(Malformed::Syntax),
         }
     }
 
@@ -435,11 +357,58 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn is_delta(kind: &[u8]) -> bool {
-    (kind.ends_with(b".delta") || kind.ends_with(b"_delta")) && !kind.ends_with(b"audio.delta")
+impl Sink for Tree<'_> {
+    const TOLD: usize = MAX_DEPTH;
+    type Error = Malformed;
+
+    fn key(&mut self, _: usize, key: Raw<'_>) -> Result<(), Malformed> {
+        self.named = Some(key.length);
+        Ok(())
+    }
+
+    fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, Malformed> {
+        let name = self.take_name(at);
+        if self.is_within_echo(depth) {
+            return Ok(false);
+        }
+        let own = self.nodes.len();
+        if own == MOST {
+            return Err(Malformed::Large);
+        }
+        let (parent, place) = self.open.last_mut().map_or((NONE, 0), |(parent, values)| {
+            *values += 1;
+            (*parent, *values - 1)
+        });
+        self.nodes.push(Node { kind, range: at..at, parent, name, at: place, index: None });
+        if matches!(kind, Kind::Object | Kind::Array) {
+            self.open.push((own, 0));
+            self.echo = self.is_echo(own).then_some(depth);
+        }
+        Ok(true)
+    }
+
+    fn end(&mut self, depth: usize, kind: Kind, end: usize, _: Option<Raw<'_>>) -> Result<(), Malformed> {
+        if self.is_within_echo(depth) {
+            return Ok(());
+        }
+        let own = if matches!(kind, Kind::Object | Kind::Array) {
+            self.echo = None;
+            self.open.pop().map(|(own, _)| own)
+        } else {
+            self.nodes.len().checked_sub(1)
+        };
+        let Some(own) = own else { return Ok(()) };
+        let node = &mut self.nodes[own];
+        let quote = usize::from(kind == Kind::String);
+        node.range = node.range.start + quote..end - quote;
+        let parent = node.parent;
+        if INDEX.contains(&self.name(own)) {
+            self.add_index(parent, own);
+        }
+        Ok(())
+    }
 }
 
-fn blanks(text: &[u8], at: usize) -> usize {
-    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    at + text.get(at..).unwrap_or_default().iter().take_while(blank).count()
+fn is_delta(kind: &[u8]) -> bool {
+    (kind.ends_with(b".delta") || kind.ends_with(b"_delta")) && !kind.ends_with(b"audio.delta")
 }

@@ -190,7 +190,12 @@ impl Screen {
 
 /// What must be replaced in an answer in one piece.
 fn search(text: &[u8], rules: &Rules, findings: &mut Findings) -> Result<Vec<Edit>, Stopped> {
-    let object = match Object::whole(text) {
+    // A number or word alone is text.
+    let read = match text.trim_ascii_start() {
+        [b'{' | b'[' | b'"', ..] => Object::whole(text),
+        _ => Err(Malformed::Syntax),
+    };
+    let object = match read {
         Ok(object) => object,
         Err(Malformed::Large) => return Err(Stopped::Unsearchable),
         Err(Malformed::Syntax) => {

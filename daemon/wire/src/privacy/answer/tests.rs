@@ -335,7 +335,20 @@ fn an_answer_in_one_piece_is_searched_whole() {
         "{ \"response\":\"nothing of note\" , \"context\":[1,2,3],\"eval_count\":4111111111111111 }\n";
     let (out, _) = screened(AnswerMode::Redact, None, &[plain.as_bytes()]);
     assert_eq!(String::from_utf8(out).unwrap(), plain);
-    assert_eq!(screened(AnswerMode::Redact, None, &[b"bob@example.com"]).0, b"[REDACTED_EMAIL]");
+    for (plain, wanted) in [
+        ("bob@example.com", "[REDACTED_EMAIL]"),
+        ("nina@example.com", "[REDACTED_EMAIL]"),
+        ("4111-1111-1111-1111", "[REDACTED_CARD]"),
+        (" 4111111111111111\n", " [REDACTED_CARD]\n"),
+        ("thanks", "thanks"),
+        ("null and void", "null and void"),
+        ("{\"total\":4111-1111-1111-1111}", "{\"total\":[REDACTED_CARD]}"),
+        ("{\"said\":thanks to nina@example.com}", "{\"said\":thanks to [REDACTED_EMAIL]}"),
+    ] {
+        let (out, ended) = screened(AnswerMode::Redact, None, &[plain.as_bytes()]);
+        assert!(ended.is_ok(), "{plain}: {ended:?}");
+        assert_eq!(String::from_utf8(out).unwrap(), wanted);
+    }
     assert_eq!(screened(AnswerMode::Redact, None, &[b"\xff\xfe"]).1, Err(Stopped::Unsearchable));
 }
 
