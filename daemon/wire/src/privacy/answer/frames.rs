@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
-use super::{LONGEST, event::Object};
+use super::LONGEST;
 use crate::api::route::Stream;
 
 /// An object of a stream does not end.
@@ -103,7 +104,7 @@ impl Frames {
 
 /// Whether data is an object by itself, or the word that ends a stream.
 fn is_whole(data: &[u8]) -> bool {
-    data == b"[DONE]" || Object::whole(data).is_ok()
+    data == b"[DONE]" || (!data.is_empty() && serde_json::from_slice::<IgnoredAny>(data).is_ok())
 }
 
 /// Where the data of each line of an event is.
