@@ -60,7 +60,7 @@ impl Stopped {
 }
 
 /// What is looked for in an answer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Rules {
     wanted: Wanted,
     /// What is wanted is replaced.
@@ -131,7 +131,7 @@ impl Screen {
     pub fn new(screening: &Screening, stream: Option<Stream>) -> Self {
         let rules = Rules::of(screening);
         let whole = Shape::Whole(Vec::new());
-        let shape = stream.map_or(whole, |framing| Shape::Stream(Streamed::new(rules.clone(), framing)));
+        let shape = stream.map_or(whole, |framing| Shape::Stream(Streamed::new(framing)));
         Self { rules, shape, findings: Findings::default() }
     }
 
@@ -156,7 +156,7 @@ impl Screen {
                 kept.extend_from_slice(&piece);
                 Ok(())
             }
-            Shape::Stream(stream) => stream.pass(&piece, &mut self.findings, out),
+            Shape::Stream(stream) => stream.pass(&piece, &self.rules, &mut self.findings, out),
         };
         if holds {
             return passed;
@@ -182,7 +182,7 @@ impl Screen {
                     searched => searched.map(drop),
                 }
             }
-            Shape::Stream(stream) => stream.finish(&mut self.findings, out),
+            Shape::Stream(stream) => stream.finish(&self.rules, &mut self.findings, out),
         };
         if holds { finished } else { Ok(()) }
     }

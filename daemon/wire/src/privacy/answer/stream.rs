@@ -35,7 +35,6 @@ type Texts = HashMap<u64, Open, FixedState>;
 
 #[derive(Debug)]
 pub(super) struct Streamed {
-    rules: Rules,
     frames: Frames,
     texts: Texts,
     waiting: VecDeque<Event>,
@@ -76,26 +75,21 @@ struct Part {
 }
 
 impl Streamed {
-    pub(super) fn new(rules: Rules, framing: Stream) -> Self {
-        Self {
-            rules,
-            frames: Frames::new(framing),
-            texts: Texts::default(),
-            waiting: VecDeque::new(),
-            bytes: 0,
-        }
+    pub(super) fn new(framing: Stream) -> Self {
+        Self { frames: Frames::new(framing), texts: Texts::default(), waiting: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) fn pass(
         &mut self,
         piece: &[u8],
+        rules: &Rules,
         findings: &mut Findings,
         out: &mut Pieces,
     ) -> Result<(), Stopped> {
         self.frames.add(piece);
         loop {
             match self.frames.next() {
-                Ok(Some(frame)) => self.frame(frame, findings, out)?,
+                Ok(Some(frame)) => self.frame(frame, rules, findings, out)?,
                 Ok(None) => return Ok(()),
                 Err(Endless) => {
                     self.frames = Frames::new(Stream::Ndjson);
@@ -105,23 +99,34 @@ impl Streamed {
         }
     }
 
-    pub(super) fn finish(&mut self, findings: &mut Findings, out: &mut Pieces) -> Result<(), Stopped> {
+    pub(super) fn finish(
+        &mut self,
+        rules: &Rules,
+        findings: &mut Findings,
+        out: &mut Pieces,
+    ) -> Result<(), Stopped> {
         self.frames.end();
-        self.pass(b"", findings, out)?;
+        self.pass(b"", rules, findings, out)?;
         self.texts.values_mut().for_each(|open| open.over = true);
-        self.judge(findings)?;
+        self.judge(rules, findings)?;
         self.release(findings, out);
         Ok(())
     }
 
-    fn frame(&mut self, frame: Frame, findings: &mut Findings, out: &mut Pieces) -> Result<(), Stopped> {
-        let event = match self.read(frame, findings) {
+    fn frame(
+        &mut self,
+        frame: Frame,
+        rules: &Rules,
+        findings: &mut Findings,
+        out: &mut Pieces,
+    ) -> Result<(), Stopped> {
+        let event = match self.read(frame, rules, findings) {
             // Nothing waits for it.
-            Err(_) if !self.rules.holds() => return Ok(()),
+            Err(_) if !rules.holds() => return Ok(()),
             event => event?,
         };
-        self.judge(findings)?;
-        if !self.rules.holds() {
+        self.judge(rules, findings)?;
+        if !rules.holds() {
             return Ok(());
         }
         self.bytes += event.bytes.len();
@@ -131,22 +136,27 @@ impl Streamed {
     }
 
     /// Reads a part of the stream, and adds to the texts that it goes on with.
-    fn read(&mut self, Frame { bytes, data }: Frame, findings: &mut Findings) -> Result<Event, Stopped> {
+    fn read(
+        &mut self,
+        Frame { bytes, data }: Frame,
+        rules: &Rules,
+        findings: &mut Findings,
+    ) -> Result<Event, Stopped> {
         let object = &bytes[data.clone()];
         if !object.trim_ascii_start().starts_with(b"{") {
-            let edits = plain(&bytes, &self.rules, findings)?;
+            let edits = plain(&bytes, rules, findings)?;
             return Ok(Event { bytes, parts: Vec::new(), edits, echoes: Vec::new() });
         }
         let object = Object::of_stream(object).map_err(|_| Stopped::Unsearchable)?;
         // What is said once more, at the end of a text, is counted once.
         let mut again = Findings::default();
         let counted = if object.repeats && !self.texts.is_empty() { &mut again } else { findings };
-        let mut edits = rest(&object, &self.rules, counted)?;
+        let mut edits = rest(&object, rules, counted)?;
         edits.iter_mut().for_each(|edit| edit.range = shifted(&edit.range, data.start));
         let echoes = object.echoes.iter().map(|echo| shifted(echo, data.start)).collect();
         let mut parts = Vec::with_capacity(object.pieces.len());
         for piece in object.pieces {
-            parts.push(self.go_on(&bytes, data.start, piece)?);
+            parts.push(self.go_on(&bytes, data.start, piece, rules.holds())?);
         }
         for open in self.texts.values_mut() {
             open.over |= match object.ends {
@@ -158,7 +168,7 @@ impl Streamed {
         Ok(Event { bytes, parts, edits, echoes })
     }
 
-    fn go_on(&mut self, bytes: &[u8], at: usize, piece: Piece) -> Result<Part, Stopped> {
+    fn go_on(&mut self, bytes: &[u8], at: usize, piece: Piece, holds: bool) -> Result<Part, Stopped> {
         let Piece { text, item, raw, json } = piece;
         let raw = shifted(&raw, at);
         let mut decoded = Vec::new();
@@ -169,7 +179,7 @@ impl Streamed {
                 |id: &u64| waiting.iter().any(|event| event.parts.iter().any(|part| part.text == *id));
             texts.retain(|id, open| !open.over || waits(id));
             if texts.len() >= TEXTS && !texts.contains_key(&text) {
-                if self.rules.holds() {
+                if holds {
                     return Err(Stopped::Held);
                 }
                 // Nothing waits for them.
@@ -188,10 +198,9 @@ impl Streamed {
     }
 
     /// Judges what of the texts will not change any more.
-    fn judge(&mut self, findings: &mut Findings) -> Result<(), Stopped> {
-        let Self { rules, texts, .. } = self;
+    fn judge(&mut self, rules: &Rules, findings: &mut Findings) -> Result<(), Stopped> {
         let holds = rules.holds();
-        for open in texts.values_mut().filter(|open| open.text.judged() < open.text.end()) {
+        for open in self.texts.values_mut().filter(|open| open.text.judged() < open.text.end()) {
             let over = open.over || open.quiet > ENOUGH;
             match open.text.judge(rules, over, findings) {
                 Ok(()) => {}
