@@ -2,6 +2,8 @@
 //! `tests/fuzz/corpus`.
 
 use std::{
+    fs,
+    path::Path,
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -32,15 +34,23 @@ pub fn frames(bytes: &[u8]) {
     }
 }
 
+/// What is kept below `tests/fuzz/corpus` for a target.
+///
+/// # Panics
+/// There is none, or it cannot be read.
+#[must_use]
+pub fn kept(target: &str) -> Vec<Vec<u8>> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
+    let files = fs::read_dir(corpus).expect("a directory of that name");
+    let kept: Vec<_> = files.map(|file| fs::read(file.expect("an entry").path()).expect("a file")).collect();
+    assert!(kept.len() > 1, "nothing is kept of {target}");
+    kept
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     #[test]
     fn what_was_kept_passes() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/frames");
-        let files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
-        assert!(files.len() > 1);
-        files.iter().for_each(|file| super::frames(&std::fs::read(file).unwrap()));
+        super::kept("frames").iter().for_each(|bytes| super::frames(bytes));
     }
 }

@@ -96,7 +96,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -126,6 +126,27 @@ async fn http2(address: SocketAddr) -> TcpStream {
     let begin = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat();
     stream.write_all(&begin).await.unwrap();
     stream
+}
+
+/// Reads until all of these streams are over, or the connection is; what came in all frames until then.
+async fn until_over(what: &str, stream: &mut TcpStream, ids: &[u32]) -> String {
+    let (mut open, mut came) = (ids.to_vec(), Vec::new());
+    within(what, async {
+        let mut head = [0; 9];
+        while !open.is_empty() && stream.read_exact(&mut head).await.is_ok() {
+            let [a, b, c, kind, flags, id @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            if kind == GOAWAY || stream.read_exact(&mut payload).await.is_err() {
+                return;
+            }
+            came.extend_from_slice(&payload);
+            if kind == RESET || matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
+                open.retain(|open| *open != u32::from_be_bytes(id));
+            }
+        }
+    })
+    .await;
+    String::from_utf8_lossy(&came).into_owned()
 }
 
 /// Sends until the gateway closes the connection; how many times that were.
@@ -178,6 +199,10 @@ async fn a_head_without_end_ends_the_connection() {
 #[tokio::test]
 async fn a_head_that_grows_when_it_is_unpacked_is_refused() {
     let attacked = Attacked::begin("").await;
+    let mut small = http2(attacked.daemon.address()).await;
+    small.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &asks("GET", "/health"))).await.unwrap();
+    let answered = until_over("the answer", &mut small, &[1]).await;
+    assert!(answered.contains("\"status\""), "{answered}");
     let mut stream = http2(attacked.daemon.address()).await;
     // An entry of 4 KiB for the table (RFC 7541, 6.2.1), then as often as a frame has room.
     let value = "x".repeat(3900);
@@ -188,20 +213,8 @@ async fn a_head_that_grows_when_it_is_unpacked_is_refused() {
         stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, id, &head)).await.unwrap();
     }
     // Nothing that was asked so is answered as if it were small.
-    let mut answered = Vec::new();
-    let mut some = vec![0; 16 << 10];
-    stream.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
-    let pong = frame(PING, 1, 0, &[7; 8]);
-    within("the end or the echo", async {
-        while let Ok(n @ 1..) = stream.read(&mut some).await {
-            answered.extend_from_slice(&some[..n]);
-            if answered.windows(pong.len()).any(|window| window == pong) {
-                return;
-            }
-        }
-    })
-    .await;
-    assert!(!String::from_utf8_lossy(&answered).contains("\"status\""), "it was served");
+    let answered = until_over("the refusals", &mut stream, &[1, 3, 5, 7]).await;
+    assert!(!answered.contains("\"status\""), "it was served: {answered}");
     attacked.end("a bomb of HPACK").await;
 }
 
@@ -211,6 +224,14 @@ async fn what_http2_says_and_http1_would_read_otherwise_reaches_no_node() {
     let sent = attacked.node.requests().len();
     let body = br#"{"model":"m","prompt":"x","stream":false}"#;
     let length = body.len().to_string();
+    let ask = async |more: &[(&str, &str)]| {
+        let mut stream = http2(attacked.daemon.address()).await;
+        let head = [asks("POST", "/api/generate"), fields(more)].concat();
+        let asked = [frame(HEADERS, END_HEADERS, 1, &head), frame(DATA, END_STREAM, 1, body)];
+        // It may be closed on half way.
+        let _ = stream.write_all(&asked.concat()).await;
+        stream
+    };
     for (what, more) in [
         ("a coding", &[("transfer-encoding", "chunked")][..]),
         ("a connection", &[("connection", "keep-alive")]),
@@ -224,29 +245,13 @@ async fn what_http2_says_and_http1_would_read_otherwise_reaches_no_node() {
         ("an upgrade", &[("upgrade", "h2c"), ("proxy-connection", "close")]),
         ("a late pseudo-field", &[("x-a", "b"), (":path", "/api/tags")]),
     ] {
-        let mut stream = http2(attacked.daemon.address()).await;
-        let head = [asks("POST", "/api/generate"), fields(more)].concat();
-        let asked = [
-            frame(HEADERS, END_HEADERS, 1, &head),
-            frame(DATA, END_STREAM, 1, body),
-            frame(PING, 0, 0, &[7; 8]),
-        ];
-        // It may be closed on half way.
-        let _ = stream.write_all(&asked.concat()).await;
-        let pong = frame(PING, 1, 0, &[7; 8]);
-        let mut answered = Vec::new();
-        let mut some = vec![0; 16 << 10];
-        within(what, async {
-            while let Ok(n @ 1..) = stream.read(&mut some).await {
-                answered.extend_from_slice(&some[..n]);
-                if answered.windows(pong.len()).any(|window| window == pong) {
-                    return;
-                }
-            }
-        })
-        .await;
+        let mut stream = ask(more).await;
+        until_over(what, &mut stream, &[1]).await;
         assert_eq!(attacked.node.requests().len(), sent, "{what}: the node heard of it");
     }
+    // The same frames without any of that are a request.
+    let _stream = ask(&[("content-length", &length), ("x-a", "b")]).await;
+    attacked.node.until_requests(sent + 1).await;
     attacked.end("a smuggler over HTTP/2").await;
 }
 

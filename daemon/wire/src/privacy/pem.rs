@@ -70,7 +70,8 @@ pub(super) fn open(text: &[u8], start: usize) -> Option<usize> {
         None => (text.len() < label + LABEL).then_some(start),
         Some(body) => {
             // Its end may have begun.
-            let settled = text.len().saturating_sub(END.needle().len()).max(body);
+            let begun = || text.len().saturating_sub(END.needle().len()).max(body);
+            let settled = END.find(&text[body..]).map_or_else(begun, |end| body + end);
             prose(&text[..settled], body).map_or(Some(start), |behind| run(text, behind))
         }
     }

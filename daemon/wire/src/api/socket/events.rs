@@ -9,13 +9,21 @@ use crate::api::{
     usage::{EventData, Usage, type_of},
 };
 
+/// What a client's message says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Bytes of an event, but for its sound.
+    pub bytes: usize,
+    /// It asks for an answer.
+    pub asks: bool,
+}
+
 /// Looks at every model that a client's message names, at any depth: a session, its transcription and each of its
-/// answers may have one of their own. What does not begin like JSON is nobody's event. Returns the bytes of an event, but
-/// for its sound.
+/// answers may have one of their own. What does not begin like JSON is nobody's event.
 ///
 /// # Errors
 /// [`SocketError::Model`] for the first that is not `allowed`, [`SocketError::Json`], [`SocketError::Encoding`].
-pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result<usize, SocketError> {
+pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result<Said, SocketError> {
     let text = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
     // Some decoders find out by themselves that it is UTF-16 or UTF-32: by its mark, or by the zeros of its first letters.
     let begins = text.iter().position(|byte| *byte != 0 && !byte.is_ascii_whitespace());
@@ -23,60 +31,69 @@ pub fn check_models(message: &[u8], allowed: impl FnMut(&str) -> bool) -> Result
         [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => return Err(SocketError::Encoding),
         // Zeros are not JSON.
         [b'{' | b'[', ..] => {}
-        _ => return Ok(0),
+        _ => return Ok(Said::default()),
     }
-    let mut scanner = Scanner::new(Models { allowed, named: false, audio: false, from: 0, sound: 0 });
+    let found = Said { bytes: text.len(), asks: false };
+    let mut scanner = Scanner::new(Models { allowed, next: Next::Other, from: 0, found });
     scanner.feed(text)?;
-    scanner.finish().map(|found| text.len() - found.sound)
+    scanner.finish().map(|models| models.found)
+}
+
+/// What the value that comes next is, if it is a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Model,
+    Sound,
+    /// The type of the message.
+    Type,
+    Other,
 }
 
 struct Models<F> {
     allowed: F,
-    /// The value that comes next is a model's name, if it is a string.
-    named: bool,
-    /// Or sound.
-    audio: bool,
+    next: Next,
     /// Where it begins.
     from: usize,
-    /// Bytes of sound.
-    sound: usize,
+    found: Said,
 }
 
 impl<F: FnMut(&str) -> bool> Sink for Models<F> {
     const TOLD: usize = MAX_DEPTH;
     type Error = SocketError;
 
-    fn key(&mut self, _: usize, key: Raw<'_>) -> Result<(), SocketError> {
-        // Some decoders take keys in any case.
-        let key = unescape(key.bytes);
-        self.named = key.as_ref().is_some_and(|key| key.eq_ignore_ascii_case("model"));
-        self.audio = key.is_some_and(|key| key == "audio");
+    fn key(&mut self, depth: usize, key: Raw<'_>) -> Result<(), SocketError> {
+        self.next = match unescape(key.bytes).as_deref() {
+            // Some decoders take keys in any case.
+            Some(key) if key.eq_ignore_ascii_case("model") => Next::Model,
+            Some("audio") => Next::Sound,
+            Some("type") if depth == 1 => Next::Type,
+            _ => Next::Other,
+        };
         Ok(())
     }
 
     fn begin(&mut self, _: usize, kind: Kind, at: usize) -> Result<bool, SocketError> {
-        self.named &= kind == Kind::String;
-        self.audio &= kind == Kind::String;
+        if kind != Kind::String {
+            self.next = Next::Other;
+        }
         self.from = at;
-        Ok(self.named || self.audio)
+        Ok(self.next != Next::Other)
     }
 
     fn end(&mut self, _: usize, _: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), SocketError> {
-        if std::mem::take(&mut self.audio) {
-            self.sound += end - self.from;
+        let next = std::mem::replace(&mut self.next, Next::Other);
+        let text = || raw.filter(|raw| !raw.cut).and_then(|raw| unescape(raw.bytes));
+        match next {
+            Next::Model => match text() {
+                Some(model) if (self.allowed)(&model) => {}
+                model => return Err(SocketError::Model(model.unwrap_or_default())),
+            },
+            Next::Sound => self.found.bytes -= end - self.from,
+            Next::Type => self.found.asks |= text().is_some_and(|kind| kind == "response.create"),
+            Next::Other => {}
         }
-        let Some(raw) = raw.filter(|_| std::mem::take(&mut self.named)) else { return Ok(()) };
-        match unescape(raw.bytes).filter(|_| !raw.cut) {
-            Some(model) if (self.allowed)(&model) => Ok(()),
-            model => Err(SocketError::Model(model.unwrap_or_default())),
-        }
+        Ok(())
     }
-}
-
-/// Whether a client's message asks for an answer.
-#[must_use]
-pub fn asks(message: &[u8]) -> bool {
-    type_of(message).is_some_and(|kind| kind == "response.create")
 }
 
 /// What a node's message says of the work that was done.
@@ -147,17 +164,33 @@ mod tests {
         {
             assert!(matches!(check_models(encoded, |_| true), Err(SocketError::Json(_))), "{encoded:?}");
         }
-        assert_eq!(check_models(b"\0\0\0\0\x01\0\x02\0", |_| true), Ok(0));
+        assert_eq!(check_models(b"\0\0\0\0\x01\0\x02\0", |_| true), Ok(Said::default()));
         for (text, bytes) in [
             ("hello", 0),
             (r#"{"a":"xyz"}"#, 11),
             (r#"{"audio":"AAAA","a":["audio"]}"#, 24),
             (r#"{"audio":{"input":"AAAA"}}"#, 26),
         ] {
-            assert_eq!(check_models(text.as_bytes(), |_| true), Ok(bytes), "{text}");
+            assert_eq!(check_models(text.as_bytes(), |_| true), Ok(Said { bytes, asks: false }), "{text}");
         }
         for text in [r#"{"model":"m""#, "{'model':'other'}", r#"{"x":NaN,"model":"other"}"#, "{} {}"] {
             assert!(matches!(check(text), Err(SocketError::Json(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_asks_by_the_type_of_itself() {
+        for (text, asks) in [
+            (r#"{"type":"response.create"}"#, true),
+            (r#"{"a":{"b":[1]},"ty\u0070e" : "response\u002ecreate"}"#, true),
+            ("\u{feff}{\"type\":\"response.create\"}", true),
+            (r#"{"type":"response.cancel"}"#, false),
+            (r#"{"item":{"type":"response.create"}}"#, false),
+            (r#"[{"type":"response.create"}]"#, false),
+            (r#"{"type":["response.create"],"x":"response.create"}"#, false),
+            ("response.create", false),
+        ] {
+            assert_eq!(check_models(text.as_bytes(), |_| true).map(|said| said.asks), Ok(asks), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use aivonx_protocol::Untrusted;
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 pub use self::{
-    events::{Event, asks, check_models},
+    events::{Event, Said, check_models},
     frames::{Frames, Part, Piece},
 };
 use super::json::JsonError;

@@ -145,6 +145,10 @@ mod tests {
             ),
             ("-----BEGIN PRIVATE KEY----- begins a key. ", "-----BEGIN PRIVATE KEY----- begins a key. "),
             ("-----BEGIN as they say, of what nobody would take for the beginning of any key at all. ", ""),
+            (
+                "-----BEGIN PRIVATE KEY-----It is in no key, and ends before it has gone on for as long-----END PRIVATE KE",
+                "-----BEGIN PRIVATE KEY-----It is in no key, and ends before it has gone on for as long-----END PRIVATE KE",
+            ),
             ("postgres://app:s3(ret", "postgres://app:s3(ret"),
             ("bob\\u0040exam", "bob\\u0040exam"),
         ] {

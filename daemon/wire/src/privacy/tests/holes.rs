@@ -268,3 +268,23 @@ fn what_is_spelled_otherwise_is_found() {
         assert_eq!(out, body(wanted), "{sent}");
     }
 }
+
+#[test]
+fn tmp_bearer() {
+    for name in ["Bearer ", "content"] {
+        for value in [
+            "0123456789abcdefdXNlcjpwdw==4111 1111 1111 1111",
+            "Bearer 0123456789abcdefdXNlcjpwdw==4111 1111 1111 1111",
+        ] {
+            for body in [
+                json!({"messages": [{"content": {name: value}}]}),
+                json!({"messages": [{"content": [{name: [value]}]}]}),
+                json!({"messages": [{"content": {"arguments": {name: value}}}]}),
+                json!({"messages": [{"content": [name, value]}]}),
+            ] {
+                let once = redact(&body.to_string());
+                println!("{body} -> {once} -> {}", redact(&once));
+            }
+        }
+    }
+}
