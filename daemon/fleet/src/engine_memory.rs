@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Endpoint, Fleet, Node,
@@ -38,26 +39,45 @@ pub(super) async fn load(endpoint: &Endpoint, connect: Duration, model: &str) ->
         if post(&mut session, "/api/v1/models/load", json!({"model": model})).await?.is_some() {
             return Ok(());
         }
-        match is_sleeping(&mut session).await? {
-            Some(true) => post(&mut session, "/wake_up", Value::Null).await.map(drop),
-            Some(false) => Ok(()),
-            None => Err(no_way()),
-        }
+        wake(&mut session).await
     };
     tokio::time::timeout(LONGEST, loading).await.map_err(|_| Failed::TimedOut(LONGEST))?
 }
 
+/// Has vLLM wake, if it sleeps.
+async fn wake(session: &mut Session<'_>) -> Result<(), Failed> {
+    match is_sleeping(session).await? {
+        Some(true) => post(session, "/wake_up", Value::Null).await.map(drop),
+        Some(false) => Ok(()),
+        None => Err(no_way()),
+    }
+}
+
 impl Fleet {
-    /// Has an engine that sleeps wake for `model`, within `most` (zero is no limit). One that does not says so to the request.
-    pub async fn rouse(&self, node: &Node, model: &str, most: Duration) {
-        let most = if most.is_zero() { LONGEST } else { most };
-        let waking = tokio::time::timeout(most, load(&node.endpoint, self.checker.connect, model));
-        let woken = tokio::select! {
-            woken = waking => matches!(woken, Ok(Ok(()))),
-            () = node.live.until_retired() => return,
+    /// Has an engine that sleeps wake, within `most` (zero is no limit). One that does not says so to the request. Those
+    /// who ask meanwhile wait for the same.
+    pub async fn rouse(&self, node: &Node, most: Duration) {
+        let until = Instant::now() + if most.is_zero() { LONGEST } else { most };
+        let rousing = async {
+            let Ok(_turn) = timeout_at(until, node.live.rousing.lock()).await else { return };
+            // Another request may have had it woken.
+            if !self.dozes(&node.id) {
+                return;
+            }
+            let mut session = Session::new(&node.endpoint, self.checker.connect);
+            let woken = matches!(timeout_at(until, wake(&mut session)).await, Ok(Ok(())));
+            tracing::debug!(event = "engine_roused", node = %node.name, woken, "an engine that slept was woken for a request");
+            self.checker.check(&node.id).await;
         };
-        tracing::debug!(event = "engine_roused", node = %node.name, woken, "an engine that slept was woken for a request");
-        self.checker.check(&node.id).await;
+        tokio::select! {
+            () = rousing => {}
+            () = node.live.until_retired() => {}
+        }
+    }
+
+    /// Whether the engine of this node sleeps, by the last that is known.
+    fn dozes(&self, id: &str) -> bool {
+        self.hot().load().nodes.iter().any(|node| &*node.id == id && node.seen.dozes)
     }
 }
 

@@ -60,6 +60,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether requests are sent to it: also to one that sleeps, which is woken for them.
+    #[must_use]
+    pub fn takes_requests(&self) -> bool {
+        self.pool != Pool::Standby && self.admin_state == AdminState::Enabled
+    }
+
     /// A name as a header's value. Names are checked when they are given, and always make one.
     pub(super) fn heading(name: &str) -> HeaderValue {
         HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("unknown"))
@@ -102,6 +108,8 @@ pub struct Live {
     counting: AtomicU8,
     /// The APIs and routes that requests found it not to serve.
     lacks: Lacks,
+    /// Held while its engine is woken.
+    pub(super) rousing: tokio::sync::Mutex<()>,
 }
 
 /// How a node counts the tokens of a stream of OpenAI's API.

@@ -17,7 +17,7 @@ use super::{
     exchange::Exchange,
     fields::{Field, Fields},
     limit,
-    socket::key_of_protocols,
+    socket::keys_of_protocols,
 };
 use aivonx_config::AccessMode;
 use aivonx_domain::now;
@@ -29,8 +29,9 @@ use aivonx_identity::{
 use aivonx_ledgers::audit;
 use aivonx_protocol::audit::{Action as Audited, Outcome};
 use aivonx_protocol::{key::KeyScope, limit::LimitName, route::RouteRule};
-use aivonx_wire::api::route::{Action, Local, Need, Route};
+use aivonx_wire::api::route::{Action, Forward, Local, Need, Route};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::HeaderValue;
 
 /// Schemes of `Authorization` that carry a key or token.
 const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
@@ -62,9 +63,9 @@ pub(super) enum Forbidden {
 }
 
 /// Whether a request comes without any.
-pub(super) fn has_no_credential(fields: &Fields<'_>) -> bool {
+pub(super) fn has_no_credential(route: &Route, fields: &Fields<'_>) -> bool {
     ![Field::Authorization, Field::ApiKey, Field::AzureKey].into_iter().any(|field| fields.has(field))
-        && of_socket(fields).is_none()
+        && of_socket(takes_protocols(route), fields).next().is_none()
 }
 
 /// Who asks. Puts them into the record.
@@ -94,9 +95,9 @@ pub(super) fn caller(
         return Ok(anonymous());
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
-    let known = match credential(fields) {
+    let known = match credential(takes_protocols(route), fields) {
         Ok(None) if user => return Ok(anonymous()),
-        Ok(None) => match Caller::of_certificate(&snapshot, cx.state.names(), cx.client, now()) {
+        Ok(None) => match Caller::of_certificate(&snapshot, cx.state.names(), cx.client, now) {
             Some(known) => known,
             None if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
             None => return Ok(anonymous()),
@@ -279,35 +280,47 @@ fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Calle
 
 /// The credential of a request. Two different ones are as good as a wrong one: which of them counts would be
 /// anybody's guess.
-fn credential<'h>(fields: &Fields<'h>) -> Result<Option<Cow<'h, str>>, NotKnown> {
+fn credential<'h>(socket: bool, fields: &Fields<'h>) -> Result<Option<Cow<'h, str>>, NotKnown> {
     let mut found: Option<Cow<'h, str>> = None;
-    let schemed = fields.all(Field::Authorization).map(|value| (true, value));
-    let plain = fields.all(Field::ApiKey).chain(fields.all(Field::AzureKey)).map(|value| (false, value));
-    for (scheme, value) in schemed.chain(plain) {
-        let text = value.to_str().map_err(|_| NotKnown::Foreign)?.trim();
-        let secret = if scheme {
-            let (scheme, rest) = text.split_once(' ').ok_or(NotKnown::Foreign)?;
-            if scheme.eq_ignore_ascii_case("basic") {
-                password(rest.trim()).ok_or(NotKnown::Foreign)?.into()
-            } else if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-                rest.trim().into()
-            } else {
-                return Err(NotKnown::Foreign);
-            }
-        } else {
-            text.into()
-        };
+    let schemed = fields.all(Field::Authorization).map(|value| of_scheme(text(value)?));
+    let plain = fields.all(Field::ApiKey).chain(fields.all(Field::AzureKey));
+    let plain = plain.map(|value| text(value).map(Cow::Borrowed));
+    let of_socket = of_socket(socket, fields).map(|key| Ok(Cow::Borrowed(key)));
+    for secret in schemed.chain(plain).chain(of_socket) {
+        let secret = secret?;
         if found.as_ref().is_some_and(|other| *other != secret) {
             return Err(NotKnown::Several);
         }
         found = Some(secret);
     }
-    Ok(found.or_else(|| of_socket(fields).map(Cow::Borrowed)))
+    Ok(found)
 }
 
-/// The key that a page's script has sent with the handshake of a websocket.
-fn of_socket<'h>(fields: &Fields<'h>) -> Option<&'h str> {
-    fields.all(Field::SocketProtocol).filter_map(|value| value.to_str().ok()).find_map(key_of_protocols)
+fn text(value: &HeaderValue) -> Result<&str, NotKnown> {
+    value.to_str().map(str::trim).map_err(|_| NotKnown::Foreign)
+}
+
+/// The secret in a value of `Authorization`.
+fn of_scheme(text: &str) -> Result<Cow<'_, str>, NotKnown> {
+    let (scheme, rest) = text.split_once(' ').ok_or(NotKnown::Foreign)?;
+    if scheme.eq_ignore_ascii_case("basic") {
+        Ok(password(rest.trim()).ok_or(NotKnown::Foreign)?.into())
+    } else if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        Ok(rest.trim().into())
+    } else {
+        Err(NotKnown::Foreign)
+    }
+}
+
+/// Whether a key may stand among the subprotocols of a request for `route`.
+fn takes_protocols(route: &Route) -> bool {
+    matches!(route.action, Action::Forward(Forward { socket: true, .. }))
+}
+
+/// The keys that a page's script has sent with the handshake of a `socket`.
+fn of_socket<'h>(socket: bool, fields: &Fields<'h>) -> impl Iterator<Item = &'h str> {
+    let values = fields.all(Field::SocketProtocol).filter(move |_| socket);
+    values.filter_map(|value| value.to_str().ok()).flat_map(keys_of_protocols)
 }
 
 /// The password of `user:password` in base64 (RFC 7617, 2), which is where tools that know nothing else put a key.
@@ -352,11 +365,15 @@ mod tests {
     use super::{Cow, Fields, NotKnown, credential};
 
     fn of(fields: &[(&'static str, &'static str)]) -> Result<Option<String>, NotKnown> {
+        on(false, fields)
+    }
+
+    fn on(socket: bool, fields: &[(&'static str, &'static str)]) -> Result<Option<String>, NotKnown> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        credential(&Fields::read(&headers)).map(|found| found.map(Cow::into_owned))
+        credential(socket, &Fields::read(&headers)).map(|found| found.map(Cow::into_owned))
     }
 
     #[test]
@@ -390,6 +407,19 @@ mod tests {
             (&[("authorization", "k")], NotKnown::Foreign),
         ] {
             assert_eq!(of(fields), Err(error), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_among_subprotocols_is_one_of_a_websocket_only() {
+        let protocols = ("sec-websocket-protocol", "realtime, openai-insecure-api-key.k");
+        assert_eq!(of(&[protocols]), Ok(None));
+        assert_eq!(on(true, &[protocols]), Ok(Some("k".into())));
+        assert_eq!(on(true, &[protocols, ("x-api-key", "k")]), Ok(Some("k".into())));
+        for other in
+            [("authorization", "Bearer other"), ("sec-websocket-protocol", "openai-insecure-api-key.other")]
+        {
+            assert_eq!(on(true, &[protocols, other]), Err(NotKnown::Several), "{other:?}");
         }
     }
 }

@@ -153,7 +153,6 @@ impl Held {
     }
 
     /// Bytes it holds.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }

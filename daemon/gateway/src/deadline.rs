@@ -255,6 +255,15 @@ impl InFlight {
         self.verdict.get()
     }
 
+    /// Why its stream or connection was broken off, if the gateway did that.
+    pub(super) fn why_cut(&self) -> Option<CancelReason> {
+        match self.transport.why_cut()? {
+            Cut::Stalled => Some(CancelReason::TimedOut(Waiting::Client)),
+            Cut::Cancelled => self.verdict(),
+            Cut::Idle => None,
+        }
+    }
+
     /// Remembers whom to wake with a verdict.
     pub(super) fn register(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
@@ -342,7 +351,7 @@ impl InFlight {
             self.end(CancelReason::Stopping);
         } else if is_drained() {
             self.end(CancelReason::Drained);
-        } else if self.caller.borrow().again(identity, self.begun.client, now()).is_none() {
+        } else if !self.caller.borrow().lasts(identity, self.begun.client, now()) {
             self.end(CancelReason::Revoked);
         }
     }

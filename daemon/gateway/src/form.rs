@@ -43,13 +43,17 @@ pub(super) async fn read(
     let read = aside(move || Form::read(&segments, &boundary, upload));
     let read = flight.watch(read).await.map_err(VerdictError)?;
     let mut form = read.ok_or(Refusal::Internal("the form could not be read"))??;
-    let mut edits = Edits::default();
-    let mut texts = body.beside();
-    texts.copy(form.texts().as_bytes())?;
-    let mut texts = Collected::from(texts);
-    privacy::screen(exchange, flight, sent.caller, sent.route, &mut texts, &mut edits).await?;
-    if !edits.is_empty() && !form.replace_texts(&edits.apply(&texts.segments).concat()) {
-        return Err(Refusal::Internal("the texts of the form could not be replaced"));
+    if sent.route.prompts()
+        && let Some(screening) = privacy::of(exchange, sent.caller)
+    {
+        let mut edits = Edits::default();
+        let mut texts = body.beside();
+        texts.copy(form.texts().as_bytes())?;
+        let mut texts = Collected::from(texts);
+        privacy::screen(exchange, flight, &screening, &mut texts, &mut edits).await?;
+        if !edits.is_empty() && !form.replace_texts(&edits.apply(&texts.segments).concat()) {
+            return Err(Refusal::Internal("the texts of the form could not be replaced"));
+        }
     }
     let (segments, peek) = form.write(&headers::boundary(exchange.id()))?;
     let bytes = segments.iter().map(Bytes::len).sum::<usize>() as u64;

@@ -68,7 +68,7 @@ pub(super) struct Call<'a> {
     /// How the answer is searched, if it is.
     pub(super) answers: Option<Answers>,
     /// The websocket that is asked for, if it is one.
-    pub(super) socket: Option<Handshake<'a>>,
+    pub(super) socket: Option<Box<Handshake<'a>>>,
 }
 
 impl Call<'_> {
@@ -162,14 +162,14 @@ pub(super) async fn forward(
             form: call.peek.is_form(),
             body: if target.is_some() { &[] } else { candidates.body() },
             heir: cold.as_ref().map(Cold::heir),
-            socket: call.socket.as_ref(),
+            socket: call.socket.as_deref(),
             connect_within: settings.connect,
         };
         let (waiting, limit) =
             first_byte(&settings, streaming || call.socket.is_some(), candidates.is_loaded(node));
         flight.allow(waiting, worker.now(), limit);
         if node.seen.dozes {
-            rouse(&worker, &flight, node, candidates.model(), TICK * settings.load).await?;
+            rouse(&worker, &flight, node, TICK * settings.load).await?;
         }
         let attempt = async {
             let incoming = worker.upstream.send(node, request, fresh).await?;
@@ -394,11 +394,10 @@ async fn rouse(
     worker: &Worker,
     flight: &InFlight,
     node: &Arc<Node>,
-    model: &str,
     most: Duration,
 ) -> Result<(), VerdictError> {
-    let (fleet, node, model) = (worker.shared.fleet.clone(), node.clone(), model.to_owned());
-    let waking = worker.shared.control.spawn(async move { fleet.rouse(&node, &model, most).await });
+    let (fleet, node) = (worker.shared.fleet.clone(), node.clone());
+    let waking = worker.shared.control.spawn(async move { fleet.rouse(&node, most).await });
     // Where it failed, the node's own answer says why.
     flight.watch(waking).await.map(drop).map_err(VerdictError)
 }

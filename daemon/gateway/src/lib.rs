@@ -41,6 +41,7 @@ pub mod policy;
 mod privacy;
 mod proxy_protocol;
 pub mod pulse;
+mod query;
 mod queue;
 mod redirect;
 mod relayed;

@@ -26,19 +26,20 @@ type Searched = (Result<Findings, Blocked>, Collected, Edits);
 
 /// Refuses what is said over a websocket, which is not searched, where it would have to be.
 pub(super) fn refuse_unsearched(exchange: &Exchange, caller: &Caller) -> Result<(), HandshakeError> {
-    let screening = of(exchange, caller);
-    let searched = !screening.is_off() || !screening.is_off_for_answers();
-    if searched { Err(HandshakeError::Private) } else { Ok(()) }
+    if of(exchange, caller).is_some() { Err(HandshakeError::Private) } else { Ok(()) }
 }
 
 /// Up to this many bytes are searched where they are: as long as a handful of requests take.
 const AT_ONCE: u64 = 64 << 10;
 
-/// What is done about the prompts of a caller and the answers to them.
-fn of(exchange: &Exchange, caller: &Caller) -> Screening {
+/// What is looked for in the prompts of a caller and the answers to them, if anything is.
+pub(super) fn of(exchange: &Exchange, caller: &Caller) -> Option<Screening> {
+    let some = |screening: &Screening| {
+        (!screening.is_off() || !screening.is_off_for_answers()).then(|| screening.clone())
+    };
     match caller.organization() {
-        Some(organization) => organization.screening.clone(),
-        None => exchange.worker.shared.identity.hot().load().screening(),
+        Some(organization) => some(&organization.screening),
+        None => some(exchange.worker.shared.identity.hot().load().screening()),
     }
 }
 
@@ -50,16 +51,15 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// For a caller, of answers that are framed so if they stream; None if nothing is looked for.
-    pub(super) fn of(exchange: &Exchange, caller: &Caller, framing: Stream) -> Option<Self> {
-        let screening = of(exchange, caller);
+    /// Of answers that are framed so if they stream; None if nothing is looked for.
+    pub(super) fn of(screening: Screening, framing: Stream) -> Option<Self> {
         (!screening.is_off_for_answers()).then_some(Self { screening, framing })
     }
 
     /// The same for a route; vectors are not searched.
-    pub(super) fn on(exchange: &Exchange, caller: &Caller, route: &Forward) -> Option<Self> {
+    pub(super) fn on(screening: Screening, route: &Forward) -> Option<Self> {
         let writes = route.output != Output::Nothing || route.optional || route.form.is_some();
-        if route.prompts() && writes { Self::of(exchange, caller, route.stream) } else { None }
+        if writes { Self::of(screening, route.stream) } else { None }
     }
 
     /// What searches an answer of this type, by what it says to be as well; None for sound and the like.
@@ -88,23 +88,21 @@ impl Answers {
 pub(super) async fn screen(
     exchange: &mut Exchange,
     flight: &Watched,
-    caller: &Caller,
-    route: &Forward,
+    screening: &Screening,
     body: &mut Collected,
     edits: &mut Edits,
 ) -> Result<(), Refusal> {
-    let screening = of(exchange, caller);
-    if screening.is_off() || !route.prompts() {
+    if screening.is_off() {
         return Ok(());
     }
     let searched = if body.bytes <= AT_ONCE {
-        privacy::screen(&screening, &body.whole()?, edits)
+        privacy::screen(screening, &body.whole()?, edits)
     } else {
         let worker = &exchange.worker;
         // The body is there; what is waited for from now on is the answer.
         flight.allow(Waiting::Work, worker.now(), exchange.settings.header_wait);
         let (searched, back, made) =
-            flight.watch(search(screening, body.take())).await.map_err(VerdictError)??;
+            flight.watch(search(screening.clone(), body.take())).await.map_err(VerdictError)??;
         *body = back;
         edits.append(made);
         searched

@@ -18,7 +18,6 @@ use super::{
     exchange::Exchange,
     meaning::Blame,
     stream::{Ending, Request},
-    transport::Cut,
     upstream::NodeBody,
     work,
     worker::Watched,
@@ -83,11 +82,7 @@ impl Request for Relayed {
     }
 
     fn cut(&self) -> Option<CancelReason> {
-        match self.flight.transport.why_cut()? {
-            Cut::Stalled => Some(CancelReason::TimedOut(Waiting::Client)),
-            Cut::Cancelled => self.flight.verdict(),
-            Cut::Idle => None,
-        }
+        self.flight.why_cut()
     }
 
     fn received(&mut self, tokens: u64) {

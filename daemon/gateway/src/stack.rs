@@ -211,7 +211,7 @@ async fn layers(
 
     // Where no key is needed, the browser's user would lend the page what the gateway grants to its network.
     if route.need() != Need::Nothing
-        && authenticate::has_no_credential(fields)
+        && authenticate::has_no_credential(route, fields)
         && host::is_cross_site(&head.headers)
     {
         return Err(HostError::CrossSite.into());
@@ -273,7 +273,7 @@ async fn layers(
     let body = body::collect(exchange, &flight, fields, sender, incoming).await?;
     exchange.record.bytes_in = body.bytes;
     let socket = match &forwarded {
-        Some(Forward { socket: true, .. }) => Some(Handshake::read(head, &caller)?),
+        Some(Forward { socket: true, .. }) => Some(Box::new(Handshake::read(head, &caller)?)),
         _ => None,
     };
     let body = match &socket {
@@ -329,11 +329,14 @@ async fn layers(
     }
 
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
+    let screening = if forwarded.prompts() { privacy::of(exchange, &caller) } else { None };
     if socket.is_some() {
         privacy::refuse_unsearched(exchange, &caller)?;
         limit::refuse_unbounded(exchange, &caller, plan.as_ref())?;
-    } else if !peek.is_form() {
-        privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
+    } else if !peek.is_form()
+        && let Some(screening) = &screening
+    {
+        privacy::screen(exchange, &flight, screening, &mut body, &mut edits).await?;
     }
 
     // Last before a node is chosen: it needs to know how long the prompt is, and how long the answer may be, and
@@ -374,7 +377,7 @@ async fn layers(
         owner: responses::owner(&caller),
         priority: caller.priority(),
         overflow: exchange.settings.overflow,
-        answers: privacy::Answers::on(exchange, &caller, &forwarded),
+        answers: screening.and_then(|screening| privacy::Answers::on(screening, &forwarded)),
         socket,
     };
     if forwarded.path == route::COUNT_TOKENS {

@@ -224,21 +224,20 @@ impl<R: Request> Relay<R> {
 
     /// Puts what the meter lets pass into `out`, in the client's dialect, screened.
     fn through<T>(&mut self, pass: impl FnOnce(&mut Meter, &mut Pieces) -> T) -> T {
-        let Some(translator) = &mut self.translator else {
-            if self.screen.is_none() {
-                return pass(&mut self.meter, &mut self.out);
-            }
-            let mut came = Pieces::default();
-            let passed = pass(&mut self.meter, &mut came);
-            self.screened(came);
-            return passed;
-        };
-        let (mut came, mut written) = (Pieces::default(), Pieces::default());
-        let passed = pass(&mut self.meter, &mut came);
-        while let Some(piece) = came.pop(usize::MAX) {
-            translator.pass(&piece, &mut written);
+        if self.translator.is_none() && self.screen.is_none() {
+            return pass(&mut self.meter, &mut self.out);
         }
-        self.screened(written);
+        let mut came = Pieces::default();
+        let passed = pass(&mut self.meter, &mut came);
+        if let Some(translator) = &mut self.translator {
+            let mut written = Pieces::default();
+            let out = if self.screen.is_some() { &mut written } else { &mut self.out };
+            while let Some(piece) = came.pop(usize::MAX) {
+                translator.pass(&piece, out);
+            }
+            came = written;
+        }
+        self.screened(came);
         passed
     }
 

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_learn_at_once_lose_nothing_and_more_models_than_there_is_room_for_do_no_harm() {
+    fn threads_that_learn_at_once_tear_no_rate_and_more_models_than_there_is_room_for_do_no_harm() {
         let rates = TokenRates::default();
         std::thread::scope(|scope| {
             for thread in 0..4 {

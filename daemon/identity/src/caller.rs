@@ -127,9 +127,9 @@ impl Caller {
         snapshot: &Snapshot,
         names: &[String],
         address: IpAddr,
-        now: UnixMillis,
+        now: impl FnOnce() -> UnixMillis,
     ) -> Option<Result<Self, NotKnown>> {
-        Some(Self::admitted(snapshot.key_by_certificate(names)?.clone(), address, now))
+        Some(Self::admitted(snapshot.key_by_certificate(names)?.clone(), address, now()))
     }
 
     /// The caller with this key, if it may be used now and from here.
@@ -142,17 +142,28 @@ impl Caller {
     /// The same caller as `snapshot` has it; None if it may not ask any more, or not from `address`.
     #[must_use]
     pub fn again(&self, snapshot: &Snapshot, address: IpAddr, now: UnixMillis) -> Option<Self> {
-        match self {
-            Self::Anonymous(_) => Some(Self::Anonymous(snapshot.anybody().cloned())),
-            Self::Key(key) => {
-                let key = snapshot.key(&key.id)?;
-                check(key, address, now).ok()?;
-                Some(Self::Key(key.clone()))
+        if !self.lasts(snapshot, address, now) {
+            return None;
+        }
+        Some(match self {
+            Self::Anonymous(_) => Self::Anonymous(snapshot.anybody().cloned()),
+            Self::Key(key) => Self::Key(snapshot.key(&key.id)?.clone()),
+            Self::User { user, session, extent } => {
+                let user = snapshot.user(&user.id)?.clone();
+                Self::User { user, session: session.clone(), extent: *extent }
             }
-            Self::User { user: was, session, extent } => {
-                let user = snapshot.user(&was.id).filter(|user| user.enabled && user.epoch == was.epoch)?;
-                snapshot.session(session).filter(|session| session.expires > now)?;
-                Some(Self::User { user: user.clone(), session: session.clone(), extent: *extent })
+        })
+    }
+
+    /// Whether it may still ask, and from `address`.
+    #[must_use]
+    pub fn lasts(&self, snapshot: &Snapshot, address: IpAddr, now: UnixMillis) -> bool {
+        match self {
+            Self::Anonymous(_) => true,
+            Self::Key(key) => snapshot.key(&key.id).is_some_and(|key| check(key, address, now).is_ok()),
+            Self::User { user: was, session, .. } => {
+                snapshot.user(&was.id).is_some_and(|user| user.enabled && user.epoch == was.epoch)
+                    && snapshot.session(session).is_some_and(|session| session.expires > now)
             }
         }
     }

@@ -54,8 +54,8 @@ pub(super) struct Directory {
     pub(super) hashes: HashMap<[u8; 32], FoundKey>,
     /// Keys by the names of the client certificates that stand for them.
     pub(super) certificates: HashMap<Box<str>, Arc<Key>>,
-    /// What happens to personal data in the prompts of those without an organization.
-    pub(super) privacy: Privacy,
+    /// What is looked for in the prompts of those without an organization and the answers to them.
+    pub(super) screening: Screening,
     /// Patterns that are looked for.
     pub(super) patterns: AllCompiled,
     /// Caps of anonymous callers, and at the login.
@@ -121,6 +121,7 @@ impl Directory {
         let modes: HashMap<&str, AnswerMode> =
             records.answers.iter().map(|record| (&*record.id, record.mode)).collect();
         let answers = |id: &str| modes.get(id).copied().unwrap_or_default();
+        let patterns = compile_all(records.patterns, old.map(|old| &old.patterns));
         let mut new = Self {
             organizations: HashMap::new(),
             slugs: HashMap::new(),
@@ -128,9 +129,12 @@ impl Directory {
             names: HashMap::new(),
             keys: HashMap::new(),
             hashes: HashMap::new(),
-            privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
+            screening: Screening {
+                privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
+                own: patterns.get(&None).map(Compiled::patterns),
+            },
             certificates: HashMap::new(),
-            patterns: compile_all(records.patterns, old.map(|old| &old.patterns)),
+            patterns,
             anonymous: records.limits.anonymous(),
             keep_waiting: false,
             anybody: None,

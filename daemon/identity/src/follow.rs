@@ -41,13 +41,14 @@ impl Projection for Identity {
         }
         let new = read(&self.store, &self.vault, self.accounts.clone(), Some(&old)).await?;
         let new = Arc::new(new);
+        // First: who sees the new snapshot does not look again.
+        if let Some(limits) = self.limits.get() {
+            limits.set_fleet(new.anonymous());
+        }
         self.hot.set(new.clone());
         old.withdraw_for(&new);
         // Those of keys that are revoked now are nowhere else.
         self.key_uses.gather(&old);
-        if let Some(limits) = self.limits.get() {
-            limits.set_fleet(new.anonymous());
-        }
         if changed.has(Noun::Secret) {
             self.secrets_changed.notify_one();
         }

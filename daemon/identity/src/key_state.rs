@@ -4,7 +4,7 @@ use aivonx_domain::TenantScope;
 use aivonx_protocol::{Fault, FaultKind, key::Key};
 use aivonx_store::{DisabledBy, DisabledKeyRecord};
 
-use super::{Actor, Identity};
+use super::{Actor, Identity, keys::check_live};
 
 impl Identity {
     /// Disables a key, which ends what runs under it, or enables it again.
@@ -20,10 +20,7 @@ impl Identity {
         enabled: bool,
     ) -> Result<Key, Fault> {
         let (key, organization) = self.key_record(actor, organization, wanted).await?;
-        if key.revoked.is_some() {
-            let fault = Fault::new(FaultKind::Conflict, "the key is revoked");
-            return Err(fault.field("key").hint("a revoked key opens nothing for ever; create another"));
-        }
+        check_live(&key)?;
         let by = DisabledBy::from(&actor.reach());
         if enabled {
             super::rules::check_scopes(actor, organization.as_ref(), None, &key.scopes)?;

@@ -11,7 +11,7 @@ use aivonx_protocol::{
 use aivonx_store::{OrganizationRecord, PatternRecord};
 use aivonx_wire::privacy::pattern::{self, Patterns};
 
-use super::{Actor, Identity};
+use super::{Actor, Identity, privacy::not_of_fleet};
 
 /// Most patterns of one organization.
 const MOST: usize = 50;
@@ -92,7 +92,7 @@ impl Identity {
         let hot = self.hot.load();
         match slug {
             Some(slug) => hot.organization_by_slug(slug)?.screening.own.clone(),
-            None => hot.screening().own,
+            None => hot.screening().own.clone(),
         }
     }
 
@@ -209,8 +209,7 @@ impl Identity {
     ) -> Result<Option<OrganizationRecord>, Fault> {
         let found = self.organization_of(actor, wanted).await?;
         if found.is_none() && actor.role != Role::Superadmin {
-            let message = "only a superadmin sets what holds without an organization";
-            return Err(Fault::new(FaultKind::NotPermitted, message).field("org"));
+            return Err(not_of_fleet());
         }
         Ok(found)
     }

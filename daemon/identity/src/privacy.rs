@@ -177,9 +177,10 @@ fn of_organization(record: &OrganizationRecord) -> PrivacySettings {
     }
 }
 
-fn not_of_fleet() -> Fault {
+pub(super) fn not_of_fleet() -> Fault {
     Fault::new(FaultKind::NotPermitted, "only a superadmin sets what holds without an organization")
         .field("org")
+        .hint("name one with --org")
 }
 
 fn check_tightening(before: Privacy, after: Privacy) -> Result<(), Fault> {

@@ -13,7 +13,7 @@ use aivonx_protocol::UnixMillis;
 use aivonx_store::SessionRecord;
 use aivonx_wire::privacy::Screening;
 
-use super::{directory::Directory, key_material::Material, patterns::Compiled};
+use super::{directory::Directory, key_material::Material};
 
 pub use super::{
     directory::Records,
@@ -114,11 +114,10 @@ impl Snapshot {
         self.directory.anonymous
     }
 
-    /// What happens to personal data in the prompts of those without an organization.
+    /// What is looked for in the prompts of those without an organization and the answers to them.
     #[must_use]
-    pub fn screening(&self) -> Screening {
-        let own = self.directory.patterns.get(&None).map(Compiled::patterns);
-        Screening { privacy: self.directory.privacy, own }
+    pub fn screening(&self) -> &Screening {
+        &self.directory.screening
     }
 
     /// Whether there is an administrator.

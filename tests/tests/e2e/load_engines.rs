@@ -54,10 +54,12 @@ async fn an_engine_that_sleeps_is_woken_for_a_request() {
     daemon.aivonx().ok(&["model", "unload", "a"]).await;
     let asked = |path: &str| node.everything().iter().filter(|r| r.head.target() == path).count();
     let body = json!({"model": "a", "messages": [{"role": "user", "content": "x"}]});
-    for _ in 0..3 {
-        daemon.post("/v1/chat/completions", &body).await.expect(200);
+    let ask = || daemon.post("/v1/chat/completions", &body);
+    for answer in <[_; 4]>::from(tokio::join!(ask(), ask(), ask(), ask())) {
+        answer.expect(200);
     }
     assert_eq!(asked("/wake_up"), 2, "once for the load, once for the requests");
+    assert_eq!(asked("/models/load"), 1, "only the load has to find out which engine it is");
     assert_eq!(held(&node), ["a"]);
 }
 

@@ -8,6 +8,7 @@ use aivonx_tests::{
         socket::{CLOSE, TEXT, frame},
     },
     harness::{Daemon, Request, Socket},
+    within,
 };
 use serde_json::{Value, json};
 
@@ -27,18 +28,24 @@ async fn running(daemon: &Daemon) -> Vec<Value> {
 /// What the log says of the last session that is over, once there are `count`.
 async fn logged(daemon: &Daemon, count: usize) -> HashMap<String, String> {
     let aivonx = daemon.aivonx();
-    loop {
+    let look = async || {
         let events = aivonx.ok(&["logs", "-n", "1000", "--output", "json"]).await;
         let ends: Vec<&str> = events.lines().filter(|line| line.contains("\"outcome\"")).collect();
         let ends: Vec<&&str> = ends.iter().filter(|line| line.contains("/v1/realtime")).collect();
-        if ends.len() >= count {
-            let event: Value = serde_json::from_str(ends[ends.len() - 1]).unwrap();
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let fields = event["fields"].as_array().unwrap().iter();
-            return fields.map(|field| (text(&field[0]), text(&field[1]))).collect();
+        let last = ends.last().filter(|_| ends.len() >= count)?;
+        let event: Value = serde_json::from_str(last).unwrap();
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let fields = event["fields"].as_array().unwrap().iter();
+        Some(fields.map(|field| (text(&field[0]), text(&field[1]))).collect())
+    };
+    within("the record", async {
+        loop {
+            if let Some(record) = look().await {
+                return record;
+            }
         }
-        tokio::task::yield_now().await;
-    }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -110,12 +117,8 @@ async fn answers_are_counted_and_kept_within_the_limits() {
         for _ in 0..4 {
             socket.hear().await;
         }
-        loop {
-            let listed = running(&daemon).await;
-            if listed[0]["tokens"] == 50 * round {
-                break;
-            }
-        }
+        let counted = async { while running(&daemon).await[0]["tokens"] != 50 * round {} };
+        within("the tokens", counted).await;
         // And what the next is sure to have.
         let shown = aivonx.json(&["limit", "show", "--org", "acme"]).await;
         let of_day = shown["limits"].as_array().unwrap().iter().find(|limit| limit["name"] == "tokens.day");

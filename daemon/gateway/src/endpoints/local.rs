@@ -14,7 +14,6 @@ use crate::{
     policy::{self, Shape},
     shared::Phase,
 };
-use aivonx_protocol::node::{AdminState, Pool};
 
 const RUNNING: &str = "Ollama is running";
 
@@ -45,11 +44,13 @@ pub(crate) async fn answer(
     let ok = |body: Bytes| answer::json(StatusCode::OK, body);
     Ok(match what {
         Local::Root => answer::text(StatusCode::OK, RUNNING),
-        Local::Proxy if snapshot.nodes.iter().any(|n| serving(n)) => answer::text(StatusCode::OK, RUNNING),
+        Local::Proxy if snapshot.nodes.iter().any(|n| n.takes_requests()) => {
+            answer::text(StatusCode::OK, RUNNING)
+        }
         Local::Proxy => answer::text(StatusCode::SERVICE_UNAVAILABLE, "no node is active"),
         Local::Version => {
             // A version that is not known is written as Ollama's own builds from source write it.
-            let unknown = || snapshot.nodes.iter().any(|node| serving(node)).then_some("0.0.0");
+            let unknown = || snapshot.nodes.iter().any(|node| node.takes_requests()).then_some("0.0.0");
             let version = snapshot.version.as_deref().or_else(unknown).ok_or(NoNode::Down)?;
             ok(json!({ "version": version }).to_string().into())
         }
@@ -110,15 +111,11 @@ fn owns(realm: &NodeScope, node: &Node) -> bool {
     realm.covers(node.organization.as_deref())
 }
 
-fn serving(node: &Node) -> bool {
-    node.pool != Pool::Standby && node.admin_state == AdminState::Enabled
-}
-
 /// A gateway whose store failed goes on serving, and keeps its traffic.
 fn ready(phase: Phase, snapshot: &Snapshot, trouble: Option<String>) -> Answer {
     let reason = if phase != Phase::Running {
         "draining"
-    } else if !snapshot.nodes.iter().any(|n| serving(n)) {
+    } else if !snapshot.nodes.iter().any(|n| n.takes_requests()) {
         "no node is active"
     } else if let Some(reason) = trouble {
         let body = json!({ "status": "degraded", "reason": reason });
@@ -185,7 +182,7 @@ fn proxy_state(snapshot: &Snapshot, realm: &NodeScope) -> Value {
     });
     for node in snapshot.nodes.iter().filter(|node| owns(realm, node)) {
         let url = &*node.url;
-        let pool = if serving(node) { "active" } else { "standby" };
+        let pool = if node.takes_requests() { "active" } else { "standby" };
         if let Some(list) = state[pool].as_array_mut() {
             list.push(url.into());
         }
@@ -212,7 +209,7 @@ fn active_requests(snapshot: &Snapshot, realm: &NodeScope, only: Option<&str>) -
             entry.insert("name".into(), node.name.as_ref().into());
             entry.insert("address".into(), node.url.as_ref().into());
             entry.insert("active_requests".into(), active.into());
-            entry.insert("status".into(), if serving(node) { "active" } else { "standby" }.into());
+            entry.insert("status".into(), if node.takes_requests() { "active" } else { "standby" }.into());
             entry.insert("latency".into(), seconds(node));
             entry.insert("models".into(), models_of(snapshot, node).into());
             entry.into()

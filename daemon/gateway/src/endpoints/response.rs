@@ -4,7 +4,6 @@ use std::{pin::pin, sync::Arc};
 
 use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
 use aivonx_identity::Caller;
-use aivonx_protocol::Untrusted;
 use aivonx_wire::api::{
     Dialect,
     route::{Output, Stream},
@@ -23,8 +22,8 @@ use crate::{
     fields::Fields,
     forward::{Kind, relay},
     opened::Opened,
-    privacy::Answers,
-    responses,
+    privacy::{self, Answers},
+    query, responses,
     trial::{self, Answered},
     upstream::{Incoming, Outgoing},
 };
@@ -98,7 +97,8 @@ pub(crate) async fn answer(
         (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
         return Ok(answer);
     }
-    let answers = Answers::of(exchange, asked.caller, Stream::Never);
+    let screening = privacy::of(exchange, asked.caller);
+    let answers = screening.and_then(|screening| Answers::of(screening, Stream::Never));
     let (dialect, stream, output) = (asked.dialect, Stream::Never, Output::Nothing);
     let kind = Kind { dialect, stream, strip: false, output, answers };
     relay(exchange, flight, answered, kind)
@@ -107,16 +107,13 @@ pub(crate) async fn answer(
 /// What of a query goes to the node: which part of a list is asked for, and what of each.
 fn passed_on(query: Option<&str>) -> Result<String, Refusal> {
     let mut passed = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        match &*name {
-            "after" | "before" | "limit" | "order" | "include" | "include[]" => {
-                passed.append_pair(&name, &value)
-            }
-            // Azure's clients name the version of the API everywhere.
-            "api-version" => &mut passed,
-            _ => return Err(Refusal::Query(Untrusted::new(&name).max(50).to_string())),
-        };
-    }
+    query::read(query, |name, value| {
+        let known = matches!(name, "after" | "before" | "limit" | "order" | "include" | "include[]");
+        if known {
+            passed.append_pair(name, &value);
+        }
+        known
+    })?;
     let passed = passed.finish();
     Ok(if passed.is_empty() { passed } else { format!("?{passed}") })
 }

@@ -1,6 +1,7 @@
 //! One direction of a session.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -10,9 +11,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::end::End;
-
-/// Bytes read at once.
-const ROOM: usize = 16 << 10;
+use crate::upstream::READ_BUFFER;
 
 /// Reads and writes after which others of the thread have their turn.
 const TURN: usize = 64;
@@ -94,11 +93,14 @@ impl Half {
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(End::Refused(self.side, error)),
             }
-            let mut room = [0; ROOM];
-            let mut read = ReadBuf::new(&mut room);
-            match ready!(Pin::new(&mut *from).poll_read(cx, &mut read)) {
-                Ok(()) if !read.filled().is_empty() => self.frames.push(read.filled()),
-                Ok(()) | Err(_) => return Poll::Ready(End::Gone(self.side)),
+            let read = READ_BUFFER.with_borrow_mut(|room| {
+                let mut read = ReadBuf::new(room);
+                ready!(Pin::new(&mut *from).poll_read(cx, &mut read))?;
+                self.frames.push(read.filled());
+                Poll::Ready(io::Result::Ok(read.filled().len()))
+            });
+            if !matches!(ready!(read), Ok(1..)) {
+                return Poll::Ready(End::Gone(self.side));
             }
         }
         cx.waker().wake_by_ref();

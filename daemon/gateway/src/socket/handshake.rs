@@ -2,13 +2,12 @@
 
 use aivonx_fleet::NoNode;
 use aivonx_identity::Caller;
-use aivonx_protocol::Untrusted;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use serde_json::json;
 use url::form_urlencoded;
 
-use crate::{body::Collected, error_response::Refusal};
+use crate::{body::Collected, error_response::Refusal, query};
 
 const VERSION: &str = "13";
 
@@ -106,21 +105,20 @@ impl<'a> Handshake<'a> {
             passed: Vec::new(),
             caller,
         };
-        asked.read_query(head.uri.query().unwrap_or_default())?;
+        asked.read_query(head.uri.query())?;
         Ok(asked)
     }
 
-    fn read_query(&mut self, query: &str) -> Result<(), Refusal> {
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
+    fn read_query(&mut self, query: Option<&str>) -> Result<(), Refusal> {
+        query::read(query, |name, value| {
+            match name {
                 "model" if self.model.is_empty() => self.model = value.into_owned(),
-                "transcription_model" => self.beside.push((name.into_owned(), value.into_owned())),
-                "intent" | "language" => self.passed.push((name.into_owned(), value.into_owned())),
-                // Azure's clients name the version of the API everywhere.
-                "api-version" => {}
-                _ => return Err(Refusal::Query(Untrusted::new(&name).max(50).to_string())),
+                "transcription_model" => self.beside.push((name.to_owned(), value.into_owned())),
+                "intent" | "language" => self.passed.push((name.to_owned(), value.into_owned())),
+                _ => return false,
             }
-        }
+            true
+        })?;
         if self.model.is_empty() { Err(HandshakeError::NoModel.into()) } else { Ok(()) }
     }
 
@@ -172,7 +170,7 @@ fn is_key(key: &HeaderValue) -> bool {
     digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(digit))
 }
 
-/// The key among the subprotocols that a client offers.
-pub(crate) fn key_of_protocols(value: &str) -> Option<&str> {
-    value.split(',').find_map(|one| one.trim().strip_prefix(KEY_PROTOCOL))
+/// The keys among the subprotocols that a client offers.
+pub(crate) fn keys_of_protocols(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').filter_map(|one| one.trim().strip_prefix(KEY_PROTOCOL))
 }

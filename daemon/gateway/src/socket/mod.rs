@@ -6,5 +6,5 @@ mod half;
 mod handshake;
 mod session;
 
-pub(super) use handshake::{Handshake, HandshakeError, key_of_protocols};
+pub(super) use handshake::{Handshake, HandshakeError, keys_of_protocols};
 pub(super) use session::{Opening, Session};

@@ -2,19 +2,19 @@
 
 use std::{
     future::poll_fn,
-    sync::atomic::Ordering,
+    sync::{Arc, Weak, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
 
 use aivonx_domain::{access::Outcome, now};
 use aivonx_fleet::{Lease, RoutingRules};
-use aivonx_identity::Caller;
+use aivonx_identity::{Caller, Snapshot};
 use aivonx_limits::{Ask, Output, Price, Used};
 use aivonx_protocol::key::KeyScope;
 use aivonx_wire::api::{
     meter::BYTES_PER_TOKEN,
-    socket::{Event, Part, Piece, asks, check_models, close},
+    socket::{Event, Part, Piece, check_models, close},
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -34,8 +34,6 @@ use crate::{
     meaning::Blame,
     opened::Opened,
     privacy,
-    stream::Ending,
-    transport::Cut,
     trial::Answered,
     upstream::{Incoming, Switched},
     worker::Watched,
@@ -96,6 +94,7 @@ impl Opening {
             flight,
             lease,
             caller,
+            looked_at: Weak::new(),
             eligible,
             names,
             exchange,
@@ -106,7 +105,7 @@ impl Opening {
             ended: None,
         };
         books.passed();
-        Session { books, node, held, charged: 0 }
+        Session { books, node, held }
     }
 }
 
@@ -115,8 +114,6 @@ pub(crate) struct Session {
     books: Books,
     node: Switched,
     held: Held,
-    /// Bytes of the budget that it holds.
-    charged: u64,
 }
 
 impl Session {
@@ -176,16 +173,12 @@ impl Session {
 
     /// Charges what is held to the budget; false if there is no room for it.
     fn hold(&mut self, bytes: u64) -> bool {
-        let before = std::mem::replace(&mut self.charged, bytes);
+        let before = self.held.bytes();
         if bytes <= before {
             self.held.shrink(before - bytes);
             return true;
         }
-        let granted = self.held.grow(bytes - before);
-        if !granted {
-            self.charged = before;
-        }
-        granted
+        self.held.grow(bytes - before)
     }
 }
 
@@ -204,6 +197,8 @@ struct Books {
     flight: Watched,
     lease: Lease,
     caller: Caller,
+    /// The snapshot by which that is so.
+    looked_at: Weak<Snapshot>,
     eligible: RoutingRules,
     names: [String; 2],
     exchange: Exchange,
@@ -231,15 +226,20 @@ impl Books {
             names.iter().any(|name| name == model) || (eligible.allows(model) && now.allows(model))
         };
         let said = check_models(message, allowed).map_err(|error| End::Refused(Side::Client, error))?;
-        self.said += said as u64;
-        self.asked |= asks(message);
+        self.said += said.bytes as u64;
+        self.asked |= said.asks;
         Ok(())
     }
 
-    /// A session lasts longer than a request: what was so when it began may not be any more.
+    /// A session lasts longer than a request: what was so when it began may not be any more. That a credential has
+    /// expired meanwhile, the ticker sees.
     fn look_again(&mut self) -> Result<(), End> {
         let Exchange { worker, record, .. } = &self.exchange;
-        let caller = self.caller.again(&worker.shared.identity.hot().load(), record.client, now());
+        let snapshot = worker.shared.identity.hot().load();
+        if self.looked_at.as_ptr() == Arc::as_ptr(&snapshot) {
+            return Ok(());
+        }
+        let caller = self.caller.again(&snapshot, record.client, now());
         let [asked, served] = &self.names;
         let may = |caller: &Caller| {
             let rules = caller.eligible();
@@ -254,6 +254,7 @@ impl Books {
             .map_err(|error| End::Limited(error.to_string()))?;
         self.flight.on_behalf_of(caller.clone());
         self.caller = caller;
+        self.looked_at = Arc::downgrade(&snapshot);
         Ok(())
     }
 
@@ -359,12 +360,9 @@ impl Drop for Books {
     fn drop(&mut self) {
         self.exchange.worker.begin_turn();
         self.exchange.worker.shared.streams.fetch_sub(1, Ordering::Relaxed);
-        let (outcome, error) = self.ended.take().unwrap_or_else(|| match self.flight.transport.why_cut() {
-            Some(Cut::Stalled) => {
-                let Ending { outcome, error } = Ending::by(CancelReason::TimedOut(Waiting::Client));
-                (outcome, error.map(str::to_owned))
-            }
-            _ => (Outcome::ClientGone, None),
+        let (outcome, error) = self.ended.take().unwrap_or_else(|| {
+            let why = self.flight.why_cut().or_else(|| self.flight.verdict());
+            why.map_or(End::Gone(Side::Client), End::Cancelled).outcome()
         });
         let begun = self.asked || self.pieces > 0;
         if self.answers > 0 && !begun {

@@ -32,7 +32,7 @@ thread_local! {
 
     /// Where a thread's reads land first, to be copied into memory of the right size. The copy is of a few hundred
     /// bytes mostly; room made for what may come, and given back, costs several times as much.
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LEAST].into());
+    pub(crate) static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LEAST].into());
 }
 
 /// A body up to this size is copied behind the head: one plain write is cheaper than a vectored one.

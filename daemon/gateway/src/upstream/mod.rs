@@ -15,7 +15,7 @@ use std::{io, time::Duration};
 use aivonx_fleet::DialError;
 use http::Method;
 
-pub(super) use connection::{NodeBody, Switched};
+pub(super) use connection::{NodeBody, READ_BUFFER, Switched};
 pub(super) use heir::Heir;
 pub(super) use pool::{Incoming, Upstream};
 
