@@ -6,7 +6,7 @@ use aivonx_gateway::{Bound, PairError, ServedCertificate, Tls};
 use jiff::Timestamp;
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
-use crate::acme::Troubles;
+use crate::acme::troubles::Troubles;
 
 /// Time between looks at the files.
 const LOOK: Duration = Duration::from_secs(2);

@@ -195,7 +195,7 @@ fn ollama_host(value: &str) -> String {
 pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[SocketAddr]) {
     let config = live.get();
     let address = own.first().map_or_else(String::new, ToString::to_string);
-    let scheme = if config.listen.iter().any(|l| !l.tls_cert.is_empty()) { "https" } else { "http" };
+    let scheme = if config.listen.iter().any(config::Listen::speaks_tls) { "https" } else { "http" };
     let keys = match config.access.mode {
         AccessMode::Required => "with keys",
         AccessMode::Optional => "with or without keys",

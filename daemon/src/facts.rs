@@ -157,7 +157,7 @@ pub(crate) fn status(
             data_dir: config.data_dir.display().to_string(),
             log_sink: log_sink.clone(),
             strategy: snapshot.strategy,
-            nodes_active: count(|n| n.admin_state == AdminState::Enabled && n.pool == Pool::Active),
+            nodes_active: count(aivonx_fleet::Node::takes_requests),
             nodes_standby: count(|n| n.admin_state == AdminState::Enabled && n.pool == Pool::Standby),
             nodes_draining: count(|n| n.admin_state == AdminState::Draining),
             nodes_disabled: count(|n| n.admin_state == AdminState::Disabled),
@@ -218,8 +218,7 @@ fn warnings(
     }
     if snapshot.nodes.is_empty() {
         warnings.push("there is no node yet: add one with 'aivonx node add NAME URL'".to_owned());
-    } else if !snapshot.nodes.iter().any(|n| n.pool != Pool::Standby && n.admin_state == AdminState::Enabled)
-    {
+    } else if !snapshot.nodes.iter().any(|node| node.takes_requests()) {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
     if config.takes_any_host() {

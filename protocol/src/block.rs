@@ -67,7 +67,7 @@ operations! {
         /// Why; may be empty.
         reason: String,
     } -> Block as Block, needs BlockWrite,
-        noted |op| Noted::new(Action::Create, "block", &op.target)
+        noted |op| Noted::new(Action::Disable, "block", &op.target)
             .maybe("lasts_ms", &op.lasts_ms.map(|ms| ms.to_string()))
             .with("reason", op.reason.clone());
 
@@ -75,5 +75,5 @@ operations! {
     "block.remove" Remove {
         /// As it was blocked, or as the list shows it.
         target: String,
-    } -> () as Done, needs BlockWrite, noted |op| Noted::new(Action::Delete, "block", &op.target);
+    } -> () as Done, needs BlockWrite, noted |op| Noted::new(Action::Enable, "block", &op.target);
 }

@@ -31,7 +31,7 @@ pub struct Status {
     pub log_sink: String,
     /// Scheduling strategy.
     pub strategy: Strategy,
-    /// Nodes in the active pool.
+    /// Nodes in the active pool, and those asleep, which are woken when they are needed.
     pub nodes_active: u32,
     /// Nodes in the standby pool.
     pub nodes_standby: u32,

@@ -135,18 +135,9 @@ pub struct Contained {
     pub undo: Option<String>,
 }
 
-/// Characters of a key's secret that may be written down.
-const SHOWN: usize = 12;
-
 impl Contain {
     fn noted(&self) -> Noted {
         let Self { keys, users, organizations, addresses, revoke, lasts_ms, reason } = self;
-        // A key may be named by its secret.
-        let shown = |key: &String| match key.rfind("aivx_").and_then(|at| key.get(..at + SHOWN)) {
-            Some(shown) => shown.to_owned(),
-            None => key.clone(),
-        };
-        let keys: Vec<String> = keys.iter().map(shown).collect();
         Noted::new(Action::Disable, "incident", "")
             .with("keys", keys)
             .with("users", users)

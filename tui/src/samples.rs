@@ -36,7 +36,7 @@ use crate::render::View;
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
 pub(crate) const NOW: u64 = 1_795_307_494_000;
 /// How the command line looks at these.
-pub(crate) const VIEW: View<'_> = View { now: NOW, zone: &TimeZone::UTC, theme: None };
+pub(crate) const VIEW: View<'_> = View { now: NOW, zone: &TimeZone::UTC, theme: None, disabled_keys: &[] };
 
 /// Text that would take over a terminal.
 pub(crate) const HOSTILE: &str = "evil\u{1b}[2J\u{202e}\u{9b}31m\nx";
@@ -354,6 +354,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             "user.list" => Reply::Users(users()),
             "user.sessions" => Reply::Sessions(sessions()),
             "key.list" => Reply::Keys(keys()),
+            "key.disabled" => Reply::DisabledKeys(Vec::new()),
             "lockout.list" => Reply::Lockouts(lockouts()),
             "route.list" => Reply::Routes(routes()),
             "block.list" => Reply::Blocks(blocks()),

@@ -101,10 +101,10 @@ impl Rules<'_> {
                     key("address"),
                     listen.address
                 ),
-                accepted: Some("a loopback address, or any with tls_cert and tls_key".into()),
+                accepted: Some("a loopback address, or any with tls_cert and tls_key, or acme".into()),
                 fix: Some(format!(
-                    "name a certificate and its key with tls_cert and tls_key (aivonxd gen-cert makes some), listen on \
-                     \"127.0.0.1:{}\", or write redirect = true to send clients to HTTPS, or i_understand = true below this address if the network is trusted",
+                    "name a certificate and its key with tls_cert and tls_key (aivonxd gen-cert makes some), have one issued with \
+                     acme, listen on \"127.0.0.1:{}\", or write redirect = true to send clients to HTTPS, or i_understand = true below this address if the network is trusted",
                     listen.address.port()
                 )),
             });
@@ -121,7 +121,7 @@ impl Rules<'_> {
                         "{client_ca} is given, but the listener speaks plain HTTP, in which nobody shows one"
                     ),
                     accepted: None,
-                    fix: Some("name tls_cert and tls_key as well, or remove client_ca".into()),
+                    fix: Some("give tls_cert and tls_key, or acme, as well, or remove client_ca".into()),
                 });
             }
             let (cert, key) = (format!("{LISTEN}[{at}].tls_cert"), format!("{LISTEN}[{at}].tls_key"));

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use aivonx_protocol::check::max_age;
+
 use super::{kind::Problem, mistake::quote, text::Text};
 use crate::level;
 
@@ -171,8 +173,8 @@ fn hsts(text: &str) -> Result<(), Problem> {
     let (mut age, mut sub_domains, mut preload) = (None, false, false);
     for directive in text.split(';').map(str::trim) {
         let lower = directive.to_ascii_lowercase();
-        match lower.strip_prefix("max-age=").map(|n| n.trim_matches('"').parse::<u64>()) {
-            Some(Ok(seconds)) if age.is_none() => age = Some(seconds),
+        match max_age(&lower) {
+            Some(seconds) if age.is_none() => age = Some(seconds),
             None if lower == "includesubdomains" => sub_domains = true,
             None if lower == "preload" => preload = true,
             _ => return Err(Problem::new(format!("has {}, which is no directive", quote(directive)))),

@@ -1,6 +1,6 @@
 //! Lists of model names with wildcards, as organizations and keys have them.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use aivonx_protocol::{Untrusted, model_name::normalize_pattern};
 
@@ -66,6 +66,15 @@ impl Globs {
     #[must_use]
     pub fn normal(pattern: &str) -> Box<str> {
         normalize_pattern(pattern).into()
+    }
+
+    /// Sorts patterns, the most specific first: by the characters that a name must have, so that a name counts more than
+    /// a pattern that matches it.
+    #[must_use]
+    pub fn rank(pattern: &str) -> (Reverse<usize>, usize, Box<str>) {
+        let normal = Self::normal(pattern);
+        let wild = normal.chars().filter(|c| matches!(c, '*' | '?')).count();
+        (Reverse(normal.chars().count() - wild), wild, normal)
     }
 
     /// Whether it allows every model.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use aivonx_domain::model_name;
 use aivonx_protocol::{
     model::{Model, ModelOnNode},
-    node::{AdminState, NodeKind, Pool},
+    node::NodeKind,
 };
 use jiff::Timestamp;
 
@@ -43,7 +43,7 @@ pub(super) fn build(
     let numbers = dispatch.take_in(&known, looks);
     let version = known
         .iter()
-        .filter(|(node, _)| node.kind == NodeKind::Ollama && takes_requests(node))
+        .filter(|(node, _)| node.kind == NodeKind::Ollama && node.takes_requests())
         .filter_map(|(node, _)| node.seen.version.as_ref())
         .min_by_key(|(_, parsed)| *parsed)
         .map(|(text, _)| text.clone());
@@ -81,10 +81,6 @@ pub(super) fn of(known: Vec<Known>, strategy: aivonx_protocol::strategy::Strateg
     build(known, &Strategies::new(strategy, Vec::new()), Arc::default(), |_| None)
 }
 
-fn takes_requests(node: &Node) -> bool {
-    node.pool != Pool::Standby && node.admin_state == AdminState::Enabled
-}
-
 /// The models of the nodes of one kind, as far as `sees` lets one see of each node.
 pub(super) fn gather<'a, 'e>(
     known: &'a [Known],
@@ -107,7 +103,7 @@ pub(super) fn gather<'a, 'e>(
                 NodeKind::Openai => model.name.to_string(),
             };
             let modified = model.facts.modified_at.as_deref().and_then(|text| text.parse().ok());
-            let listed = takes_requests(node);
+            let listed = node.takes_requests();
             let gathered = match at.get(&key) {
                 Some(&at) => {
                     let (_, old) = &mut all[at];

@@ -12,7 +12,7 @@ use std::{
 };
 
 use aivonx_domain::model_name;
-use aivonx_protocol::node::{AdminState, Pool};
+use aivonx_protocol::node::Pool;
 use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
 use tokio::sync::Notify;
 
@@ -156,7 +156,6 @@ impl Dispatch {
                 state.scheduler.set_node(node, false, None, None, now);
             }
             for (((node, _), number), models) in known.iter().zip(&numbers).zip(models) {
-                let usable = node.pool != Pool::Standby && node.admin_state == AdminState::Enabled;
                 let stated = Some(node.max_parallel).filter(|most| *most > 0);
                 state.scheduler.set_models(*number, models.into_iter());
                 let models = node.models_at_once.and_then(|most| usize::try_from(most).ok());
@@ -165,7 +164,7 @@ impl Dispatch {
                 if sleeps {
                     state.scheduler.set_sleeps(*number, true, now);
                 }
-                state.scheduler.set_node(*number, usable, stated, models, now);
+                state.scheduler.set_node(*number, node.takes_requests(), stated, models, now);
                 if !sleeps {
                     state.scheduler.set_sleeps(*number, false, now);
                 }

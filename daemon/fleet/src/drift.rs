@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Fleet, client::Session, registry::Contact};
+use super::{Fleet, blobs::Digest, client::Session, registry::Contact};
 
 /// How long a node may take to say what a model is made of.
 const SHOW: Duration = Duration::from_secs(2);
@@ -151,8 +151,7 @@ fn made_of(answer: &[u8]) -> Option<String> {
         let (word, path) = line.split_once(' ')?;
         let is_file = word.eq_ignore_ascii_case("FROM") || word.eq_ignore_ascii_case("ADAPTER");
         let digest = path.trim().trim_matches('"').rsplit(['/', '\\']).next().filter(|_| is_file)?;
-        let hex = digest.strip_prefix("sha256-").or_else(|| digest.strip_prefix("sha256:"))?;
-        (hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())).then(|| format!("sha256:{hex}"))
+        Digest::parse(digest).map(|digest| digest.to_string())
     };
     let files: Vec<String> = modelfile.lines().filter_map(file).collect();
     (!files.is_empty()).then(|| files.join(" "))

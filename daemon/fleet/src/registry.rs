@@ -23,6 +23,7 @@ use super::{
     doubt::Traffic,
     entry::{Entry, Moved, Prepared},
     error::FleetError,
+    holders,
     inventory::Inventory,
     nearest::nearest,
     node_scope::NodeScope,
@@ -403,8 +404,7 @@ impl Registry {
     /// Those of them that have a model of this normal name.
     pub(super) fn loading(&self, realm: &NodeScope, normal: &str) -> Vec<Contact> {
         let all = self.inventories(realm).into_iter();
-        let has = |sight: &Inventory| sight.models.iter().any(|m| model_name::normalize(&m.name) == normal);
-        all.filter(|(_, sight)| has(sight)).map(|(node, _)| node).collect()
+        all.filter(|(_, sight)| holders::has(sight, normal)).map(|(node, _)| node).collect()
     }
 
     /// The slug of an organization, by its id.

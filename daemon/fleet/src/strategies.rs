@@ -25,12 +25,7 @@ impl Strategies {
             (model, globs, strategy)
         };
         let mut models: Vec<_> = models.into_iter().map(compiled).collect();
-        // By the characters that a name must have, so that a name counts more than a pattern that matches it.
-        models.sort_by_cached_key(|(model, ..)| {
-            let normal = Globs::normal(model);
-            let literal = normal.chars().filter(|c| !matches!(c, '*' | '?')).count();
-            (std::cmp::Reverse(literal), normal)
-        });
+        models.sort_by_cached_key(|(model, ..)| Globs::rank(model));
         Self { fleet, models }
     }
 

@@ -3,7 +3,7 @@
 //! The price of a model is that of the most specific pattern that matches it: the one with the most characters
 //! that are no wildcards; of several such the one with the fewest wildcards, then the first in the alphabet.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use aivonx_domain::{Globs, TenantScope};
 use aivonx_protocol::{Fault, FaultKind, limit::Unpriced, money::MicroUsd, price::Price};
@@ -56,7 +56,7 @@ impl PriceList {
 
     async fn ordered(&self) -> Result<Vec<PriceRecord>, StoreError> {
         let mut records = self.store.prices().list(&TenantScope::All).await?;
-        records.sort_by(|a, b| rank(&a.id).cmp(&rank(&b.id)));
+        records.sort_by_cached_key(|record| Globs::rank(&record.id));
         Ok(records)
     }
 
@@ -127,12 +127,6 @@ impl PriceList {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Sorts the most specific pattern first.
-fn rank(pattern: &str) -> (Reverse<usize>, usize, &str) {
-    let wild = pattern.chars().filter(|c| matches!(c, '*' | '?')).count();
-    (Reverse(pattern.chars().count() - wild), wild, pattern)
 }
 
 fn view(record: PriceRecord) -> Price {

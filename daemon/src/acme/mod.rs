@@ -5,16 +5,9 @@
 mod client;
 mod kept;
 mod order;
+pub(crate) mod troubles;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use aivonx_config::{self as config, Config};
 use aivonx_gateway::{Acme, Obtained};
@@ -37,30 +30,6 @@ const LOOK: Duration = Duration::from_secs(3600);
 /// Wait after the first failure, unless the authority says how long to stay away; twice as long after each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(12 * 3600);
-
-/// What went wrong, by the first name of each certificate that could not be obtained.
-#[derive(Debug, Default)]
-pub(crate) struct Troubles {
-    now: Mutex<BTreeMap<String, String>>,
-    failures: AtomicU64,
-}
-
-impl Troubles {
-    /// In sentences, for an administrator.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        self.lock().values().cloned().collect()
-    }
-
-    /// Failed attempts since the start.
-    pub(crate) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// Whole at any time.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Where the account and the certificates of the configured authority are kept.
 pub(crate) fn directory(config: &Config) -> PathBuf {
@@ -169,7 +138,7 @@ impl Renewal {
     }
 
     fn fine(&self, one: &Managed) {
-        self.certificates.troubles().lock().remove(&one.names[0]);
+        self.certificates.troubles().ended(&one.names[0]);
     }
 
     fn failed(&mut self, one: &mut Managed, held: Option<&Obtained>, error: &ObtainError) {
@@ -188,11 +157,9 @@ impl Renewal {
             None => "there is none to serve".to_owned(),
         };
         tracing::error!(event = "certificate_not_obtained", %error, "no certificate for {names} was obtained; {served}; tried again at {next:.0}");
-        let troubles = self.certificates.troubles();
-        troubles.failures.fetch_add(1, Ordering::Relaxed);
         let failures = one.failures;
-        troubles.lock().insert(
-            one.names[0].clone(),
+        self.certificates.troubles().failed(
+            &one.names[0],
             format!("no certificate for {names} was obtained in {failures} attempts, and {served} (tried again at {next:.0}): {error}"),
         );
         // An account that the authority does not know any more is made anew.

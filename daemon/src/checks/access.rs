@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use aivonx_config::Config;
-use aivonx_protocol::{node::Node, secrets::Check};
-
-use super::named;
+use aivonx_domain::named;
+use aivonx_fleet::address::NodeUrl;
+use aivonx_protocol::{check::max_age, node::Node, secrets::Check};
 
 /// The steps in which `Strict-Transport-Security` is raised, seconds.
 const HSTS_FULL: u64 = 31_536_000;
@@ -22,7 +22,7 @@ pub(super) fn plain(config: &Config) -> Check {
     Check::fail(
         "plain listeners",
         format!("everyone on the way reads prompts and keys that come to {}", named(&found)),
-        "give them tls_cert and tls_key, or let nobody but a proxy of proxy.trusted connect (allow)",
+        "give them tls_cert and tls_key, or acme, or let nobody but a proxy of proxy.trusted connect (allow)",
     )
 }
 
@@ -49,15 +49,13 @@ pub(super) fn hosts(config: &Config) -> Check {
 
 /// Whether browsers stay with HTTPS for a year.
 pub(super) fn hsts(config: &Config) -> Check {
-    let https = config.listen.iter().any(|listen| !listen.tls_cert.is_empty());
-    let age =
-        config.headers.hsts.split(';').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok());
-    match age {
+    let https = config.listen.iter().any(aivonx_config::Listen::speaks_tls);
+    match max_age(&config.headers.hsts) {
         _ if !https => Check::ok("hsts", "no listener speaks HTTPS"),
         Some(HSTS_FULL..) => Check::ok("hsts", "browsers stay with HTTPS for a year"),
         found => Check::warn(
             "hsts",
-            format!("browsers stay with HTTPS for {} s", found.unwrap_or(0_u64)),
+            format!("browsers stay with HTTPS for {} s", found.unwrap_or_default()),
             "raise headers.hsts in the steps of aivonx-security(7); aivonx check --probe URL names the next",
         ),
     }
@@ -81,15 +79,9 @@ pub(super) fn nodes(nodes: &[Node]) -> Check {
 }
 
 fn is_plain_on_a_network(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else { return false };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next(),
-        None => authority.split(':').next(),
-    };
-    let host = host.unwrap_or_default();
     let is_here = |ip: IpAddr| ip.to_canonical().is_loopback();
-    host != "localhost" && !host.parse().is_ok_and(is_here)
+    NodeUrl::parse(url)
+        .is_ok_and(|url| !url.https && &*url.host != "localhost" && !url.host.parse().is_ok_and(is_here))
 }
 
 #[cfg(test)]

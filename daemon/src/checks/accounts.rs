@@ -1,9 +1,8 @@
 //! Users and keys that are easier to steal than they need be.
 
+use aivonx_domain::named;
 use aivonx_protocol::{UnixMillis, key::Key, secrets::Check, user::Role};
 use aivonx_store::UserRecord;
-
-use super::named;
 
 const DAY: UnixMillis = 24 * 3600 * 1000;
 /// A password is this old at most.

@@ -1,9 +1,8 @@
 //! Limits that nobody set, and limits on money that cannot hold.
 
+use aivonx_domain::named;
 use aivonx_limits::Caps;
 use aivonx_protocol::secrets::Check;
-
-use super::named;
 
 /// Whether every organization has a limit.
 pub(super) fn set(organizations: &[(&str, Caps)]) -> Check {

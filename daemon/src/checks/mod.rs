@@ -112,13 +112,3 @@ fn is_synchronized() -> bool {
         .iter()
         .any(|path| Path::new(path).exists())
 }
-
-/// The first few of many, and how many more.
-fn named(all: &[impl AsRef<str>]) -> String {
-    const NAMED: usize = 5;
-    let first = all.iter().take(NAMED).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
-}

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use aivonx_domain::named;
 use aivonx_protocol::{UnixMillis, secrets::Check};
-
-use super::named;
 
 /// How far the clock may be behind what was written last.
 const BACKWARDS: UnixMillis = 60_000;

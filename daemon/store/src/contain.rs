@@ -113,11 +113,8 @@ fn contain(batch: &mut Transaction<'_, '_>, target: Contain, revoke: bool) -> Re
 }
 
 fn lasts_longer(old: &BlockRecord, new: &BlockRecord) -> bool {
-    match (old.until, new.until) {
-        (None, until) => until.is_some(),
-        (Some(old), Some(new)) => old > new,
-        (Some(_), None) => false,
-    }
+    let end = |block: &BlockRecord| block.until.unwrap_or(u64::MAX);
+    end(old) > end(new)
 }
 
 /// Disables a key for the fleet, also one that somebody else has disabled. Returns whether nobody had.

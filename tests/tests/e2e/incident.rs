@@ -44,7 +44,7 @@ async fn a_contained_key_ends_what_runs_and_is_let_in_again() {
     assert!(contained.elapsed() < Duration::from_secs(10), "{:?}", contained.elapsed());
     daemon.ask(&keyed(chat(), &secret)).await.expect(401);
     assert_eq!(aivonx.json(&["key", "show", "ci"]).await["enabled"], json!(false));
-    assert!(aivonx.ok(&["key", "list"]).await.contains("Disabled: ci"));
+    assert!(aivonx.ok(&["key", "list"]).await.contains("disabled"));
 
     aivonx.ok(&["key", "enable", &id]).await;
     node.release(1000);

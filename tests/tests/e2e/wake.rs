@@ -41,6 +41,8 @@ async fn a_node_that_nobody_asks_is_left_alone_and_woken_for_a_request() {
     let asked = node.with(|s| s.connections);
     node.set_up(false);
     assert!(daemon.aivonx().ok(&["node", "list"]).await.contains("asleep"));
+    let status = daemon.aivonx().json(&["status"]).await;
+    assert_eq!(status["nodes_active"], 1, "{status}");
     let tags = daemon.get("/api/tags").await.expect(200).json();
     assert_eq!(tags["models"][0]["name"], "m:latest", "what it has is still served");
     let explained = daemon.aivonx().json(&["explain", "m"]).await;

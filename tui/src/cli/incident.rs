@@ -12,7 +12,7 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 use jiff::Zoned;
 
-use super::{Confirm, Context, follow};
+use super::{Confirm, Context, follow, key};
 use crate::{
     exit::Failure,
     input,
@@ -45,8 +45,7 @@ pub enum IncidentVerb {
 /// `incident detect` and `incident report`
 #[derive(Debug, Args)]
 pub struct Since {
-    /// From when on: 24h ago, or 2027-01-31 [default: 24h]
-    #[arg(long, value_name = "TIME", value_parser = since, default_value = "24h")]
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = since, default_value = "24h", help = time_arg::SINCE)]
     pub since: UnixMillis,
 }
 
@@ -77,7 +76,7 @@ pub struct RotateArgs {
 /// `incident contain`
 #[derive(Debug, Args)]
 pub struct ContainArgs {
-    /// A key by its name, id or the beginning of its secret, or ORG/NAME; repeatable
+    /// A key by its name, id or secret, or how its secret begins, or ORG/NAME; - reads it from standard input; repeatable
     #[arg(long = "key", value_name = "KEY")]
     pub keys: Vec<String>,
     /// A user; repeatable
@@ -118,6 +117,7 @@ pub async fn run(context: &mut Context, verb: IncidentVerb) -> Result<(), Failur
 
 async fn contain(context: &mut Context, args: ContainArgs) -> Result<(), Failure> {
     let ContainArgs { keys, users, organizations, addresses, revoke, lasts, reason, confirm } = args;
+    let keys = keys.into_iter().map(key::given).collect::<Result<_, _>>()?;
     // What can be undone must not wait for an answer.
     if revoke {
         input::confirm(confirm.yes, "Revoke the keys for good? This cannot be undone.")?;

@@ -24,6 +24,7 @@ pub mod place;
 pub mod policy;
 pub mod price;
 pub mod privacy;
+pub mod privacy_owner;
 pub mod pulse;
 pub mod route;
 pub mod running;

@@ -3,7 +3,7 @@
 use aivonx_protocol::privacy::{self, NewPattern, PatternAction};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Context, privacy::PrivacyOwner};
+use super::{Context, privacy_owner::PrivacyOwner};
 use crate::{exit::Failure, nouns, render::text::safe};
 
 /// What can be done with patterns of one's own.

@@ -14,6 +14,7 @@ use super::{
     Context,
     organization::options::Privacy,
     pattern::{self, PatternVerb},
+    privacy_owner::PrivacyOwner,
 };
 use crate::{
     exit::Failure,
@@ -37,14 +38,6 @@ pub enum PrivacyVerb {
     /// Patterns of your own: regular expressions and words
     #[command(subcommand, visible_alias = "patterns")]
     Pattern(PatternVerb),
-}
-
-/// Whose prompts.
-#[derive(Debug, Args)]
-pub struct PrivacyOwner {
-    /// In prompts of this organization; without it of your own, or where you have none, of those without one
-    #[arg(long = "org", value_name = "ORG")]
-    pub organization: Option<String>,
 }
 
 /// [`AnswerMode`], as it is typed.

@@ -99,6 +99,9 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Keys, &["a"], Do::Add, "make", "make a key").takes(Right::PeopleWrite),
     key(Scope::Keys, &["e"], Do::Edit, "edit", "change it").takes(Right::PeopleWrite),
     key(Scope::Keys, &["R"], Do::Rotate, "rotate", "give it a new secret").takes(Right::PeopleWrite),
+    key(Scope::Keys, &["u"], Do::Enable, "enable", "let it in (again)").takes(Right::PeopleWrite),
+    key(Scope::Keys, &["x"], Do::Disable, "disable", "keep it out until it is enabled again")
+        .takes(Right::PeopleWrite),
     key(Scope::Keys, &["ctrl-d"], Do::Remove, "revoke", "revoke it").takes(Right::PeopleWrite),
     key(Scope::Limits, &["e"], Do::Edit, "set", "set the limit, or others: NAME=VALUE")
         .takes(Right::LimitsWrite),

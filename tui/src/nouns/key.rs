@@ -39,12 +39,16 @@ use crate::{
 pub(crate) const NO_SCOPES: &str = "none: the role of its user has none of them any more";
 
 fn state(key: &Key, view: &View<'_>) -> Cell {
-    let state = key.state(view.now);
+    let state = match key.state(view.now) {
+        gone @ ("revoked" | "expired") => gone,
+        _ if view.disabled_keys.contains(&key.id) => "disabled",
+        other => other,
+    };
     Cell::toned(
         state,
         match state {
             "valid" => Tone::Good,
-            "rotating" | "demoted" => Tone::Warn,
+            "rotating" | "demoted" | "disabled" => Tone::Warn,
             _ => Tone::Dim,
         },
     )
@@ -151,5 +155,26 @@ impl Subject for Key {
             || test(&self.prefix)
             || [&self.organization, &self.user].into_iter().flatten().any(|text| test(text))
             || self.scopes.iter().any(|scope| test(scope.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{VIEW, keys};
+
+    #[test]
+    fn a_disabled_key_is_not_valid() {
+        let key = keys().into_iter().find(|key| key.state(VIEW.now) == "valid").unwrap();
+        let shown = |disabled_keys| {
+            let view = View { disabled_keys, ..VIEW };
+            (key.details(&view).render(None, false), crate::nouns::table([&key], &view).render(None, false))
+        };
+        let (details, list) = shown(&[]);
+        assert!(!details.contains("disabled") && !list.contains("disabled"), "{details}{list}");
+        let ids = [key.id.clone()];
+        let (details, list) = shown(&ids);
+        assert!(details.contains("disabled") && !details.contains("valid"), "{details}");
+        assert!(list.contains("disabled"), "{list}");
     }
 }

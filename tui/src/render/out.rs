@@ -106,7 +106,7 @@ impl Out {
 
     /// How nouns are looked at here and now.
     pub(crate) fn view(&self) -> View<'_> {
-        View { now: super::text::now(), zone: &self.zone, theme: None }
+        View { now: super::text::now(), zone: &self.zone, theme: None, disabled_keys: &[] }
     }
 
     /// `text` in the colour of its meaning, where colours are shown.

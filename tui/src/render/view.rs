@@ -15,6 +15,8 @@ pub(crate) struct View<'a> {
     pub(crate) zone: &'a TimeZone,
     /// How the console looks; None on the command line.
     pub(crate) theme: Option<Theme>,
+    /// Ids of the keys that are disabled, which their records do not say.
+    pub(crate) disabled_keys: &'a [String],
 }
 
 impl View<'_> {

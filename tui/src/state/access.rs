@@ -45,4 +45,6 @@ pub(crate) struct Access {
     pub(crate) users: List<User>,
     /// What clients send.
     pub(crate) keys: List<Key>,
+    /// Ids of those that are disabled.
+    pub(crate) disabled_keys: Vec<String>,
 }

@@ -34,6 +34,8 @@ pub(crate) enum Topic {
     Users,
     /// The keys.
     Keys,
+    /// Which of them are disabled.
+    DisabledKeys,
     /// The newest entries of the audit log.
     Audit,
     /// Older ones.

@@ -205,7 +205,8 @@ impl Model {
 
     /// How nouns are looked at here.
     pub(crate) fn view(&self) -> View<'_> {
-        View { now: self.now, zone: &self.zone, theme: Some(self.settings.theme) }
+        let theme = Some(self.settings.theme);
+        View { now: self.now, zone: &self.zone, theme, disabled_keys: &self.access.disabled_keys }
     }
 
     /// How many minutes after midnight UTC the days of usage begin.

@@ -83,7 +83,9 @@ pub(crate) fn next(model: &Model) -> Option<NextStep> {
     }
     let may = |right| model.why_not(right).is_none();
     let nodes = status.nodes_active + status.nodes_standby + status.nodes_draining + status.nodes_disabled;
-    let usable = |key: &Key| matches!(key.state(model.now), "valid" | "rotating");
+    let usable = |key: &Key| {
+        matches!(key.state(model.now), "valid" | "rotating") && !model.access.disabled_keys.contains(&key.id)
+    };
     let no_key =
         matches!(model.access.keys.load, Load::Ready(_)) && !model.access.keys.all().iter().any(usable);
     if nodes == 0 {

@@ -99,6 +99,7 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         }
         Reply::Users(users) => model.access.users.set(users, model.now),
         Reply::Keys(keys) => model.access.keys.set(keys, model.now),
+        Reply::DisabledKeys(ids) => model.access.disabled_keys = ids,
         Reply::AuditPage(page) => {
             model.audit.next = page.next;
             if topic == Topic::AuditMore {

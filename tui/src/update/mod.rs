@@ -297,6 +297,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
             let request = KeyRequest::List(key::List { organization: None, user: None, all: true });
             (Right::KeysRead, Request::Key(request))
         }
+        Topic::DisabledKeys => (Right::KeysRead, Request::from(key::Disabled)),
         Topic::Audit | Topic::AuditMore => (Right::AuditRead, audit::newest(model)),
         Topic::Running => (Right::RunningRead, Request::from(running::List)),
         Topic::Queued => (Right::RunningRead, Request::from(running::Queue)),
@@ -346,6 +347,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
             // Whether there is a key at all decides what to do next.
             if model.access.keys.load == Load::Waiting {
                 load(model, out, Topic::Keys);
+                load(model, out, Topic::DisabledKeys);
             }
         }
         Screen::Nodes => load(model, out, Topic::Nodes),
@@ -402,6 +404,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Strategy
         | Topic::Drifts
         | Topic::Networks
+        | Topic::DisabledKeys
         | Topic::Queued
         | Topic::AuditMore
         | Topic::Secrets

@@ -176,7 +176,7 @@ fn the_page_names_every_field_and_no_other() {
             Reply::SessionsEnded(ended) => drop(printed.insert("sessions ended", json(Ended { ended }))),
             Reply::Keys(keys) => drop(printed.insert("key", json(&keys[0]))),
             Reply::Key(key) => {
-                let described = key::Described {
+                let described = key::described::Described {
                     key: *key,
                     priority: Priority::Normal,
                     keep_waiting: false,

@@ -32,6 +32,7 @@ mod tests {
             "sk-0123456789abcdefghij",
             "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl",
             "Bearer abcdefghijkl",
+            r#"["acme/aivx_0123456789abcdefghij"]"#,
         ] {
             assert!(scrub(format!("it sent {text} here")).contains(REDACTED), "{text}");
         }

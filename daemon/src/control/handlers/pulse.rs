@@ -1,7 +1,9 @@
 //! How the gateway does right now, as far as the caller may see it.
 
+use std::sync::Arc;
+
 use aivonx_domain::TenantScope;
-use aivonx_fleet::NodeScope;
+use aivonx_fleet::{Node, NodeScope};
 use aivonx_gateway::pulse::{
     Numbers,
     alerts::{self, Down, Scene},
@@ -62,11 +64,9 @@ fn scene(services: &Services, actor: &Actor, reach: &TenantScope, may: &dyn Fn(P
     let hot = services.fleet.hot();
     let snapshot = hot.load();
     let own = || snapshot.nodes.iter().filter(|node| realm.covers(node.organization.as_deref()));
-    let enabled = |pool: Pool| {
-        own().filter(move |node| node.admin_state == AdminState::Enabled && node.pool == pool).count()
-    };
     // Only where one is down it has to be known why.
-    let down = if enabled(Pool::Standby) > 0 { down(services, reach) } else { Vec::new() };
+    let is_down = |node: &Arc<Node>| node.admin_state == AdminState::Enabled && node.pool == Pool::Standby;
+    let down = if own().any(is_down) { down(services, reach) } else { Vec::new() };
     let locked: Vec<Lockout> = match may(Permission::LockoutRead) {
         true => services.identity.lockouts_within(actor, false),
         false => Vec::new(),
@@ -76,9 +76,7 @@ fn scene(services: &Services, actor: &Actor, reach: &TenantScope, may: &dyn Fn(P
         fleet,
         audit: fleet && may(Permission::AuditRead),
         secrets: may(Permission::SecretsRead),
-        none_active: fleet
-            && !snapshot.nodes.is_empty()
-            && enabled(Pool::Active) + enabled(Pool::Asleep) == 0,
+        none_active: fleet && !snapshot.nodes.is_empty() && !own().any(|node| node.takes_requests()),
         down,
         locked,
         exposed: services.config.get().exposed_by().filter(|_| fleet),

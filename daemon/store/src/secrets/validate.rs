@@ -8,7 +8,7 @@ use std::{
 };
 
 use aivonx_config::credentials;
-use aivonx_domain::TenantScope;
+use aivonx_domain::{TenantScope, named};
 use aivonx_protocol::{
     UnixMillis,
     secrets::{Check, OwnKeyKind, SecretsStatus},
@@ -21,9 +21,6 @@ use crate::{DataKeyRecord, Store};
 
 /// Keys older than this are worth replacing.
 const OLD: UnixMillis = 365 * 24 * 3600 * 1000;
-
-/// Examples named of many.
-const NAMED: usize = 5;
 
 /// Looks at everything there is to look at. `master` is the file of the master key.
 pub(super) async fn validate(
@@ -245,15 +242,6 @@ fn nodes(refusing: &[(String, String)]) -> Check {
     let said: Vec<String> = refusing.iter().map(|(node, why)| format!("{node} ({why})")).collect();
     let fix = format!("give it another: aivonx node set {} --bearer-file FILE", refusing[0].0);
     Check::fail("nodes", format!("refuse their credential: {}", named(&said)), fix)
-}
-
-/// The first few, and how many more.
-fn named(all: &[String]) -> String {
-    let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use aivonx_protocol::secrets::Check;
+use aivonx_protocol::{check::max_age, secrets::Check};
 use http::{HeaderMap, header, response::Parts};
 
 use crate::{
@@ -71,8 +71,7 @@ fn hsts(headers: &HeaderMap) -> Check {
         let finding = format!("it is there {} times", all.len());
         return Check::fail(NAME, finding, set(HSTS[0]));
     };
-    let age = value.split(';').find_map(|part| part.trim().strip_prefix("max-age=")?.parse::<u64>().ok());
-    let age = age.unwrap_or_default();
+    let age = max_age(value).unwrap_or_default();
     match HSTS.into_iter().find(|step| *step > age) {
         None => Check::ok(NAME, format!("{value}: the last step")),
         Some(next) => Check::warn(NAME, format!("{value}; the next step is {next}"), set(next)),

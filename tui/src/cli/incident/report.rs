@@ -7,6 +7,7 @@ use aivonx_protocol::{
     audit::{self, Action, AuditEntry, AuditFilter, Outcome, PAGE_MAX},
     block, incident,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -119,7 +120,7 @@ fn tell(out: &mut Out, report: &Report) -> Result<(), Failure> {
         .map(|block| format!("{} {}: {}", block.of.as_str(), safe(&block.target), safe(&block.reason)));
     section(out, "Blocked now", blocked)?;
     let left_out = (report.left_out > 0).then(|| {
-        format!("... and {} more: aivonx audit list --since", text::plural(report.left_out, "entry"))
+        format!("... and {} more: aivonx audit list --since {}", report.left_out, stamp(report.since))
     });
     let timeline = report.timeline.iter().map(|entry| line(entry, time(entry.time))).chain(left_out);
     section(out, "Timeline", timeline)?;
@@ -157,6 +158,11 @@ fn counted(all: &BTreeMap<String, u64>) -> Vec<String> {
     all.into_iter().map(|(name, count)| format!("{}: {count}", safe(name))).collect()
 }
 
+/// A time as `--since` takes it.
+fn stamp(at: UnixMillis) -> Timestamp {
+    i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default()
+}
+
 fn line(entry: &AuditEntry, time: String) -> String {
     let object = entry.object.as_ref().map(|object| {
         format!(" {} {}", object.kind, object.name.as_deref().or(object.id.as_deref()).unwrap_or_default())
@@ -171,4 +177,18 @@ fn line(entry: &AuditEntry, time: String) -> String {
         entry.outcome.as_str(),
         details.join(" ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Zoned;
+
+    use super::*;
+    use crate::time_arg;
+
+    #[test]
+    fn the_command_for_what_is_left_out_asks_for_the_same_span() {
+        let since = 1_700_000_000_123;
+        assert_eq!(time_arg::since(&stamp(since).to_string(), &Zoned::now()), Ok(since));
+    }
 }

@@ -1,25 +1,25 @@
 //! `aivonx key ...`
 
 pub mod created;
+pub mod described;
 
 use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     UnixMillis,
-    client::Client,
-    key::{self, Key, KeyCertificate, KeyChange, KeyQueueing, KeyScope, NewKey, Priority},
+    key::{self, Key, KeyChange, KeyScope, NewKey, Priority},
 };
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
-use self::created::{Created, Secret};
+use self::{
+    created::{Created, Secret},
+    described::{Beside, list, show},
+};
 use super::{Confirm, Context};
 use crate::{
     exit::Failure,
     input,
-    nouns::{self, Noun as _},
     render::{
-        Cell, Tone,
         out::note,
         text::{self, safe},
     },
@@ -65,18 +65,22 @@ pub struct Name {
 impl Name {
     /// What names the key, and its organization.
     fn given(self) -> Result<(String, Option<String>), Failure> {
-        let Self { key, organization } = self;
-        if key == "-" {
-            let key = input::secret("KEY", Path::new("-"))?;
-            return Ok((key.expose().trim().to_owned(), organization));
-        }
-        if holds_secret(&key) {
-            note(
-                "aivonx: a secret on the command line stays in the shell's history; - reads it from standard input",
-            );
-        }
-        Ok((key, organization))
+        Ok((given(self.key)?, self.organization))
     }
+}
+
+/// What names a key: `-` is read from standard input, for the secret itself may name it.
+pub(super) fn given(key: String) -> Result<String, Failure> {
+    if key == "-" {
+        let key = input::secret("KEY", Path::new("-"))?;
+        return Ok(key.expose().trim().to_owned());
+    }
+    if holds_secret(&key) {
+        note(
+            "aivonx: a secret on the command line stays in the shell's history; - reads it from standard input",
+        );
+    }
+    Ok(key)
 }
 
 /// Whether it is more of a secret than lists show, with or without the dots that they put behind it.
@@ -194,57 +198,6 @@ impl Waits {
     }
 }
 
-/// A key, and how its requests wait.
-#[derive(Debug, Serialize)]
-pub struct Described {
-    /// The key.
-    #[serde(flatten)]
-    pub key: Key,
-    /// Which go first.
-    pub priority: Priority,
-    /// Whether streams begin while they wait.
-    pub keep_waiting: bool,
-    /// The client certificate that stands for it.
-    pub certificate: Option<String>,
-    /// Whether it may be used.
-    pub enabled: bool,
-}
-
-/// What is said of keys beside their records.
-struct Beside {
-    queueing: Vec<KeyQueueing>,
-    certificates: Vec<KeyCertificate>,
-    disabled: Vec<String>,
-}
-
-impl Beside {
-    /// Of one key, or of all of an organization, or of the caller's.
-    async fn ask(
-        client: &Client,
-        organization: Option<String>,
-        key: Option<String>,
-    ) -> Result<Self, Failure> {
-        let queueing = key::Queueing { organization: organization.clone(), key: key.clone() };
-        Ok(Self {
-            queueing: client.ask(queueing).await?,
-            certificates: client.ask(key::Certificates { organization, key }).await?,
-            disabled: client.ask(key::Disabled).await?,
-        })
-    }
-
-    fn describe(&self, key: Key) -> Described {
-        let waits = self.queueing.iter().find(|one| one.key == key.id);
-        let certificate = self.certificates.iter().find(|one| one.key == key.id);
-        Described {
-            priority: waits.map(|waits| waits.priority).unwrap_or_default(),
-            keep_waiting: waits.is_some_and(|waits| waits.keep_waiting),
-            certificate: certificate.and_then(|certificate| certificate.name.clone()),
-            enabled: !self.disabled.contains(&key.id),
-            key,
-        }
-    }
-}
-
 /// `key rotate`
 #[derive(Debug, Args)]
 pub struct RotateArgs {
@@ -291,18 +244,6 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
     }
 }
 
-fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
-    context.out.show(described, |out| {
-        let mut table = described.key.details(&out.view());
-        nouns::key::waits(&mut table, described.priority, described.keep_waiting);
-        nouns::key::certificate(&mut table, described.certificate.as_deref());
-        if !described.enabled {
-            table.pair("disabled", Cell::toned("yes; aivonx key enable lets it in again", Tone::Warn));
-        }
-        out.table(&table)
-    })
-}
-
 async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
     let change = change(&args)?;
     let (key, organization) = args.name.given()?;
@@ -323,26 +264,6 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
     };
     let beside = Beside::ask(&client, None, Some(key.id.clone())).await?;
     show(context, &beside.describe(key))
-}
-
-async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
-    let filtered = args.organization.is_some() || args.user.is_some();
-    let client = context.client().await?;
-    let organization = args.organization.clone();
-    let keys =
-        client.ask(key::List { organization: args.organization, user: args.user, all: args.all }).await?;
-    let beside = Beside::ask(&client, organization, None).await?;
-    let keys: Vec<_> = keys.into_iter().map(|key| beside.describe(key)).collect();
-    context.out.show(&keys, |out| match &*keys {
-        [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
-        [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
-        keys => {
-            nouns::list(out, keys.iter().map(|described| &described.key))?;
-            let disabled = keys.iter().filter(|described| !described.enabled);
-            let names: Vec<String> = disabled.map(|disabled| safe(&disabled.key.name)).collect();
-            if names.is_empty() { Ok(()) } else { out.line(format_args!("Disabled: {}", names.join(", "))) }
-        }
-    })
 }
 
 async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     exit::Failure,
     render::{Out, Table, text::safe},
+    time_arg::span_argument,
 };
 
 /// How a node is woken.
@@ -21,25 +22,11 @@ pub(super) struct WakeArgs {
     #[arg(long, value_name = "ADDRESS:PORT", requires = "wake")]
     wake_at: Option<String>,
     /// How long nobody asks it before it may sleep, such as 90s or 10m [default: 10m]
-    #[arg(long, value_name = "TIME", requires = "wake", value_parser = time)]
+    #[arg(long, value_name = "TIME", requires = "wake", value_parser = span_argument)]
     wake_idle: Option<Duration>,
     /// Check it all the time again
     #[arg(long, conflicts_with = "wake")]
     no_wake: bool,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err("write a number and a unit: 90s, 10m, 2h or 1d".to_owned()),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| "write a number and a unit: 90s, 10m, 2h or 1d".to_owned())?;
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 
 impl WakeArgs {

@@ -12,14 +12,15 @@ use crate::{
     render::text::plural,
     state::{
         Model, Topic,
+        calls::Act,
         dialog::RequestsOf,
         form::{self, Field, Form, FormFor},
     },
     time_arg,
-    update::{dialogs, forms},
+    update::{act, dialogs, forms},
 };
 
-const RELOAD: &[Topic] = &[Topic::Keys];
+const RELOAD: &[Topic] = &[Topic::Keys, Topic::DisabledKeys];
 /// Milliseconds of a day.
 const DAY: u64 = 86_400_000;
 
@@ -33,11 +34,21 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     match does {
         Do::Edit => forms::open(model, edit_form(first)),
         Do::Rotate => forms::open(model, rotate_form(first)),
+        Do::Enable => {
+            for key in &chosen {
+                let (request, what) = set_enabled(key, true);
+                act(model, out, request, what);
+            }
+        }
+        Do::Disable => {
+            let title = ask("Disable", &chosen);
+            let line = "Clients that use it are refused at once; running requests end.";
+            let requests = chosen.iter().map(|key| set_enabled(key, false)).collect();
+            dialogs::confirm(model, title, vec![line.into()], "Disable", None, requests);
+            dialogs::count(model, out, of(chosen));
+        }
         Do::Remove => {
-            let title = match &*chosen {
-                [key] => format!("Revoke key {}?", key.name),
-                more => format!("Revoke {}?", plural(more.len() as u64, "key")),
-            };
+            let title = ask("Revoke", &chosen);
             let line = "Clients that use it are refused at once; running requests end. It cannot be undone.";
             let requests = chosen
                 .iter()
@@ -53,11 +64,29 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 .collect();
             let typed = if chosen.len() == 1 { first.name.clone() } else { "revoke".to_owned() };
             dialogs::confirm(model, title, vec![line.into()], "Revoke", Some(typed), requests);
-            let named = chosen.into_iter().map(|key| (key.organization, key.name)).collect();
-            dialogs::count(model, out, RequestsOf::Keys(named));
+            dialogs::count(model, out, of(chosen));
         }
         _ => {}
     }
+}
+
+/// What the dialog asks.
+fn ask(verb: &str, chosen: &[Key]) -> String {
+    match chosen {
+        [key] => format!("{verb} key {}?", key.name),
+        more => format!("{verb} {}?", plural(more.len() as u64, "key")),
+    }
+}
+
+fn of(chosen: Vec<Key>) -> RequestsOf {
+    RequestsOf::Keys(chosen.into_iter().map(|key| (key.organization, key.name)).collect())
+}
+
+fn set_enabled(key: &Key, enabled: bool) -> (Request, Act) {
+    let request = key::SetEnabled { organization: key.organization.clone(), key: key.id.clone(), enabled };
+    let (doing, done) = if enabled { ("Enabling", "enabled") } else { ("Disabling", "disabled") };
+    let what = says(format!("{doing} {}", key.name), format!("{} is {done}", key.name), RELOAD);
+    (Request::from(request), what)
 }
 
 /// Opens the form for a new one.

@@ -31,8 +31,10 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Tab::Keys => Topic::Keys,
     };
     load(model, out, topic);
-    if topic == Topic::Organizations {
-        load(model, out, Topic::Networks);
+    match topic {
+        Topic::Organizations => load(model, out, Topic::Networks),
+        Topic::Keys => load(model, out, Topic::DisabledKeys),
+        _ => {}
     }
 }
 

@@ -188,6 +188,8 @@ fn nodes(model: &Model, status: &Status, columns: u16) -> Line<'static> {
     let theme = model.settings.theme;
     let states = [
         (status.nodes_active, Standing::Active),
+        // Counted as active by the status.
+        (0, Standing::Asleep),
         (status.nodes_standby, Standing::Standby),
         (status.nodes_draining, Standing::Draining),
         (status.nodes_disabled, Standing::Disabled),
