@@ -106,7 +106,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("key.rotate", Full, ": 'keys enter R ctrl-s"),
     ("key.revoke", Full, ": 'keys enter ctrl-d 'ci enter"),
     ("key.disabled", Full, ": 'keys enter r"),
-    ("key.set_enabled", Full, ": 'keys enter x enter"),
+    ("key.set_enabled", Full, ": 'keys enter x y"),
     ("lockout.list", Full, "0 r"),
     ("lockout.clear", Full, ": 'lockouts enter u y"),
     ("log.follow", Full, "7"),
