@@ -249,9 +249,9 @@ async fn in_memory(
         let loaded = models.iter().filter(|model| model.is_loaded() == Some(true));
         return Ok(Some(loaded.map(SeenModel::as_loaded).collect()));
     }
-    let path = match models.first().map(SeenModel::owner) {
-        Some("vllm") => "/is_sleeping",
-        Some("organization_owner") => "/api/v1/models",
+    let (sleeps, path) = match models.first().map(SeenModel::owner) {
+        Some("vllm") => (true, "/is_sleeping"),
+        Some("organization_owner") => (false, "/api/v1/models"),
         _ => return Ok(None),
     };
     let body = match get(session, path).await {
@@ -259,7 +259,7 @@ async fn in_memory(
         Err(ProbeError::Status { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    if path == "/is_sleeping" {
+    if sleeps {
         let held =
             |sleeps| if sleeps { Vec::new() } else { models.iter().map(SeenModel::as_loaded).collect() };
         return Ok(engine_memory::sleeps(&body).map(held));

@@ -175,7 +175,7 @@ async fn layers(
         match host::check(&exchange.settings, loopback, head.version, &head.uri, fields, forwarded.host) {
             // What watches over the gateway may ask for it by any name.
             Err(HostError::NotServed(_))
-                if path == "/health" && !loopback && cx.listener.redirect.is_none() =>
+                if path == route::HEALTH && !loopback && cx.listener.redirect.is_none() =>
             {
                 None
             }

@@ -43,11 +43,10 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
     };
     let given = ["model", "name", "source"].map(|key| text(&body, key));
     let name = given.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    if path == "/api/pull" {
-        return pull::answer(state, name, flag(&body, "stream", true));
-    }
-    if path == "/api/create" {
-        return create::answer(state, name, &body);
+    match path {
+        "/api/pull" => return pull::answer(state, name, flag(&body, "stream", true)),
+        "/api/create" => return create::answer(state, name, &body),
+        _ => {}
     }
     let scripted = state.machine.is_none();
     let Some(model) = state.model(name) else {

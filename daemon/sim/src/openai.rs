@@ -23,7 +23,7 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
         path,
         "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses" | "/v1/messages"
     );
-    if path == "/v1/models" && method == "GET" {
+    if matches!((method, path), ("GET", "/v1/models")) {
         let rows: Vec<String> = match state.face {
             Some(Face::Router) => face::rows(state).iter().map(Value::to_string).collect(),
             Some(face) => {
@@ -46,7 +46,7 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
     if method != "POST" {
         return Reply::text(405, "405 method not allowed");
     }
-    let anthropic = path == "/v1/messages";
+    let anthropic = path.ends_with("/messages");
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return refuse(anthropic, 400, "invalid_request_error", "invalid character in request body");
     };

@@ -117,10 +117,13 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
     false
 }
 
+/// The route of websockets.
+const REALTIME: &str = "/v1/realtime";
+
 /// The key and the protocols of a request for a websocket that the node has.
 fn asked_socket(shared: &Shared, head: &Head) -> Option<(String, Option<String>)> {
-    let is_there = head.target().split('?').next().is_some_and(|path| path.ends_with("/v1/realtime"))
-        && shared.look(|s| s.machine.is_none() && !s.lacks.iter().any(|path| path == "/v1/realtime"));
+    let is_there = head.target().split('?').next().is_some_and(|path| path.ends_with(REALTIME))
+        && shared.look(|s| s.machine.is_none() && !s.lacks.iter().any(|path| path == REALTIME));
     let key = head.get("sec-websocket-key").filter(|_| is_there)?;
     Some((key.to_owned(), head.get("sec-websocket-protocol").map(str::to_owned)))
 }

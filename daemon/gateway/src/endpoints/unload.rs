@@ -2,7 +2,10 @@
 //! the model takes it out of memory, not the one that a request would go to.
 
 use aivonx_fleet::{Keeps, RoutingRules};
-use aivonx_wire::api::{Peek, route::Forward};
+use aivonx_wire::{
+    api::{Peek, route::Forward},
+    translate::Api,
+};
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
@@ -46,7 +49,7 @@ impl Stopped {
                 served.map(|one| one.model.to_string()).collect()
             }
         };
-        let chat = route.path == "/api/chat";
+        let chat = Api::of(route.path) == Some(Api::OllamaChat);
         (!models.is_empty()).then(|| Self { asked: asked.to_owned(), models, chat })
     }
 

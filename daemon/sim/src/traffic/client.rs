@@ -41,7 +41,7 @@ async fn exchange(gateway: SocketAddr, key: Option<&WireSecret>, ask: Ask) -> Op
     if let Some(key) = key {
         request += &format!("Authorization: Bearer {}\r\n", key.expose());
     }
-    if path == "/v1/messages" {
+    if path.ends_with("/messages") {
         request += "anthropic-version: 2023-06-01\r\n";
     }
     let mut wire = Wire::connect(gateway).await.ok()?;

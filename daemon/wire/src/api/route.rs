@@ -112,6 +112,9 @@ impl Forward {
 const FIRST_OPTIONAL: u64 = 1 << 16;
 const MOST_OPTIONAL: usize = 48;
 
+/// Path that says whether the process lives.
+pub const HEALTH: &str = "/health";
+
 /// Path of the route that counts the tokens of a request of Anthropic's API.
 pub const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
 

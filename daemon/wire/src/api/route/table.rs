@@ -3,7 +3,7 @@
 use aivonx_protocol::key::KeyScope;
 use http::Method;
 
-use super::{Account, Action, COUNT_TOKENS, Forward, Local, Output, Route, Stream, Version};
+use super::{Account, Action, COUNT_TOKENS, Forward, HEALTH, Local, Output, Route, Stream, Version};
 use crate::api::{Dialect, form::Upload};
 
 const GET: &[Method] = &[Method::GET];
@@ -352,7 +352,7 @@ pub static ROUTES: &[Route] = &[
         action: Action::Delete,
         about: "Removes a model from every node of the caller that has it.",
     },
-    local("/health", O, Local::Health, "200 while the process lives."),
+    local(HEALTH, O, Local::Health, "200 while the process lives."),
     local("/api/health", O, Local::Health, "The same."),
     local(
         "/ready",
