@@ -4,7 +4,9 @@
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -33,6 +35,15 @@ fn step() {
     if end.is_some_and(|end: usize| STEPS.fetch_add(1, Ordering::Relaxed) == end) {
         std::process::abort();
     }
+}
+
+/// The first `len` bytes of a file, or as many as there are.
+pub(super) fn load(file: &File, len: u64) -> io::Result<Vec<u8>> {
+    let there = file.metadata()?.len().min(len);
+    // No more than was once written.
+    let mut bytes = vec![0; usize::try_from(there).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// Moves `from` to `to`, durably.

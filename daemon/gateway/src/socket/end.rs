@@ -3,12 +3,18 @@
 use aivonx_domain::access::Outcome;
 use aivonx_wire::api::socket::SocketError;
 
-use super::half::Side;
 use crate::{
     body::{BodyError, verdict_text},
     deadline::{CancelReason, Waiting},
     stream::Ending,
 };
+
+/// Who sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Client,
+    Node,
+}
 
 /// Why a session ended.
 #[derive(Debug)]

@@ -10,18 +10,11 @@ use aivonx_wire::api::socket::{Frames, Part, Piece};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::end::End;
+use super::end::{End, Side};
 use crate::upstream::READ_BUFFER;
 
 /// Reads and writes after which others of the thread have their turn.
 const TURN: usize = 64;
-
-/// Who sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Client,
-    Node,
-}
 
 /// What one side sends, on its way to the other.
 pub(super) struct Half {

@@ -21,8 +21,9 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
+    end::Side,
     end::{Close, End},
-    half::{Half, Side},
+    half::Half,
 };
 use crate::{
     answer::{Answer, AnswerBody},
@@ -39,8 +40,8 @@ use crate::{
     worker::Watched,
 };
 
-/// Ticks that a side has to answer the other's last words.
-const LAST_WORDS: u32 = 5 * TICKS_PER_SECOND;
+/// Ticks that a side has to answer the other's close frame.
+const CLOSE_GRACE: u32 = 5 * TICKS_PER_SECOND;
 
 /// How long one that is ended may take for the gateway's last words.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -341,7 +342,7 @@ impl Books {
     /// One side has closed: the other has a moment for it.
     fn wait_for_last_words(&self) {
         let Exchange { worker, settings, .. } = &self.exchange;
-        self.flight.allow(Waiting::Socket, worker.now(), settings.idle.min(LAST_WORDS));
+        self.flight.allow(Waiting::Socket, worker.now(), settings.idle.min(CLOSE_GRACE));
     }
 
     fn end(&mut self, end: &End) {

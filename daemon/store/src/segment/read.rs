@@ -118,7 +118,8 @@ impl Segment {
     }
 
     fn load(&self) -> Result<Bytes, StoreError> {
-        let loaded = self.open().and_then(|file| file.map_or(Ok(Vec::new()), |file| load(&file, self.len)));
+        let loaded =
+            self.open().and_then(|file| file.map_or(Ok(Vec::new()), |file| files::load(&file, self.len)));
         loaded.map(Bytes::from).map_err(StoreError::io("read", &self.path()))
     }
 
@@ -138,7 +139,7 @@ impl Segment {
     /// # Errors
     /// If it cannot be read.
     pub(crate) fn content(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let content = self.open().and_then(|file| file.map(|file| load(&file, self.len)).transpose());
+        let content = self.open().and_then(|file| file.map(|file| files::load(&file, self.len)).transpose());
         content.map_err(StoreError::io("read", &self.path()))
     }
 
@@ -178,14 +179,6 @@ impl Segment {
         }
         Ok(losses)
     }
-}
-
-pub(super) fn load(file: &File, len: u64) -> io::Result<Vec<u8>> {
-    let there = file.metadata()?.len().min(len);
-    // No more than was once written.
-    let mut bytes = vec![0; usize::try_from(there).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
 }
 
 /// What `bytes`, the segment that begins with frame `first` and ends before `end`, holds.

@@ -16,7 +16,6 @@ use std::{
 use super::{
     Log, Loss, StoreError,
     open::segment_path,
-    read::load,
     write::{Active, Writing},
 };
 use crate::files;
@@ -184,7 +183,7 @@ impl Log {
 
 /// All that was written to a segment, if its file still has that.
 fn whole(active: &Active) -> io::Result<Option<Vec<u8>>> {
-    let bytes = load(&active.file, active.content.len)?;
+    let bytes = files::load(&active.file, active.content.len)?;
     let is_whole = bytes.len() as u64 == active.content.len
         && crc32fast::hash(&bytes) == active.content.crc.clone().finalize();
     Ok(is_whole.then_some(bytes))

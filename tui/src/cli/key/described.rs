@@ -4,15 +4,29 @@ use aivonx_protocol::{
     client::Client,
     key::{self, Key, KeyCertificate, KeyQueueing, Priority},
 };
+use clap::Args;
 use serde::Serialize;
 
-use super::ListArgs;
 use crate::{
     cli::Context,
     exit::Failure,
     nouns::{self, Noun as _},
     render::View,
 };
+
+/// `key list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only those of this organization
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+    /// Only those of this user
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Revoked and expired ones too
+    #[arg(long, short = 'a')]
+    pub all: bool,
+}
 
 /// A key, and how its requests wait.
 #[derive(Debug, Serialize)]

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 
 use self::{
     created::{Created, Secret},
-    described::{Beside, list, show},
+    described::{Beside, ListArgs, list, show},
 };
 use super::{Confirm, Context};
 use crate::{
@@ -86,20 +86,6 @@ pub(super) fn given(key: String) -> Result<String, Failure> {
 /// Whether it is more of a secret than lists show, with or without the dots that they put behind it.
 fn holds_secret(key: &str) -> bool {
     key.starts_with("aivx_") && key.trim_end_matches(['.', '…']).len() > SHOWN
-}
-
-/// `key list`
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Only those of this organization
-    #[arg(long = "org", value_name = "ORG")]
-    pub organization: Option<String>,
-    /// Only those of this user
-    #[arg(long, value_name = "USER")]
-    pub user: Option<String>,
-    /// Revoked and expired ones too
-    #[arg(long, short = 'a')]
-    pub all: bool,
 }
 
 /// `key create`

@@ -11,7 +11,9 @@ use super::super::{
     iban, pem, secret,
     view::{self, Places},
 };
-use super::text::LONGEST;
+
+/// Longest run that is held because it may become a finding.
+pub(super) const LONGEST: usize = 4 << 10;
 
 /// So much follows a number before it is judged: marks between its groups, words that say what it was.
 const BEHIND: usize = 48;

@@ -14,11 +14,8 @@ use super::{
         pattern,
     },
     Rules, Stopped,
-    hold::{is_boundary, settled},
+    hold::{LONGEST, is_boundary, settled},
 };
-
-/// Longest run that is held because it may become a finding.
-pub(super) const LONGEST: usize = 4 << 10;
 
 /// What is kept of a text that is judged: words before a finding say what it is.
 const KEPT: usize = 512;
