@@ -35,7 +35,7 @@ const START: Duration = Duration::from_secs(30);
 /// How long it may take to end what runs, and then itself.
 const END: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(6)];
 /// Last lines of its log that are printed if it dies.
-const LAST_WORDS: usize = 8;
+const LOG_TAIL: usize = 8;
 /// Bytes of one of them.
 const WORDS_MAX: u64 = 4096;
 
@@ -245,7 +245,7 @@ impl LastWords {
         let mut line = Vec::new();
         while matches!((&mut reader).take(WORDS_MAX).read_until(b'\n', &mut line).await, Ok(1..)) {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.len() == LAST_WORDS {
+            if lines.len() == LOG_TAIL {
                 lines.pop_front();
             }
             lines.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());

@@ -1,32 +1,32 @@
 //! The fleet kept in line with the store, for changes by any part of the daemon.
 
 use aivonx_domain::TenantScope;
-use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
+use aivonx_store::{Changed, Collection, Projection, StoreError, Which};
 
 use super::{Fleet, strategies::Strategies, tenants::Tenants};
 
 impl Projection for Fleet {
-    const NOUNS: &'static [Noun] = &[
-        Noun::Node,
-        Noun::Strategy,
-        Noun::Organization,
-        Noun::Placement,
-        Noun::Copies,
-        Noun::NodeTraits,
-        Noun::NodeWake,
-        Noun::ModelAccess,
+    const COLLECTIONS: &'static [Collection] = &[
+        Collection::Node,
+        Collection::Strategy,
+        Collection::Organization,
+        Collection::Placement,
+        Collection::Copies,
+        Collection::NodeTraits,
+        Collection::NodeWake,
+        Collection::ModelAccess,
     ];
     type Error = StoreError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
         // Before nodes are taken in of which something is said.
-        if changed.has(Noun::NodeTraits) {
+        if changed.has(Collection::NodeTraits) {
             self.sync_traits().await?;
         }
-        if changed.has(Noun::NodeWake) {
+        if changed.has(Collection::NodeWake) {
             self.sync_wakes().await?;
         }
-        match changed.of(Noun::Node) {
+        match changed.of(Collection::Node) {
             Some(Which::These(ids)) => self.sync_nodes(ids).await?,
             Some(Which::Any) => {
                 let mut ids = self.checker.registry.ids();
@@ -35,21 +35,21 @@ impl Projection for Fleet {
             }
             None => {}
         }
-        if changed.has(Noun::Strategy) {
+        if changed.has(Collection::Strategy) {
             let _turn = self.edit().await;
             self.checker.registry.set_strategies(Strategies::load(&self.store.settings()).await?);
         }
-        match changed.of(Noun::Placement) {
+        match changed.of(Collection::Placement) {
             Some(Which::These(organizations)) => {
                 self.sync_placements(|organization| organizations.contains(organization)).await?;
             }
             Some(Which::Any) => self.sync_placements(|_| true).await?,
             None => {}
         }
-        if changed.has(Noun::Copies) {
+        if changed.has(Collection::Copies) {
             self.sync_copies().await?;
         }
-        if changed.has(Noun::Organization) || changed.has(Noun::ModelAccess) {
+        if changed.has(Collection::Organization) || changed.has(Collection::ModelAccess) {
             self.sync_tenants().await?;
         }
         Ok(())

@@ -133,8 +133,8 @@ pub(super) struct InFlight {
     pub(super) transport: Transport,
 }
 
-/// Ticks a client has to take the last words of an answer that was ended. After them it is broken off.
-const LAST_WORDS: u32 = 8;
+/// Ticks a client has to take what is left of an answer that was ended. After them it is broken off.
+const END_GRACE: u32 = 8;
 
 impl InFlight {
     pub(super) fn new(transport: Transport, begun: Begun) -> Rc<Self> {
@@ -307,7 +307,7 @@ impl InFlight {
     pub(super) fn tick(&self, now: u32, ending: bool, down: &[Arc<Node>]) {
         if self.verdict.get().is_some() {
             self.since_verdict.set(self.since_verdict.get() + 1);
-            if self.since_verdict.get() == LAST_WORDS {
+            if self.since_verdict.get() == END_GRACE {
                 self.transport.cut(Cut::Cancelled);
             }
             return;
@@ -450,7 +450,7 @@ mod tests {
     fn a_client_that_does_not_take_the_last_words_is_broken_off() {
         let (flight, conn) = flight();
         flight.end(CancelReason::Cancelled);
-        for now in 0..LAST_WORDS {
+        for now in 0..END_GRACE {
             assert_eq!(conn.task.why_cut(), None, "{now}");
             flight.tick(now, false, &[]);
         }

@@ -8,7 +8,9 @@ use aivonx_protocol::{
     block::{Block, BlockOf},
     network::Network,
 };
-use aivonx_store::{BlockRecord, Changed, Follower, InForce, Noun, Projection, Store, StoreError, Which};
+use aivonx_store::{
+    BlockRecord, Changed, Collection, Follower, InForce, Projection, Store, StoreError, Which,
+};
 use arc_swap::{ArcSwap, Guard};
 
 use super::{
@@ -32,12 +34,12 @@ pub struct Blocks {
 }
 
 impl Projection for Blocks {
-    const NOUNS: &'static [Noun] = &[Noun::Block];
+    const COLLECTIONS: &'static [Collection] = &[Collection::Block];
     type Error = StoreError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
         let mut next = Blocked::clone(&self.hot.load());
-        match changed.of(Noun::Block) {
+        match changed.of(Collection::Block) {
             Some(Which::These(ids)) => {
                 for id in ids {
                     let record = self.store.blocks().get(&TenantScope::All, id).await?;
@@ -73,7 +75,7 @@ impl Blocks {
             hot: ArcSwap::default(),
             in_force: follower.in_force(),
         });
-        blocks.refresh(&Changed::any_of(Self::NOUNS)).await?;
+        blocks.refresh(&Changed::any_of(Self::COLLECTIONS)).await?;
         follower.follow(&blocks);
         Ok(blocks)
     }

@@ -7,7 +7,7 @@ use aivonx_protocol::{
     Fault,
     audit::{Action, Outcome},
 };
-use aivonx_store::{Noun, StoreError};
+use aivonx_store::{Collection, StoreError};
 
 use super::{Actor, Identity};
 
@@ -31,13 +31,13 @@ impl Identity {
     }
 
     /// As [`Self::refuse`], for what was found to be foreign elsewhere. `asked` is what the caller wrote.
-    pub fn foreign(&self, actor: &Actor, noun: Noun, asked: &str) -> Fault {
+    pub fn foreign(&self, actor: &Actor, noun: Collection, asked: &str) -> Fault {
         self.refuse(actor, StoreError::Foreign { noun: noun.as_str(), id: asked.to_owned() })
     }
 
     /// The fault for an object that does not exist. `asked` is what the caller wrote.
     #[must_use]
-    pub fn missing(noun: Noun, asked: &str) -> Fault {
+    pub fn missing(noun: Collection, asked: &str) -> Fault {
         StoreError::NotFound { noun: noun.as_str(), id: asked.to_owned() }.into()
     }
 }

@@ -7,33 +7,37 @@ use std::sync::Arc;
 
 use aivonx_domain::{TenantScope, now};
 use aivonx_limits::{Accounts, configured::Given};
-use aivonx_store::{Changed, Noun, Projection, SessionRecord, Store, StoreError, Which, secrets::Vault};
+use aivonx_store::{
+    Changed, Collection, Projection, SessionRecord, Store, StoreError, Which, secrets::Vault,
+};
 
 use super::{
     Identity, IdentityError, Snapshot, entries::Judged, key_material, privacy::of_fleet, snapshot::Records,
 };
 
 impl Projection for Identity {
-    const NOUNS: &'static [Noun] = &[
-        Noun::Organization,
-        Noun::User,
-        Noun::Key,
-        Noun::KeyQueueing,
-        Noun::KeyCertificate,
-        Noun::DisabledKey,
-        Noun::ModelAccess,
-        Noun::Session,
-        Noun::Secret,
-        Noun::Limit,
-        Noun::Privacy,
-        Noun::Answers,
-        Noun::Pattern,
+    const COLLECTIONS: &'static [Collection] = &[
+        Collection::Organization,
+        Collection::User,
+        Collection::Key,
+        Collection::KeyQueueing,
+        Collection::KeyCertificate,
+        Collection::DisabledKey,
+        Collection::ModelAccess,
+        Collection::Session,
+        Collection::Secret,
+        Collection::Limit,
+        Collection::Privacy,
+        Collection::Answers,
+        Collection::Pattern,
     ];
     type Error = IdentityError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), IdentityError> {
         let old = self.hot.full();
-        if changed.is_only(&[Noun::User, Noun::Session]) && self.judges_as_before(changed, &old).await? {
+        if changed.is_only(&[Collection::User, Collection::Session])
+            && self.judges_as_before(changed, &old).await?
+        {
             if let Some(new) = self.with_sessions(changed, &old).await? {
                 self.hot.set(Arc::new(new));
             }
@@ -49,7 +53,7 @@ impl Projection for Identity {
         old.withdraw_for(&new);
         // Those of keys that are revoked now are nowhere else.
         self.key_uses.gather(&old);
-        if changed.has(Noun::Secret) {
+        if changed.has(Collection::Secret) {
             self.secrets_changed.notify_one();
         }
         Ok(())
@@ -63,7 +67,7 @@ impl Projection for Identity {
 impl Identity {
     /// Whether no request is judged otherwise for what changed of users.
     async fn judges_as_before(&self, changed: &Changed, old: &Snapshot) -> Result<bool, StoreError> {
-        let ids = match changed.of(Noun::User) {
+        let ids = match changed.of(Collection::User) {
             None => return Ok(true),
             Some(Which::Any) => return Ok(false),
             Some(Which::These(ids)) => ids,
@@ -80,7 +84,7 @@ impl Identity {
     /// `old` with the sessions as they are now; None if none of them changed.
     async fn with_sessions(&self, changed: &Changed, old: &Snapshot) -> Result<Option<Snapshot>, StoreError> {
         let sessions = self.store.sessions();
-        Ok(match changed.of(Noun::Session) {
+        Ok(match changed.of(Collection::Session) {
             None => None,
             Some(Which::Any) => Some(old.with_sessions(sessions.list(&TenantScope::All).await?)),
             Some(Which::These(ids)) => {

@@ -4,7 +4,7 @@
 //! refusals and the audit log have its beginning.
 
 use aivonx_protocol::{Fault, FaultKind, Untrusted};
-use aivonx_store::{KeyRecord, Noun, OrganizationRecord};
+use aivonx_store::{Collection, KeyRecord, OrganizationRecord};
 
 use super::{Actor, Identity, api_key, token_format};
 
@@ -111,7 +111,7 @@ impl Identity {
         let id = organization.as_ref().map(|organization| &*organization.id);
         Ok(match self.store.keys().find(&actor.reach(), id, shown).await {
             Err(error) => self.refuse(actor, error),
-            Ok(_) => Self::missing(Noun::Key, shown),
+            Ok(_) => Self::missing(Collection::Key, shown),
         })
     }
 

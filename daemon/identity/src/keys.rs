@@ -9,7 +9,7 @@ use aivonx_protocol::{
     key::{Key, KeyChange, KeyScope, NewKey, NewSecretKey},
     user::Role,
 };
-use aivonx_store::{KeyRecord, Noun, RetiringHash, UserRecord};
+use aivonx_store::{Collection, KeyRecord, RetiringHash, UserRecord};
 
 use super::{Actor, Identity, api_key, fields, key_count::too_many_keys, organizations::set, rules};
 
@@ -88,7 +88,7 @@ impl Identity {
         if let Some(user) = &user
             && user.organization != organization_id
         {
-            return Err(self.foreign(actor, Noun::User, new.user.as_deref().unwrap_or(&user.id)));
+            return Err(self.foreign(actor, Collection::User, new.user.as_deref().unwrap_or(&user.id)));
         }
         fields::key_name(&new.name)?;
         fields::models(&new.models)?;

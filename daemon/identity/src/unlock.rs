@@ -3,7 +3,7 @@
 use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{Fault, lockout::Lockout};
-use aivonx_store::Noun;
+use aivonx_store::Collection;
 
 use super::{Actor, Identity};
 
@@ -34,8 +34,8 @@ impl Identity {
             && !self.covers_name(actor, user)
         {
             return Err(match self.hot().load().user_by_name(&user.to_lowercase()) {
-                Some(_) => self.foreign(actor, Noun::User, user),
-                None => Self::missing(Noun::User, user),
+                Some(_) => self.foreign(actor, Collection::User, user),
+                None => Self::missing(Collection::User, user),
             });
         }
         let mut cleared = 0;

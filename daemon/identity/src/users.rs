@@ -9,7 +9,7 @@ use aivonx_protocol::{
     session::Session,
     user::{NewUser, ResetCode, Role, User, UserChange},
 };
-use aivonx_store::{Noun, OrganizationRecord, SessionRecord, StoreError, StoredReset, UserRecord};
+use aivonx_store::{Collection, OrganizationRecord, SessionRecord, StoreError, StoredReset, UserRecord};
 
 use super::{
     AccountError, Actor, Identity,
@@ -243,7 +243,7 @@ impl Identity {
             let sessions = self.store.sessions();
             let found = sessions.find(&actor.reach(), None, id).await.map_err(|e| self.refuse(actor, e))?;
             if found.user != user.id {
-                return Err(Self::missing(Noun::Session, id));
+                return Err(Self::missing(Collection::Session, id));
             }
             sessions.remove(&actor.reach(), id, None).await.map_err(|e| self.refuse(actor, e))?;
             self.settle().await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aivonx_domain::{Globs, TenantScope};
 use aivonx_protocol::{Fault, FaultKind, limit::Unpriced, money::MicroUsd, price::Price};
-use aivonx_store::{Changed, Follower, InForce, Noun, PriceRecord, Projection, Store, StoreError};
+use aivonx_store::{Changed, Collection, Follower, InForce, PriceRecord, Projection, Store, StoreError};
 
 use super::{Limits, prices as hot};
 
@@ -25,7 +25,7 @@ pub struct PriceList {
 }
 
 impl Projection for PriceList {
-    const NOUNS: &'static [Noun] = &[Noun::Price];
+    const COLLECTIONS: &'static [Collection] = &[Collection::Price];
     type Error = StoreError;
 
     async fn refresh(&self, _: &Changed) -> Result<(), StoreError> {
@@ -49,7 +49,7 @@ impl PriceList {
         let follower = Follower::new(store);
         let list =
             Arc::new(Self { store: store.clone(), limits: limits.clone(), in_force: follower.in_force() });
-        list.refresh(&Changed::any_of(Self::NOUNS)).await?;
+        list.refresh(&Changed::any_of(Self::COLLECTIONS)).await?;
         follower.follow(&list);
         Ok(list)
     }
@@ -120,7 +120,7 @@ impl PriceList {
         match self.store.prices().remove(&TenantScope::All, &Globs::normal(model), None).await {
             Ok(_) => Ok(self.in_force.settle().await?),
             Err(StoreError::NotFound { .. }) => {
-                let missing = StoreError::NotFound { noun: Noun::Price.as_str(), id: model.to_owned() };
+                let missing = StoreError::NotFound { noun: Collection::Price.as_str(), id: model.to_owned() };
                 let hint = "the patterns that have one: aivonx price list";
                 Err(Fault::from(missing).field("model").hint(hint))
             }

@@ -14,7 +14,7 @@ use rustls::{crypto::ring::sign::any_supported_type, sign::CertifiedKey};
 use zeroize::Zeroizing;
 
 /// Longest time in which the authority looks at the proofs, and then issues.
-const PATIENCE: Duration = Duration::from_secs(120);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// No certificate was obtained.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ pub(super) async fn obtain(
     let mut order = account.new_order(&new).await?;
     // Nothing is shown for longer than it is looked for.
     let acme = scopeguard::guard(acme, |acme| acme.prove(&[]));
-    let patience = RetryPolicy::default().timeout(PATIENCE);
+    let patience = RetryPolicy::default().timeout(ORDER_TIMEOUT);
     prove(&mut order, &acme, challenge).await?;
     match order.poll_ready(&patience).await {
         Ok(OrderStatus::Ready | OrderStatus::Valid) => {}

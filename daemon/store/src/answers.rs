@@ -4,7 +4,7 @@ use aivonx_protocol::{UnixMillis, privacy::AnswerMode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -28,7 +28,7 @@ impl AnswersRecord {
 }
 
 impl Record for AnswersRecord {
-    const NOUN: Noun = Noun::Answers;
+    const COLLECTION: Collection = Collection::Answers;
     const TREES: Trees = Trees { record: Tree::Answers, name: None, owner: None };
 
     record_head!();

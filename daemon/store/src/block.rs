@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -27,7 +27,7 @@ pub struct BlockRecord {
 }
 
 impl Record for BlockRecord {
-    const NOUN: Noun = Noun::Block;
+    const COLLECTION: Collection = Collection::Block;
     const TREES: Trees = Trees { record: Tree::Block, name: None, owner: None };
 
     record_head!();

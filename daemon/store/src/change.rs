@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 /// What kind of record changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Noun {
+pub enum Collection {
     /// A node.
     Node,
     /// The scheduling strategy; its id is empty.
@@ -60,7 +60,7 @@ pub enum Noun {
     Pattern,
 }
 
-impl Noun {
+impl Collection {
     /// How many there are.
     const COUNT: usize = Self::Pattern as usize + 1;
 
@@ -131,7 +131,7 @@ impl Noun {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     /// What kind of record.
-    pub noun: Noun,
+    pub collection: Collection,
     /// Which one; empty if it may be any of them.
     pub id: String,
     /// Its revision now; 0 if it was removed.
@@ -142,8 +142,8 @@ pub(super) struct Change {
 #[derive(Debug, Clone)]
 pub(super) struct Feed {
     sender: broadcast::Sender<Change>,
-    /// Changes sent so far, by noun.
-    told: Arc<Mutex<[u64; Noun::COUNT]>>,
+    /// Changes sent so far, by collection.
+    told: Arc<Mutex<[u64; Collection::COUNT]>>,
 }
 
 /// Changes kept for a slow subscriber, which then gets the count of those it missed.
@@ -158,22 +158,22 @@ impl Feed {
         // Consistent at any time, so a panic elsewhere has left nothing half done. Held while it is sent: a change
         // that is counted can be received.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told[change.noun as usize] += 1;
+        told[change.collection as usize] += 1;
         // Fails without a subscriber, which is fine.
         let _ = self.sender.send(change);
     }
 
     /// Any record may have changed.
     pub(super) fn tell_all(&self) {
-        for noun in Noun::ALL {
-            self.tell(Change { noun, id: String::new(), revision: 0 });
+        for collection in Collection::ALL {
+            self.tell(Change { collection, id: String::new(), revision: 0 });
         }
     }
 
-    /// How many changes of these nouns were sent so far.
-    pub(super) fn told(&self, of: &[Noun]) -> u64 {
+    /// How many changes of these collections were sent so far.
+    pub(super) fn told(&self, of: &[Collection]) -> u64 {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        of.iter().map(|noun| told[*noun as usize]).sum()
+        of.iter().map(|collection| told[*collection as usize]).sum()
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Change> {

@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -35,7 +35,7 @@ pub struct CopiesRecord {
 }
 
 impl Record for CopiesRecord {
-    const NOUN: Noun = Noun::Copies;
+    const COLLECTION: Collection = Collection::Copies;
     const TREES: Trees = Trees { record: Tree::Copies, name: Some(Tree::CopiesName), owner: None };
 
     record_head!();

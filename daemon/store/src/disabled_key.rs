@@ -5,7 +5,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -46,7 +46,7 @@ pub struct DisabledKeyRecord {
 }
 
 impl Record for DisabledKeyRecord {
-    const NOUN: Noun = Noun::DisabledKey;
+    const COLLECTION: Collection = Collection::DisabledKey;
     const TREES: Trees = Trees { record: Tree::DisabledKey, name: None, owner: None };
 
     record_head!();

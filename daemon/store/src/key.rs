@@ -6,7 +6,7 @@ use aivonx_protocol::{UnixMillis, key::KeyScope};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -86,7 +86,7 @@ impl KeyRecord {
 }
 
 impl Record for KeyRecord {
-    const NOUN: Noun = Noun::Key;
+    const COLLECTION: Collection = Collection::Key;
     const TREES: Trees = Trees { record: Tree::Key, name: Some(Tree::KeyName), owner: Some(Tree::KeyOwner) };
 
     record_head!();

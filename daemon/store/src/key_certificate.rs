@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -23,7 +23,7 @@ pub struct KeyCertificateRecord {
 }
 
 impl Record for KeyCertificateRecord {
-    const NOUN: Noun = Noun::KeyCertificate;
+    const COLLECTION: Collection = Collection::KeyCertificate;
     const TREES: Trees =
         Trees { record: Tree::KeyCertificate, name: Some(Tree::KeyCertificateName), owner: None };
 

@@ -4,7 +4,7 @@ use aivonx_protocol::{UnixMillis, key::Priority};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -25,7 +25,7 @@ pub struct KeyQueueingRecord {
 }
 
 impl Record for KeyQueueingRecord {
-    const NOUN: Noun = Noun::KeyQueueing;
+    const COLLECTION: Collection = Collection::KeyQueueing;
     const TREES: Trees = Trees { record: Tree::KeyQueueing, name: None, owner: None };
 
     record_head!();

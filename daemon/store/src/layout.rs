@@ -194,7 +194,7 @@ impl Lock {
             },
             _ => StoreError::io("open the lock file", &path)(e),
         })?;
-        if !lock(&file, PATIENCE).map_err(StoreError::io("lock", &path))? {
+        if !lock(&file, LOCK_WAIT).map_err(StoreError::io("lock", &path))? {
             return Err(StoreError::InUse { dir: layout.dir.clone(), pid: holder(&mut file) });
         }
         file.set_len(0)
@@ -230,7 +230,7 @@ impl Lock {
 
 /// How long a lock is waited for: a process that was just killed, or one being started by the last holder, may have it
 /// a moment longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Locks `file` unless another process has it locked for longer than `patience`.
 fn lock(file: &File, patience: Duration) -> io::Result<bool> {

@@ -1,6 +1,6 @@
 //! What the gateway must remember. The only place that names sled.
 //!
-//! One repository per noun ([`Records`] of it; [`Settings`], [`DataKeys`]), async, typed, and confined to what
+//! One repository per collection ([`Records`] of it; [`Settings`], [`DataKeys`]), async, typed, and confined to what
 //! the caller may [`TenantScope`]. Writes that belong together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
 //! a checksum, every tree a count and a digest, all checked at open. A damaged store is refused with what to
 //! do; [`recover`] goes back to a snapshot. Nothing is ever recreated silently.
@@ -103,7 +103,7 @@ use tokio::{
 pub use answers::AnswersRecord;
 pub use audit::{AuditHead, AuditLog};
 pub use block::BlockRecord;
-pub use change::Noun;
+pub use change::Collection;
 pub use codec::CodecError;
 pub use contain::{Contain, Contained, Containment};
 pub use copies::CopiesRecord;

@@ -10,7 +10,7 @@ use aivonx_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record, Records, StoreError,
+    Collection, Record, Records, StoreError,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -124,7 +124,7 @@ impl LimitRecord {
 }
 
 impl Record for LimitRecord {
-    const NOUN: Noun = Noun::Limit;
+    const COLLECTION: Collection = Collection::Limit;
     const TREES: Trees = Trees { record: Tree::Limit, name: None, owner: None };
 
     record_head!();
@@ -152,7 +152,7 @@ impl Records<LimitRecord> {
         expected: Option<u64>,
         change: impl FnOnce(&mut LimitRecord) -> Result<(), Fault> + Send + 'static,
     ) -> Result<LimitRecord, StoreError> {
-        let noun = LimitRecord::NOUN.as_str();
+        let noun = LimitRecord::COLLECTION.as_str();
         if !reach.covers(subject.organization(), subject.user()) {
             return Err(StoreError::Foreign { noun, id: subject.id().to_owned() });
         }

@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -40,7 +40,7 @@ impl LockoutRecord {
 }
 
 impl Record for LockoutRecord {
-    const NOUN: Noun = Noun::Lockout;
+    const COLLECTION: Collection = Collection::Lockout;
     const TREES: Trees = Trees { record: Tree::Lockout, name: None, owner: None };
 
     record_head!();

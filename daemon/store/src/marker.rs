@@ -177,7 +177,7 @@ impl Acknowledged {
 pub(super) struct Commit {
     state: Mutex<Slots>,
     /// Something was written and not made durable yet.
-    unsettled: AtomicBool,
+    unsynced: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -201,7 +201,7 @@ impl Commit {
     /// Writes it anew and keeps the file open for [`Self::advance`].
     pub(super) fn create(path: &Path, to: Acknowledged) -> Result<Self, StoreError> {
         let slots = Slots { file: Arc::new(write_both(path, to)?), to, next: 0 };
-        Ok(Self { state: Mutex::new(slots), unsettled: AtomicBool::new(false) })
+        Ok(Self { state: Mutex::new(slots), unsynced: AtomicBool::new(false) })
     }
 
     /// The bytes of a file that says `to`.
@@ -234,7 +234,7 @@ impl Commit {
                 say_written_again(path);
             }
         }
-        self.settle().map_err(StoreError::io("sync", path))
+        self.sync().map_err(StoreError::io("sync", path))
     }
 
     /// Makes durable what was recorded without being so.
@@ -242,12 +242,12 @@ impl Commit {
     /// Every frame of a ledger is durable before it is acknowledged, so a loss of power takes none away. What it can
     /// take away is that it was told here: should a ledger's end be lost at the same time, that is not noticed as far as
     /// it was appended after the last [`Self::look`], which comes every second.
-    fn settle(&self) -> io::Result<()> {
-        if !self.unsettled.swap(false, Ordering::AcqRel) {
+    fn sync(&self) -> io::Result<()> {
+        if !self.unsynced.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         let file = self.slots().file.clone();
-        file.sync_data().inspect_err(|_| self.unsettled.store(true, Ordering::Release))
+        file.sync_data().inspect_err(|_| self.unsynced.store(true, Ordering::Release))
     }
 
     /// Records that more was acknowledged. It survives the end of the process when this returns, and a loss of power
@@ -263,9 +263,9 @@ impl Commit {
                 slots.next ^= 1;
             }
         }
-        self.unsettled.store(true, Ordering::Release);
+        self.unsynced.store(true, Ordering::Release);
         // Nobody else waits for it.
-        if durable { self.settle() } else { Ok(()) }
+        if durable { self.sync() } else { Ok(()) }
     }
 }
 

@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -43,7 +43,7 @@ impl ModelAccessRecord {
 }
 
 impl Record for ModelAccessRecord {
-    const NOUN: Noun = Noun::ModelAccess;
+    const COLLECTION: Collection = Collection::ModelAccess;
     const TREES: Trees = Trees { record: Tree::ModelAccess, name: None, owner: None };
 
     record_head!();

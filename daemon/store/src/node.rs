@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::secrets::Sealed;
 
-use super::{Noun, Record, Records, StoreError, records::Trees, tree::Tree};
+use super::{Collection, Record, Records, StoreError, records::Trees, tree::Tree};
 
 /// A node as kept in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl NodeRecord {
 }
 
 impl Record for NodeRecord {
-    const NOUN: Noun = Noun::Node;
+    const COLLECTION: Collection = Collection::Node;
     const TREES: Trees = Trees { record: Tree::Node, name: Some(Tree::NodeName), owner: None };
 
     super::records::record_head!();

@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -25,7 +25,7 @@ pub struct NodeTraitsRecord {
 }
 
 impl Record for NodeTraitsRecord {
-    const NOUN: Noun = Noun::NodeTraits;
+    const COLLECTION: Collection = Collection::NodeTraits;
     const TREES: Trees = Trees { record: Tree::NodeTraits, name: None, owner: None };
 
     record_head!();

@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -27,7 +27,7 @@ pub struct NodeWakeRecord {
 }
 
 impl Record for NodeWakeRecord {
-    const NOUN: Noun = Noun::NodeWake;
+    const COLLECTION: Collection = Collection::NodeWake;
     const TREES: Trees = Trees { record: Tree::NodeWake, name: None, owner: None };
 
     record_head!();

@@ -8,7 +8,7 @@ use aivonx_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -68,7 +68,7 @@ impl OrganizationRecord {
 }
 
 impl Record for OrganizationRecord {
-    const NOUN: Noun = Noun::Organization;
+    const COLLECTION: Collection = Collection::Organization;
     const TREES: Trees =
         Trees { record: Tree::Organization, name: Some(Tree::OrganizationName), owner: None };
 

@@ -4,7 +4,7 @@ use aivonx_protocol::{UnixMillis, privacy::PatternAction};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -33,7 +33,7 @@ pub struct PatternRecord {
 }
 
 impl Record for PatternRecord {
-    const NOUN: Noun = Noun::Pattern;
+    const COLLECTION: Collection = Collection::Pattern;
     const TREES: Trees = Trees { record: Tree::Pattern, name: Some(Tree::PatternName), owner: None };
 
     record_head!();

@@ -7,7 +7,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeRecord, Nodes, Noun, OrganizationRecord, Record, Records, StoreError,
+    Collection, NodeRecord, Nodes, OrganizationRecord, Record, Records, StoreError,
     records::{Trees, record_head},
     transaction::{Transaction, current},
     tree::Tree,
@@ -29,7 +29,7 @@ pub struct PlacementRecord {
 }
 
 impl Record for PlacementRecord {
-    const NOUN: Noun = Noun::Placement;
+    const COLLECTION: Collection = Collection::Placement;
     const TREES: Trees = Trees { record: Tree::Placement, name: None, owner: None };
 
     record_head!();
@@ -62,7 +62,7 @@ impl Records<PlacementRecord> {
             |old: Option<PlacementRecord>| Some(PlacementRecord { networks, ..old.unwrap_or_default() });
         let set = self.alter(organization, change).await?;
         set.ok_or_else(|| StoreError::NotFound {
-            noun: Noun::Organization.as_str(),
+            noun: Collection::Organization.as_str(),
             id: organization.to_owned(),
         })
     }

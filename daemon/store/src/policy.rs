@@ -7,7 +7,7 @@ use aivonx_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -36,7 +36,7 @@ pub struct PolicyRecord {
 }
 
 impl Record for PolicyRecord {
-    const NOUN: Noun = Noun::Policy;
+    const COLLECTION: Collection = Collection::Policy;
     const TREES: Trees = Trees { record: Tree::Policy, name: Some(Tree::PolicyName), owner: None };
 
     record_head!();
@@ -70,7 +70,7 @@ pub struct AliasRecord {
 }
 
 impl Record for AliasRecord {
-    const NOUN: Noun = Noun::Alias;
+    const COLLECTION: Collection = Collection::Alias;
     const TREES: Trees = Trees { record: Tree::Alias, name: Some(Tree::AliasName), owner: None };
 
     record_head!();
@@ -99,7 +99,7 @@ pub struct AliasWeightsRecord {
 }
 
 impl Record for AliasWeightsRecord {
-    const NOUN: Noun = Noun::AliasWeights;
+    const COLLECTION: Collection = Collection::AliasWeights;
     const TREES: Trees = Trees { record: Tree::AliasWeights, name: None, owner: None };
 
     record_head!();

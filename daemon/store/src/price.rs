@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -27,7 +27,7 @@ pub struct PriceRecord {
 }
 
 impl Record for PriceRecord {
-    const NOUN: Noun = Noun::Price;
+    const COLLECTION: Collection = Collection::Price;
     const TREES: Trees = Trees { record: Tree::Price, name: None, owner: None };
 
     record_head!();

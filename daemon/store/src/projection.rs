@@ -1,7 +1,7 @@
 //! Following the store: how a part of the daemon that keeps in memory what it needs of some records (a projection of
 //! them) learns that they changed, and reads them anew.
 //!
-//! A [`Follower`] has its [`Projection`] refreshed whenever one of its nouns changes. Changes that come meanwhile are
+//! A [`Follower`] has its [`Projection`] refreshed whenever one of its collections changes. Changes that come meanwhile are
 //! taken together. A refresh that fails is logged once and tried again every second; until one succeeds what was
 //! in force stays. A change of a record is answered after [`InForce::settle`].
 
@@ -22,18 +22,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Change, Inner, Noun, Store, StoreError};
+use super::{Change, Collection, Inner, Store, StoreError};
 
 /// Pause before a refresh that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Longest that [`InForce::settle`] waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is kept in memory of some records.
 pub trait Projection: Send + Sync + 'static {
     /// What it is made of.
-    const NOUNS: &'static [Noun];
+    const COLLECTIONS: &'static [Collection];
     /// Why a refresh fails.
     type Error: fmt::Display + Send;
 
@@ -49,9 +49,9 @@ pub trait Projection: Send + Sync + 'static {
 
 /// Which records changed, as far as a [`Projection`] is made of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changed(BTreeMap<Noun, Which>);
+pub struct Changed(BTreeMap<Collection, Which>);
 
-/// Which records of one noun.
+/// Which records of one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
     /// Those with these ids.
@@ -61,36 +61,36 @@ pub enum Which {
 }
 
 impl Changed {
-    /// Any record of these nouns may have changed.
+    /// Any record of these collections may have changed.
     #[must_use]
-    pub fn any_of(nouns: &[Noun]) -> Self {
-        Self(nouns.iter().map(|noun| (*noun, Which::Any)).collect())
+    pub fn any_of(collections: &[Collection]) -> Self {
+        Self(collections.iter().map(|collection| (*collection, Which::Any)).collect())
     }
 
-    /// Which records of `noun` changed; None if none did.
+    /// Which records of `collection` changed; None if none did.
     #[must_use]
-    pub fn of(&self, noun: Noun) -> Option<&Which> {
-        self.0.get(&noun)
+    pub fn of(&self, collection: Collection) -> Option<&Which> {
+        self.0.get(&collection)
     }
 
-    /// Whether some record of `noun` changed.
+    /// Whether some record of `collection` changed.
     #[must_use]
-    pub fn has(&self, noun: Noun) -> bool {
-        self.0.contains_key(&noun)
+    pub fn has(&self, collection: Collection) -> bool {
+        self.0.contains_key(&collection)
     }
 
-    /// Whether nothing but records of `nouns` changed.
+    /// Whether nothing but records of `collections` changed.
     #[must_use]
-    pub fn is_only(&self, nouns: &[Noun]) -> bool {
-        self.0.keys().all(|noun| nouns.contains(noun))
+    pub fn is_only(&self, collections: &[Collection]) -> bool {
+        self.0.keys().all(|collection| collections.contains(collection))
     }
 
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn add(&mut self, Change { noun, id, .. }: Change) {
-        let which = self.0.entry(noun).or_insert_with(|| Which::These(BTreeSet::new()));
+    fn add(&mut self, Change { collection, id, .. }: Change) {
+        let which = self.0.entry(collection).or_insert_with(|| Which::These(BTreeSet::new()));
         match which {
             _ if id.is_empty() => *which = Which::Any,
             Which::These(ids) => drop(ids.insert(id)),
@@ -103,7 +103,7 @@ impl Changed {
 #[derive(Debug, Clone)]
 pub struct InForce {
     store: Store,
-    nouns: &'static [Noun],
+    collections: &'static [Collection],
     /// How many changes it has.
     has: watch::Receiver<u64>,
 }
@@ -115,9 +115,9 @@ impl InForce {
     /// # Errors
     /// [`StoreError::NotInForce`] if the records cannot be read back in time; [`StoreError::Closed`].
     pub async fn settle(&self) -> Result<(), StoreError> {
-        let wanted = self.store.inner.feed.told(self.nouns);
+        let wanted = self.store.inner.feed.told(self.collections);
         let mut has = self.has.clone();
-        match timeout(PATIENCE, has.wait_for(|has| *has >= wanted)).await {
+        match timeout(IN_FORCE_WITHIN, has.wait_for(|has| *has >= wanted)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(StoreError::Closed),
             Err(_) => Err(StoreError::NotInForce),
@@ -146,8 +146,8 @@ impl<P: Projection> Follower<P> {
     /// Has `P` refreshed for what changes from now on.
     pub fn new(store: &Store) -> Self {
         let changes = store.subscribe();
-        let (has, receiver) = watch::channel(store.inner.feed.told(P::NOUNS));
-        let in_force = InForce { store: store.clone(), nouns: P::NOUNS, has: receiver };
+        let (has, receiver) = watch::channel(store.inner.feed.told(P::COLLECTIONS));
+        let in_force = InForce { store: store.clone(), collections: P::COLLECTIONS, has: receiver };
         Self { store: Arc::downgrade(&store.inner), changes, has, in_force, projection: PhantomData }
     }
 
@@ -188,14 +188,14 @@ async fn run<P: Projection>(
             let store = Store { inner };
             // Counted before and after: nothing that is counted is still to be received, and nothing that was received
             // is not counted, or it would be in force and nobody would know.
-            let mut counted = store.inner.feed.told(P::NOUNS);
+            let mut counted = store.inner.feed.told(P::COLLECTIONS);
             loop {
                 while let Some(next) = received(&mut changes) {
                     if !note::<P>(&mut changed, next) {
                         return;
                     }
                 }
-                let now = store.inner.feed.told(P::NOUNS);
+                let now = store.inner.feed.told(P::COLLECTIONS);
                 if std::mem::replace(&mut counted, now) == now {
                     break;
                 }
@@ -223,10 +223,10 @@ async fn run<P: Projection>(
 /// Takes in what was received; false when there will be nothing any more.
 fn note<P: Projection>(changed: &mut Changed, received: Result<Change, RecvError>) -> bool {
     match received {
-        Ok(change) if P::NOUNS.contains(&change.noun) => changed.add(change),
+        Ok(change) if P::COLLECTIONS.contains(&change.collection) => changed.add(change),
         Ok(_) => {}
         // What was missed may be anything.
-        Err(RecvError::Lagged(_)) => *changed = Changed::any_of(P::NOUNS),
+        Err(RecvError::Lagged(_)) => *changed = Changed::any_of(P::COLLECTIONS),
         Err(RecvError::Closed) => return false,
     }
     true

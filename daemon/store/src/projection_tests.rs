@@ -32,7 +32,7 @@ struct Names {
 }
 
 impl Projection for Names {
-    const NOUNS: &'static [Noun] = &[Noun::User, Noun::Strategy];
+    const COLLECTIONS: &'static [Collection] = &[Collection::User, Collection::Strategy];
     type Error = StoreError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
@@ -85,13 +85,13 @@ impl Names {
 
 fn these(users: &[&UserRecord]) -> Changed {
     let ids: BTreeSet<String> = users.iter().map(|user| user.id.clone()).collect();
-    Changed(BTreeMap::from([(Noun::User, Which::These(ids))]))
+    Changed(BTreeMap::from([(Collection::User, Which::These(ids))]))
 }
 
 const MANY: usize = Semaphore::MAX_PERMITS;
 
 #[tokio::test]
-async fn a_change_is_in_force_once_it_is_settled_and_that_of_another_noun_is_not_read() {
+async fn a_change_is_in_force_once_it_is_settled_and_that_of_another_collection_is_not_read() {
     let stand = stand().await;
     let names = Names::follow(&stand, MANY);
     let ada = stand.user("ada", None).await;
@@ -160,13 +160,16 @@ async fn whoever_lags_reads_everything_and_so_does_everybody_after_a_mend() {
     stand.user("ada", None).await;
     names.read().await;
     for id in 0..2000 {
-        feed.tell(Change { noun: Noun::Key, id: id.to_string(), revision: 1 });
+        feed.tell(Change { collection: Collection::Key, id: id.to_string(), revision: 1 });
     }
     names.may_swap.add_permits(MANY);
     names.read().await;
     feed.tell_all();
     names.in_force.settle().await.unwrap();
-    assert_eq!(names.asked()[1..], [Changed::any_of(Names::NOUNS), Changed::any_of(Names::NOUNS)]);
+    assert_eq!(
+        names.asked()[1..],
+        [Changed::any_of(Names::COLLECTIONS), Changed::any_of(Names::COLLECTIONS)]
+    );
 }
 
 #[tokio::test]

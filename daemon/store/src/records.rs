@@ -1,4 +1,4 @@
-//! The one repository: every noun's records are kept by it.
+//! The one repository: it keeps the records of every collection.
 //!
 //! A record is stored under its id. Its name, if it has one, is unique (in its organization, or in the fleet)
 //! and has an index; so has its owner, where lists of one organization or user would otherwise read everyone's:
@@ -11,12 +11,12 @@ use aivonx_protocol::{Fault, UnixMillis};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Noun, Store, StoreError,
+    Collection, Store, StoreError,
     transaction::{Transaction, current, list, missing, named, within},
     tree::Tree,
 };
 
-/// Where the records of a noun are.
+/// Where the records of a collection are.
 #[derive(Debug, Clone, Copy)]
 pub struct Trees {
     /// id -> record
@@ -38,10 +38,10 @@ pub struct Head<'r> {
     pub revision: &'r mut u64,
 }
 
-/// A record of one noun.
+/// A record of one collection.
 pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'static {
-    /// The noun.
-    const NOUN: Noun;
+    /// The collection.
+    const COLLECTION: Collection;
     /// Where its records are.
     const TREES: Trees;
 
@@ -51,7 +51,7 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'sta
     fn stamp(&self) -> (UnixMillis, u64);
     /// What the repository fills in.
     fn head(&mut self) -> Head<'_>;
-    /// Its name, if the noun has names, and the organization in which that is unique (None: in the fleet).
+    /// Its name, if its collection has names, and the organization in which that is unique (None: in the fleet).
     fn name(&self) -> Option<(Option<&str>, &str)> {
         None
     }
@@ -91,16 +91,16 @@ macro_rules! record_head {
 }
 pub(super) use record_head;
 
-/// Access to the records of one noun.
+/// Access to the records of one collection.
 #[derive(Debug, Clone)]
 pub struct Records<R> {
     store: Store,
-    noun: PhantomData<fn() -> R>,
+    record: PhantomData<fn() -> R>,
 }
 
 impl<R: Record> Records<R> {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, noun: PhantomData }
+        Self { store, record: PhantomData }
     }
 
     /// Every record within reach, by name, else by id.

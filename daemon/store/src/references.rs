@@ -4,10 +4,10 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    AliasRecord, AliasWeightsRecord, AnswersRecord, CopiesRecord, DisabledKeyRecord, KeyCertificateRecord,
-    KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, NodeTraitsRecord,
-    NodeWakeRecord, Noun, OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord, Record, Records,
-    SessionRecord, StoreError, UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, AnswersRecord, Collection, CopiesRecord, DisabledKeyRecord,
+    KeyCertificateRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord,
+    NodeTraitsRecord, NodeWakeRecord, OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord,
+    Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -72,19 +72,19 @@ fn count<R>(records: &[R]) -> u32 {
 
 /// The organization and the user that `record` names must be there, and a key's user of its organization.
 pub(super) fn check_references<R: Record>(batch: &Transaction<'_, '_>, record: &R) -> Result<(), StoreError> {
-    if R::NOUN != Noun::Organization
+    if R::COLLECTION != Collection::Organization
         && let Some(id) = record.organization()
         && batch.get::<OrganizationRecord>(Tree::Organization, id.as_bytes())?.is_none()
     {
-        return Err(StoreError::NotFound { noun: Noun::Organization.as_str(), id: id.to_owned() });
+        return Err(StoreError::NotFound { noun: Collection::Organization.as_str(), id: id.to_owned() });
     }
-    if R::NOUN != Noun::User
+    if R::COLLECTION != Collection::User
         && let Some(id) = record.user()
     {
         let user: Option<UserRecord> = batch.get(Tree::User, id.as_bytes())?;
-        let (noun, id) = (Noun::User.as_str(), id.to_owned());
+        let (noun, id) = (Collection::User.as_str(), id.to_owned());
         let user = user.ok_or_else(|| StoreError::NotFound { noun, id: id.clone() })?;
-        if R::NOUN == Noun::Key && user.organization() != record.organization() {
+        if R::COLLECTION == Collection::Key && user.organization() != record.organization() {
             return Err(StoreError::Foreign { noun, id });
         }
     }
@@ -98,14 +98,14 @@ pub(super) fn on_change<R: Record>(
     old: &R,
     new: &R,
 ) -> Result<(), StoreError> {
-    if R::NOUN == Noun::Node && old.organization() != new.organization() {
+    if R::COLLECTION == Collection::Node && old.organization() != new.organization() {
         return placement::note(batch, old, false);
     }
-    if R::NOUN == Noun::Key && old.name().is_some() && new.name().is_none() {
+    if R::COLLECTION == Collection::Key && old.name().is_some() && new.name().is_none() {
         // A revoked key keeps no name from its successor, neither its own nor that of a certificate.
         return erase_beside::<KeyCertificateRecord>(batch, old.id());
     }
-    if R::NOUN != Noun::User || old.organization() == new.organization() {
+    if R::COLLECTION != Collection::User || old.organization() == new.organization() {
         return Ok(());
     }
     for key in batch.list_of_user::<KeyRecord>(old.id())?.into_iter().filter(|key| key.revoked.is_none()) {
@@ -142,26 +142,26 @@ fn erase_beside<R: Record>(batch: &mut Transaction<'_, '_>, id: &str) -> Result<
 
 /// What belongs to a user goes with it; an organization goes only empty.
 pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> Result<(), StoreError> {
-    match R::NOUN {
-        Noun::Key => {
+    match R::COLLECTION {
+        Collection::Key => {
             erase_limits(batch, old.id())?;
             erase_beside::<KeyCertificateRecord>(batch, old.id())?;
             erase_beside::<KeyQueueingRecord>(batch, old.id())?;
             erase_beside::<DisabledKeyRecord>(batch, old.id())
         }
-        Noun::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),
-        Noun::Node => {
+        Collection::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),
+        Collection::Node => {
             erase_beside::<NodeTraitsRecord>(batch, old.id())?;
             erase_beside::<NodeWakeRecord>(batch, old.id())?;
             placement::note(batch, old, false)
         }
-        Noun::User => {
+        Collection::User => {
             erase_limits(batch, old.id())?;
             // Those of earlier organizations too.
             batch.list_of_user::<KeyRecord>(old.id())?.iter().try_for_each(|key| batch.erase(key))?;
             batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
         }
-        Noun::Organization => {
+        Collection::Organization => {
             let own = TenantScope::Organization(old.id().to_owned());
             let users = count(&batch.list::<UserRecord>(&own)?);
             let keys = count(&batch.list::<KeyRecord>(&own)?);

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Longest silence of a store that is being read.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// What could be read of one tree.
 struct Part {
@@ -102,7 +102,7 @@ fn read_copy(scratch: &Path) -> Result<Read, StoreError> {
         .map_err(StoreError::io("start a thread to read", scratch))?;
     let (mut meta, mut parts) = (None, Vec::new());
     loop {
-        match taken.recv_timeout(PATIENCE) {
+        match taken.recv_timeout(SILENCE) {
             Ok(Step::Meta(schema, seq)) => meta = Some((schema, seq)),
             Ok(Step::Part(part)) => parts.push(part),
             Ok(Step::End(end)) => return Ok((meta, parts, end.err())),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::secrets::Sealed;
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -42,7 +42,7 @@ pub struct SecretRecord {
 }
 
 impl Record for SecretRecord {
-    const NOUN: Noun = Noun::Secret;
+    const COLLECTION: Collection = Collection::Secret;
     const TREES: Trees = Trees { record: Tree::Secret, name: None, owner: None };
 
     record_head!();

@@ -6,7 +6,7 @@ use aivonx_protocol::{UnixMillis, session::SessionKind, user::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record, UserRecord,
+    Collection, Record, UserRecord,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -77,7 +77,7 @@ impl SessionRecord {
 }
 
 impl Record for SessionRecord {
-    const NOUN: Noun = Noun::Session;
+    const COLLECTION: Collection = Collection::Session;
     const TREES: Trees = Trees { record: Tree::Session, name: None, owner: Some(Tree::SessionOwner) };
 
     record_head!();

@@ -10,7 +10,7 @@ use aivonx_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Noun, Store, StoreError, tree::Tree};
+use super::{Change, Collection, Store, StoreError, tree::Tree};
 
 pub(super) const DAEMON_ID: &[u8] = b"daemon_id";
 const STRATEGY: &[u8] = b"strategy";
@@ -71,7 +71,7 @@ impl Settings {
         self.store
             .run(move |engine, feed| {
                 engine.write(|batch| batch.put(Tree::Setting, STRATEGY, &strategy))?;
-                feed.tell(Change { noun: Noun::Strategy, id: String::new(), revision: 0 });
+                feed.tell(Change { collection: Collection::Strategy, id: String::new(), revision: 0 });
                 Ok(())
             })
             .await
@@ -96,7 +96,7 @@ impl Settings {
         self.store
             .run(move |engine, feed| {
                 engine.write(|batch| batch.put(Tree::Setting, MODEL_STRATEGIES, &models))?;
-                feed.tell(Change { noun: Noun::Strategy, id: String::new(), revision: 0 });
+                feed.tell(Change { collection: Collection::Strategy, id: String::new(), revision: 0 });
                 Ok(())
             })
             .await
@@ -122,7 +122,7 @@ impl Settings {
         self.store
             .run(move |engine, feed| {
                 engine.write(|batch| batch.put(Tree::Setting, LIMIT_PROFILE, &profile))?;
-                feed.tell(Change { noun: Noun::Limit, id: String::new(), revision: 0 });
+                feed.tell(Change { collection: Collection::Limit, id: String::new(), revision: 0 });
                 Ok(())
             })
             .await
@@ -145,7 +145,7 @@ impl Settings {
         self.store
             .run(move |engine, feed| {
                 engine.write(|batch| batch.put(Tree::Setting, PRIVACY, &privacy))?;
-                feed.tell(Change { noun: Noun::Privacy, id: String::new(), revision: 0 });
+                feed.tell(Change { collection: Collection::Privacy, id: String::new(), revision: 0 });
                 Ok(())
             })
             .await

@@ -49,7 +49,7 @@ impl Transaction<'_, '_> {
         *head.revision = 1;
         let key = record.id().as_bytes();
         if self.batch.get::<R>(R::TREES.record, key)?.is_some() {
-            return Err(StoreError::IdTaken { noun: R::NOUN.as_str(), id: record.id().to_owned() });
+            return Err(StoreError::IdTaken { noun: R::COLLECTION.as_str(), id: record.id().to_owned() });
         }
         references::check_references(self, record)?;
         self.take_name(record)?;
@@ -113,7 +113,7 @@ impl Transaction<'_, '_> {
         let (Some(tree), Some((organization, name))) = (R::TREES.name, record.name()) else { return Ok(()) };
         let key = key_of_name(organization, name);
         if self.batch.get::<String>(tree, &key)?.is_some() {
-            return Err(StoreError::NameTaken { noun: R::NOUN.as_str(), name: name.to_owned() });
+            return Err(StoreError::NameTaken { noun: R::COLLECTION.as_str(), name: name.to_owned() });
         }
         self.batch.put(tree, &key, &record.id())
     }
@@ -136,12 +136,12 @@ impl Transaction<'_, '_> {
     }
 
     fn tell<R: Record>(&mut self, id: &str, revision: u64) {
-        self.told.push(Change { noun: R::NOUN, id: id.to_owned(), revision });
+        self.told.push(Change { collection: R::COLLECTION, id: id.to_owned(), revision });
     }
 }
 
 pub(super) fn missing<R: Record>(asked: &str) -> StoreError {
-    StoreError::NotFound { noun: R::NOUN.as_str(), id: asked.to_owned() }
+    StoreError::NotFound { noun: R::COLLECTION.as_str(), id: asked.to_owned() }
 }
 
 /// `record`, if it is within reach; else an error that names what was asked for.
@@ -149,7 +149,7 @@ pub(super) fn within<R: Record>(reach: &TenantScope, record: R, asked: &str) -> 
     if reach.covers(record.organization(), record.user()) {
         Ok(record)
     } else {
-        Err(StoreError::Foreign { noun: R::NOUN.as_str(), id: asked.to_owned() })
+        Err(StoreError::Foreign { noun: R::COLLECTION.as_str(), id: asked.to_owned() })
     }
 }
 
@@ -165,7 +165,7 @@ pub(super) fn current<R: Record>(
     let (_, found) = record.stamp();
     match expected {
         Some(expected) if expected != found => {
-            Err(StoreError::Conflict { noun: R::NOUN.as_str(), id: id.to_owned(), expected, found })
+            Err(StoreError::Conflict { noun: R::COLLECTION.as_str(), id: id.to_owned(), expected, found })
         }
         _ => Ok(record),
     }

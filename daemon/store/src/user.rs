@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::secrets::Sealed;
 
 use super::{
-    Noun, Record,
+    Collection, Record,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -102,7 +102,7 @@ impl UserRecord {
 }
 
 impl Record for UserRecord {
-    const NOUN: Noun = Noun::User;
+    const COLLECTION: Collection = Collection::User;
     const TREES: Trees =
         Trees { record: Tree::User, name: Some(Tree::UserName), owner: Some(Tree::UserOwner) };
 

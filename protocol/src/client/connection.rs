@@ -31,7 +31,7 @@ use crate::{
 const EVENT: u32 = 1;
 
 /// How long to read on after a failed write.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const READ_GRACE: Duration = Duration::from_secs(1);
 
 /// What came of one step of a stream.
 pub(super) type StreamItem = Result<Event, ClientError>;
@@ -213,7 +213,7 @@ async fn run<R, W>(
             written = write(writer, inbox) => match written {
                 Ok(()) => "it is no longer needed".into(),
                 // The daemon's last words may still be on their way, and say more than a broken pipe.
-                Err(e) => timeout(LAST_WORDS, read).await.unwrap_or_else(|_| e.to_string()),
+                Err(e) => timeout(READ_GRACE, read).await.unwrap_or_else(|_| e.to_string()),
             },
         }
     };

@@ -280,7 +280,7 @@ impl Policies {
         let removed = async {
             let found = records.by_name(&reach, owner.as_deref(), normal).await?;
             let missing =
-                || aivonx_store::StoreError::NotFound { noun: R::NOUN.as_str(), id: asked.to_owned() };
+                || aivonx_store::StoreError::NotFound { noun: R::COLLECTION.as_str(), id: asked.to_owned() };
             records.remove(&reach, found.ok_or_else(missing)?.id(), None).await
         };
         removed.await.map_err(|e| self.identity.refuse(actor, e))?;

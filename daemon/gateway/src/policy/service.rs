@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aivonx_domain::TenantScope;
 use aivonx_identity::Identity;
-use aivonx_store::{Changed, Follower, InForce, Noun, Projection, Store, StoreError};
+use aivonx_store::{Changed, Collection, Follower, InForce, Projection, Store, StoreError};
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::Rules;
@@ -43,7 +43,7 @@ impl Policies {
     pub async fn open(store: Store, identity: Arc<Identity>) -> Result<Arc<Self>, StoreError> {
         let follower = Follower::new(&store);
         let policies = Arc::new(Self { store, identity, hot: Arc::default(), in_force: follower.in_force() });
-        policies.refresh(&Changed::any_of(Self::NOUNS)).await?;
+        policies.refresh(&Changed::any_of(Self::COLLECTIONS)).await?;
         follower.follow(&policies);
         Ok(policies)
     }
@@ -56,7 +56,8 @@ impl Policies {
 }
 
 impl Projection for Policies {
-    const NOUNS: &'static [Noun] = &[Noun::Policy, Noun::Alias, Noun::AliasWeights];
+    const COLLECTIONS: &'static [Collection] =
+        &[Collection::Policy, Collection::Alias, Collection::AliasWeights];
     type Error = StoreError;
 
     async fn refresh(&self, _: &Changed) -> Result<(), StoreError> {

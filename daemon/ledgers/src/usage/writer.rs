@@ -127,7 +127,7 @@ impl Writer {
         }
         // One sync for all parts: each wakes every thread that the store keeps for its files.
         if written > 0
-            && let Err(error) = self.log.settle().await
+            && let Err(error) = self.log.flush().await
         {
             (failed, written) = (Some(error), 0);
         }

@@ -7,7 +7,7 @@ use aivonx_protocol::{
     log::{self, LogFilter, LogPage},
     operation::Serve,
 };
-use aivonx_store::Noun;
+use aivonx_store::Collection;
 use aivonx_telemetry::{FilterError, FollowItem, Hub, LogScope};
 use futures_util::{StreamExt as _, stream};
 use tokio::task::spawn_blocking;
@@ -51,7 +51,7 @@ fn whose(reach: &TenantScope) -> LogScope {
 /// Puts the organization's id in the place of its slug.
 fn resolve(services: &Services, actor: &Actor, filter: &mut LogFilter) -> Result<(), Fault> {
     let Some(asked) = &filter.organization else { return Ok(()) };
-    let noun = Noun::Organization;
+    let noun = Collection::Organization;
     let snapshot = services.identity.hot().load();
     let found = snapshot.organization_by_slug(asked).or_else(|| snapshot.organization(asked));
     let id = found.ok_or_else(|| Identity::missing(noun, asked))?.id.to_string();

@@ -49,7 +49,10 @@ async fn a_second_engine_takes_the_place_of_one_that_hangs_and_has_all_that_was_
     assert!(hung.await.is_err());
     mended(&store).await;
     // Followers of the store read all of it anew.
-    assert_eq!(changes.recv().await.unwrap(), Change { noun: Noun::Node, id: String::new(), revision: 0 });
+    assert_eq!(
+        changes.recv().await.unwrap(),
+        Change { collection: Collection::Node, id: String::new(), revision: 0 }
+    );
     store.nodes().insert(node("b")).await.unwrap();
     drop(never);
     assert!(matches!(acknowledged.recv_timeout(FOR_EVER), Ok(Err(StoreError::Failed))));

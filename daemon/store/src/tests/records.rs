@@ -88,11 +88,11 @@ async fn every_change_is_told_after_it_is_stored() {
     store.nodes().update(&id, None, |_| ()).await.unwrap();
     store.settings().set_strategy(Strategy::LowestLatency).await.unwrap();
     store.nodes().remove(&id, None).await.unwrap();
-    let change = |noun, id: &str, revision| Change { noun, id: id.into(), revision };
-    assert_eq!(feed.recv().await.unwrap(), change(Noun::Node, &id, 1));
-    assert_eq!(feed.recv().await.unwrap(), change(Noun::Node, &id, 2));
-    assert_eq!(feed.recv().await.unwrap(), change(Noun::Strategy, "", 0));
-    assert_eq!(feed.recv().await.unwrap(), change(Noun::Node, &id, 0));
+    let change = |collection, id: &str, revision| Change { collection, id: id.into(), revision };
+    assert_eq!(feed.recv().await.unwrap(), change(Collection::Node, &id, 1));
+    assert_eq!(feed.recv().await.unwrap(), change(Collection::Node, &id, 2));
+    assert_eq!(feed.recv().await.unwrap(), change(Collection::Strategy, "", 0));
+    assert_eq!(feed.recv().await.unwrap(), change(Collection::Node, &id, 0));
     assert!(feed.try_recv().is_err());
     assert!(store.health().last_flush.is_some());
 }

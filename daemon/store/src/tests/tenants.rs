@@ -92,7 +92,7 @@ async fn two() -> Two {
 
 /// Every function of the repository of `R`, from the reach of one tenant against the record of another.
 async fn assert_isolated<R: Record + std::fmt::Debug>(records: Records<R>, reach: &TenantScope, foreign: &R) {
-    let noun = R::NOUN.as_str();
+    let noun = R::COLLECTION.as_str();
     let id = foreign.id();
     let refused = |done: Result<(), StoreError>, asked: &str| {
         let error = done.unwrap_err();
@@ -208,13 +208,13 @@ async fn a_user_goes_with_its_keys_and_sessions() {
     assert_eq!(two.store.keys().list(&two.a.reach()).await.unwrap(), [two.a.key]);
     assert_eq!(two.store.sessions().list(&TenantScope::All).await.unwrap(), [two.b.session]);
     let told: Vec<Change> = std::iter::from_fn(|| feed.try_recv().ok()).collect();
-    let gone = |noun, id: &str| Change { noun, id: id.to_owned(), revision: 0 };
+    let gone = |collection, id: &str| Change { collection, id: id.to_owned(), revision: 0 };
     assert_eq!(
         told,
         [
-            gone(Noun::Key, &two.a.own_key.id),
-            gone(Noun::Session, &two.a.session.id),
-            gone(Noun::User, &two.a.member.id)
+            gone(Collection::Key, &two.a.own_key.id),
+            gone(Collection::Session, &two.a.session.id),
+            gone(Collection::User, &two.a.member.id)
         ]
     );
     two.store.verify().await.unwrap();

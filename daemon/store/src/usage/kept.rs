@@ -201,7 +201,7 @@ impl Kept {
         state.fresh.as_mut().ok_or(StoreError::Failed)
     }
 
-    /// Appends requests in the order of their time; durable with the next [`Self::settle`]. For one caller at a time.
+    /// Appends requests in the order of their time; durable with the next [`Self::flush`]. For one caller at a time.
     pub(super) fn add(&self, calendar: Calendar, entries: &[UsageEntry]) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let mut state = self.state();
@@ -222,7 +222,7 @@ impl Kept {
     }
 
     /// Makes what was added durable. After an error it is not there any more.
-    pub(super) fn settle(&self) -> Result<(), StoreError> {
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
         let Some(added) = self.state().added.take() else { return Ok(()) };
         self.requests.sync(&added.last)?;
         let mut state = self.state();

@@ -86,10 +86,10 @@ impl UsageLog {
         names: Vec<(Code, UsageName)>,
     ) -> Result<(), StoreError> {
         self.add(entries, names).await?;
-        self.settle().await
+        self.flush().await
     }
 
-    /// As [`Self::append`], but durable only with the next [`Self::settle`]. Returns the entries' memory, empty. For
+    /// As [`Self::append`], but durable only with the next [`Self::flush`]. Returns the entries' memory, empty. For
     /// one caller at a time.
     ///
     /// # Errors
@@ -119,8 +119,8 @@ impl UsageLog {
     ///
     /// # Errors
     /// If that cannot be done; what was added since the last time is not there any more then.
-    pub async fn settle(&self) -> Result<(), StoreError> {
-        self.store.with_ledgers(|ledgers| ledgers.usage.settle()).await
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.store.with_ledgers(|ledgers| ledgers.usage.flush()).await
     }
 
     /// Notes that so many requests will never be stored, to be reported at the next start. Needs no room on the disk.
