@@ -4,6 +4,6 @@
 #[path = "fleet/mod.rs"]
 mod fleet;
 
-fn main() {
-    fleet::main();
+fn main() -> std::process::ExitCode {
+    fleet::main()
 }
