@@ -183,9 +183,11 @@ impl Scheduler {
 
     /// The request that gains most by moving here of those that wait elsewhere.
     fn better_here(&mut self, node: NodeId, now: Time) -> Option<(JobId, Terms)> {
-        let others: Vec<JobId> = self.elsewhere(node, LOOKED_AT).collect();
+        let mut others = std::mem::take(&mut self.others);
+        others.clear();
+        others.extend(self.elsewhere(node, LOOKED_AT));
         let mut best: Option<(f64, JobId, Terms)> = None;
-        for id in others {
+        for id in others.iter().copied() {
             let here = self.terms_of_waiting(id, node, now);
             let job = self.jobs[id.0].alike();
             let gain = self.wait(Some(id), &job, job.work(), job.node, now) + job.work() - here.total();
@@ -193,6 +195,7 @@ impl Scheduler {
                 best = Some((gain, id, here));
             }
         }
+        self.others = others;
         best.map(|(_, id, terms)| (id, terms))
     }
 

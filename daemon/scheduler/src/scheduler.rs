@@ -167,8 +167,10 @@ pub struct Scheduler {
     pub(crate) doubted: Vec<NodeId>,
     /// Nodes that sleep and are to be woken.
     pub(crate) called: Vec<NodeId>,
+    // What a call works with, kept from one to the next so that none allocates.
     pub(crate) known: Vec<Known>,
     pub(crate) times: Vec<Time>,
+    pub(crate) others: Vec<JobId>,
     pub(crate) turn: u64,
     /// Organizations for which requests wait, and how many.
     pub(crate) waiting: Vec<(u64, u32)>,
