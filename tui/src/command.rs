@@ -20,7 +20,7 @@ pub(crate) enum Place {
     Screen(Screen),
     /// Organizations, users or keys.
     Access(access::Tab),
-    /// Lockouts, sessions, secrets or snapshots.
+    /// A tab of the screen of security.
     Security(security::Tab),
     /// Prices, policies or aliases.
     Usage(usage::Tab),
@@ -42,6 +42,9 @@ const TABS: &[(&[&str], Place, &str)] = &[
         Place::Security(security::Tab::Snapshots),
         "copies of the store that can be put back",
     ),
+    (&["blocks", "block"], Place::Security(security::Tab::Blocks), "who may not use the gateway"),
+    (&["incidents", "incident"], Place::Security(security::Tab::Incidents), "what looks like an attack"),
+    (&["check"], Place::Security(security::Tab::Check), "whether the gateway is set up safely"),
 ];
 
 /// Words that stand alone.

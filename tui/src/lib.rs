@@ -12,6 +12,7 @@ pub mod exit;
 mod filter;
 pub mod forward;
 mod gateway_url;
+pub mod incident_report;
 pub mod input;
 pub mod journal;
 mod keymap;

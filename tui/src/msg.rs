@@ -83,6 +83,13 @@ pub(crate) enum Msg {
         /// What was written, or why nothing was.
         result: Result<Exported, NoExport>,
     },
+    /// A report was made, or why it was not.
+    Reported {
+        /// Number it was asked for with.
+        ticket: Ticket,
+        /// Its title and sections, or where it was written.
+        result: Result<Reported, String>,
+    },
     /// A filter has not looked at everything yet, and nothing else is to be done.
     Search,
     /// A file was read, or why it was not.
@@ -110,6 +117,15 @@ pub(crate) struct Export {
     pub(crate) file: PathBuf,
     /// Whether what is there is replaced.
     pub(crate) replace: bool,
+}
+
+/// A report of an incident.
+#[derive(Debug)]
+pub(crate) enum Reported {
+    /// To be read: the title, and the sections with their lines.
+    Shown(String, Vec<(&'static str, Vec<String>)>),
+    /// In this file.
+    Written(PathBuf),
 }
 
 /// Why nothing was written.
@@ -189,6 +205,15 @@ pub(crate) enum Effect {
         ticket: Ticket,
         /// What, and where to.
         export: Export,
+    },
+    /// Gather a report of an incident.
+    Report {
+        /// Number it comes with.
+        ticket: Ticket,
+        /// From when on.
+        since: UnixMillis,
+        /// Where it is written; None is to be shown.
+        file: Option<PathBuf>,
     },
     /// Come back with [`Msg::Search`] when there is nothing else to do.
     Search,

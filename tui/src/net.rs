@@ -2,6 +2,7 @@
 
 mod export;
 mod fault;
+mod report;
 
 use std::{
     collections::HashMap,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use aivonx_protocol::{
-    Event, Fault, Request, WireSecret,
+    Event, Fault, Request, UnixMillis, WireSecret,
     account::{self, LoggedIn},
     client::{Client, EventStream},
     request::STREAM_WINDOW,
@@ -42,6 +43,8 @@ pub(crate) enum Order {
     Follow(Ticket, Request),
     /// A copy of the audit log, to be written.
     Export(Ticket, Export),
+    /// A report of an incident since then, to be shown or written.
+    Report(Ticket, UnixMillis, Option<PathBuf>),
     /// Give up a call or a stream.
     Drop(Ticket),
     /// Read the certificates in this file.
@@ -134,6 +137,10 @@ impl Net {
                         let result = Err(NoExport::Failed("there is no connection".to_owned()));
                         self.happens.send(Msg::Exported { ticket, result }).await.map_err(|_| Gone)?;
                     }
+                    Some(Order::Report(ticket, ..)) => {
+                        let result = Err("there is no connection".to_owned());
+                        self.happens.send(Msg::Reported { ticket, result }).await.map_err(|_| Gone)?;
+                    }
                     Some(Order::Follow(ticket, _)) => {
                         let result = Err(lost("there is no connection"));
                         self.happens.send(Msg::Ended { ticket, result }).await.map_err(|_| Gone)?;
@@ -200,6 +207,10 @@ impl Net {
                     }
                     Some(Order::Export(ticket, wanted)) => {
                         let task = export::run(client.clone(), self.happens.clone(), ticket, wanted);
+                        open.insert(ticket, tasks.spawn(task));
+                    }
+                    Some(Order::Report(ticket, since, file)) => {
+                        let task = report::run(client.clone(), self.happens.clone(), ticket, since, file);
                         open.insert(ticket, tasks.spawn(task));
                     }
                     Some(Order::Drop(ticket)) => {

@@ -143,6 +143,9 @@ impl Console {
                 Effect::Past { ticket, part } => self.works.past(ticket, part),
                 Effect::Anchors { ticket, file } => self.works.anchors(ticket, file),
                 Effect::Export { ticket, export } => self.waiting.push(Order::Export(ticket, export)),
+                Effect::Report { ticket, since, file } => {
+                    self.waiting.push(Order::Report(ticket, since, file));
+                }
                 Effect::Search => self.search = true,
                 Effect::ReadCertificates { ticket, path } => self.waiting.push(Order::Read(ticket, path)),
                 Effect::Connect => self.waiting.push(Order::Connect),

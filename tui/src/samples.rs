@@ -358,6 +358,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             "lockout.list" => Reply::Lockouts(lockouts()),
             "route.list" => Reply::Routes(routes()),
             "block.list" => Reply::Blocks(blocks()),
+            "incident.detect" => Reply::Findings(findings()),
             "running.list" => Reply::Running(running()),
             "running.queued" => Reply::Queued(Vec::new()),
             "audit.list" | "audit.list_from" => Reply::AuditPage(aivonx_protocol::audit::AuditPage {
@@ -386,6 +387,9 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             | "snapshot.create"
             | "secrets.status"
             | "secrets.validate"
+            | "incident.contain"
+            | "check.run"
+            | "check.isolation"
             | "account.totp_confirm"
             | "account.backup_codes" => {
                 return request.sample_reply();

@@ -1,25 +1,17 @@
 //! `aivonx incident ...`
 
-pub mod report;
-
 use std::time::Duration;
 
-use aivonx_protocol::{
-    ClientError, FaultKind, UnixMillis, account,
-    incident::{self, Contained, ContainedKind},
-    secrets, user,
-};
-use clap::{Args, Subcommand};
+use aivonx_protocol::{ClientError, FaultKind, UnixMillis, account, incident, secrets, user};
+use clap::{Args, Parser as _, Subcommand};
 use jiff::Zoned;
 
-use super::{Confirm, Context, follow, key};
+use super::{Cli, Confirm, Context, Verb, follow, key};
 use crate::{
     exit::Failure,
-    input,
-    render::{
-        Out,
-        text::{plural, safe},
-    },
+    incident_report, input,
+    nouns::{self, incident::AFTER_ROTATION},
+    render::text::{plural, safe},
     time_arg,
 };
 
@@ -111,7 +103,11 @@ pub async fn run(context: &mut Context, verb: IncidentVerb) -> Result<(), Failur
         IncidentVerb::Detect(Since { since }) => detect(context, since).await,
         IncidentVerb::ResetTwoFactor(args) => reset(context, args).await,
         IncidentVerb::Rotate(args) => rotate(context, args).await,
-        IncidentVerb::Report(Since { since }) => report::run(context, since).await,
+        IncidentVerb::Report(Since { since }) => {
+            let report = incident_report::gather(&context.client().await?, since).await?;
+            let zone = context.out.zone.clone();
+            context.out.show(&report, |out| report.lines(&zone).iter().try_for_each(|line| out.line(line)))
+        }
     }
 }
 
@@ -125,7 +121,13 @@ async fn contain(context: &mut Context, args: ContainArgs) -> Result<(), Failure
     let lasts_ms = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
     let asked = incident::Contain { keys, users, organizations, addresses, revoke, lasts_ms, reason };
     let contained = context.client().await?.ask(asked).await?;
-    context.out.show(&contained, |out| contained.iter().try_for_each(|one| tell(out, one)))
+    context.out.show(&contained, |out| {
+        contained.iter().try_for_each(|one| {
+            let (done, undo) = nouns::incident::contained(one);
+            out.line(safe(&done))?;
+            out.line(format_args!("  {}", safe(&undo)))
+        })
+    })
 }
 
 async fn detect(context: &mut Context, since: UnixMillis) -> Result<(), Failure> {
@@ -192,37 +194,17 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
     follow::verdict(&end)?;
     context.out.show(&end, |out| {
         out.line("Replaced the data keys, the pepper and the signing key. What must follow:")?;
-        AFTER_ROTATION.iter().try_for_each(|line| out.line(format_args!("  {line}")))
+        AFTER_ROTATION.iter().try_for_each(|(what, command)| {
+            let what = format!("{what}:");
+            out.line(format_args!("  {what:<44}{command}"))
+        })
     })
 }
 
-/// What no rotation can do by itself.
-const AFTER_ROTATION: [&str; 6] = [
-    "the master key, with the daemon stopped:    aivonxd rekey --old OLD --new NEW",
-    "keys that others may have:                  aivonx key rotate KEY --grace 0s",
-    "passwords of those concerned:               aivonx user reset-password USER",
-    "second factors:                             aivonx incident reset-2fa --all",
-    "credentials of the nodes:                   aivonx node set NODE --bearer-file FILE",
-    "a backup under the new keys:                aivonx backup create",
-];
-
-fn tell(out: &mut Out, one: &Contained) -> Result<(), Failure> {
-    let mut also = vec!["what runs for it ends".to_owned()];
-    for (count, what) in [(one.sessions, "session"), (one.revoked, "key")] {
-        if count > 0 {
-            let how = if what == "key" { "revoked" } else { "ended" };
-            also.push(format!("{} {how}", plural(u64::from(count), what)));
-        }
-    }
-    if one.must_change > 0 {
-        also.push(format!("{} must be changed", plural(u64::from(one.must_change), "password")));
-    }
-    out.line(format_args!("Contained the {} {}: {}.", one.kind.as_str(), safe(&one.name), also.join(", ")))?;
-    match &one.undo {
-        Some(undo) => out.line(format_args!("  To undo: {}", safe(undo))),
-        None if one.kind != ContainedKind::Key || one.revoked == 0 => {
-            out.line("  It was shut off before, so there is nothing to undo")
-        }
-        None => out.line("  This cannot be undone; make another key: aivonx key create NAME"),
+/// What `command`, as a finding offers it, shuts off; None if it is no such command.
+pub(crate) fn offered(command: &str) -> Option<ContainArgs> {
+    match Cli::try_parse_from(command.split_whitespace()).ok()?.verb? {
+        Verb::Incident(IncidentVerb::Contain(args)) => Some(args),
+        _ => None,
     }
 }

@@ -169,7 +169,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
         &["tab", "right"],
         Do::NextTab,
         "next tab",
-        "lockouts, sessions, secrets, snapshots",
+        "lockouts, sessions, secrets, snapshots, blocks, incidents, check",
     ),
     key(Scope::Security, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
     key(Scope::Lockouts, &["u"], Do::Unlock, "unlock", "let the user log in again from there")
@@ -182,6 +182,49 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Secrets, &["R"], Do::Rotate, "rotate", "replace the data keys").takes(Right::SecretsRotate),
     key(Scope::Snapshots, &["a"], Do::Add, "take one", "take a snapshot of the store now")
         .takes(Right::SnapshotsTake),
+    key(Scope::Blocks, &["a"], Do::Add, "block", "block an address, a network, a user or a key")
+        .takes(Right::BlocksWrite),
+    key(Scope::Blocks, &["ctrl-d"], Do::Remove, "unblock", "unblock").takes(Right::BlocksWrite),
+    key(
+        Scope::Incidents,
+        &["c"],
+        Do::Contain,
+        "contain",
+        "shut off the chosen one, or others: keys, users, organizations, addresses",
+    )
+    .takes(Right::BlocksWrite),
+    key(
+        Scope::Incidents,
+        &["x"],
+        Do::Report,
+        "report",
+        "what happened and what was done, to read or to a file",
+    )
+    .takes(Right::AuditVerify),
+    key(
+        Scope::Incidents,
+        &["t"],
+        Do::ResetTotp,
+        "2FA",
+        "take second factors away: of an organization, or of all",
+    )
+    .takes(Right::UsersWrite),
+    key(
+        Scope::Incidents,
+        &["R"],
+        Do::Rotate,
+        "rotate",
+        "replace the data keys, the pepper and the signing key",
+    )
+    .takes(Right::SecretsRotate),
+    key(
+        Scope::Check,
+        &["i"],
+        Do::Isolation,
+        "isolation",
+        "try with two organizations of its own whether one reaches what is the other's",
+    )
+    .takes(Right::OrganizationsAdd),
     key(Scope::List, &["enter"], Do::Open, "open", "show everything about the chosen line"),
     key(
         Scope::List,
@@ -213,7 +256,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Everywhere, &["7"], Do::Go(Screen::Logs), "", "the log"),
     key(Scope::Everywhere, &["8"], Do::Go(Screen::Audit), "", "the audit log"),
     key(Scope::Everywhere, &["9"], Do::Go(Screen::Requests), "", "what runs now"),
-    key(Scope::Everywhere, &["0"], Do::Go(Screen::Security), "", "lockouts, sessions, secrets"),
+    key(
+        Scope::Everywhere,
+        &["0"],
+        Do::Go(Screen::Security),
+        "",
+        "lockouts, sessions, secrets, blocks, incidents",
+    ),
     key(Scope::Everywhere, &["`"], Do::NextScreen, "", "the screen after this one"),
     key(Scope::Everywhere, &["r"], Do::Refresh, "", "look again; connect now, if there is no connection"),
     key(Scope::Everywhere, &["ctrl-k"], Do::Lock, "", "lock the screen; your password opens it"),

@@ -53,6 +53,12 @@ pub(crate) enum Scope {
     Secrets,
     /// On snapshots.
     Snapshots,
+    /// On blocks.
+    Blocks,
+    /// On what looks like an attack.
+    Incidents,
+    /// On the checks of the setup.
+    Check,
     /// In the form of a node.
     NodeForm,
     /// In a form.
@@ -103,6 +109,9 @@ impl Scope {
             Self::Sessions => "Sessions",
             Self::Secrets => "Secrets",
             Self::Snapshots => "Snapshots",
+            Self::Blocks => "Blocks",
+            Self::Incidents => "Incidents",
+            Self::Check => "Check",
             Self::NodeForm => "In the form of a node",
             Self::Form => "In a form",
             Self::Confirm | Self::Typed => "In a question",
@@ -291,4 +300,10 @@ pub(crate) enum Do {
     NextStep,
     /// Lock the screen.
     Lock,
+    /// Shut off whoever attacks.
+    Contain,
+    /// Make a report.
+    Report,
+    /// Try whether organizations are isolated.
+    Isolation,
 }

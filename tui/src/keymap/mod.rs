@@ -91,6 +91,9 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
             security::Tab::Sessions => const { &tab(Scope::Sessions, Scope::Security) },
             security::Tab::Secrets => const { &tab(Scope::Secrets, Scope::Security) },
             security::Tab::Snapshots => const { &tab(Scope::Snapshots, Scope::Security) },
+            security::Tab::Blocks => const { &tab(Scope::Blocks, Scope::Security) },
+            security::Tab::Incidents => const { &tab(Scope::Incidents, Scope::Security) },
+            security::Tab::Check => const { &tab(Scope::Check, Scope::Security) },
         },
     }
 }

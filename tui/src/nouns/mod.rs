@@ -10,6 +10,7 @@ pub(crate) mod audit;
 mod backup;
 mod block;
 pub(crate) mod check;
+pub(crate) mod incident;
 pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod limit;

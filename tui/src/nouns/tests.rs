@@ -3,6 +3,7 @@
 use aivonx_protocol::{
     audit::AuditEntry,
     block::Block,
+    incident::Finding,
     job::Job,
     key::Key,
     lockout::Lockout,
@@ -46,6 +47,7 @@ nouns! {
     aliases: Alias = samples::aliases();
     audit_entries: AuditEntry = samples::audit_entries();
     blocks: Block = samples::blocks();
+    findings: Finding = samples::findings();
     jobs: Job = samples::jobs();
     keys: Key = samples::keys();
     lockouts: Lockout = samples::lockouts();
@@ -79,6 +81,7 @@ fn the_console_has_a_cell_for_every_column() {
         assert!(T::sorts(T::FIRST));
     }
     count(&samples::nodes());
+    count(&samples::findings());
     count(&samples::jobs());
     count(&samples::running());
     count(&samples::sessions());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aivonx_protocol::{
     account::Identity,
     block::{Block, BlockOf},
+    incident::{Finding, FindingKind},
     key::{Key, KeyScope},
     lockout::Lockout,
     organization::{LimitProfile, NodeAccess, Organization, PrivacyMode},
@@ -209,6 +210,38 @@ pub(crate) fn blocks() -> Vec<Block> {
         ..address.clone()
     };
     vec![address, hostile]
+}
+
+pub(crate) fn findings() -> Vec<Finding> {
+    let address = Finding {
+        kind: FindingKind::RefusedCredentials,
+        subject: "192.0.2.7".into(),
+        count: 300,
+        usual: 2,
+        first: Some(NOW - 3_600_000),
+        last: Some(NOW - 60_000),
+        finding: "300 keys or tokens from 192.0.2.7 were refused".into(),
+        contain: Some("aivonx incident contain --address 192.0.2.7".into()),
+    };
+    let user = Finding {
+        kind: FindingKind::FirstSeenAddress,
+        subject: "198.51.100.4 alice".into(),
+        count: 1,
+        usual: 0,
+        finding: "a login from an address not seen before: 198.51.100.4 alice".into(),
+        contain: Some("aivonx incident contain --user alice --address 198.51.100.4".into()),
+        ..address.clone()
+    };
+    let hostile = Finding {
+        kind: FindingKind::UsageSpike,
+        subject: HOSTILE.into(),
+        finding: format!("the key {HOSTILE} asked 900 times"),
+        first: None,
+        last: None,
+        contain: None,
+        ..address.clone()
+    };
+    vec![address, user, hostile]
 }
 
 pub(crate) fn routes() -> Vec<RouteAccess> {

@@ -56,6 +56,12 @@ pub(crate) enum Topic {
     Snapshots,
     /// The newest of them.
     NewestSnapshot,
+    /// The blocks.
+    Blocks,
+    /// What looks like an attack.
+    Findings,
+    /// Whether the gateway is set up safely.
+    Setup,
     /// What is used, by what the tab is about.
     Usage,
     /// What one used, by steps of time.

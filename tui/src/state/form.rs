@@ -202,6 +202,8 @@ pub(crate) enum FormFor {
     RotateSecrets,
     /// Set a new password with the code that an administrator gave.
     Redeem,
+    /// Something on the screen of security.
+    Security(super::security::SecurityForm),
 }
 
 /// A form.

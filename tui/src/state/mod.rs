@@ -99,6 +99,9 @@ macro_rules! list_of {
                 security::Tab::Sessions => $($way)+ $model.security.sessions,
                 security::Tab::Secrets => $($way)+ $model.security.checks,
                 security::Tab::Snapshots => $($way)+ $model.security.snapshots,
+                security::Tab::Blocks => $($way)+ $model.security.blocks,
+                security::Tab::Incidents => $($way)+ $model.security.findings,
+                security::Tab::Check => $($way)+ $model.security.setup,
             },
         }
     };

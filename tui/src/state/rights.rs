@@ -88,6 +88,10 @@ pub(crate) enum Right {
     SnapshotsRead,
     /// Take one.
     SnapshotsTake,
+    /// See blocks.
+    BlocksRead,
+    /// Block and shut off.
+    BlocksWrite,
 }
 
 impl Right {
@@ -133,6 +137,8 @@ impl Right {
             Self::ConfigReload => &[Permission::ConfigWrite],
             Self::SnapshotsRead => &[Permission::SnapshotRead],
             Self::SnapshotsTake => &[Permission::SnapshotWrite],
+            Self::BlocksRead => &[Permission::BlockRead],
+            Self::BlocksWrite => &[Permission::BlockWrite],
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) enum Screen {
     Audit,
     /// What runs now.
     Requests,
-    /// Lockouts, sessions, secrets.
+    /// Lockouts, sessions, secrets, blocks, incidents.
     Security,
 }
 
@@ -54,7 +54,7 @@ impl Screen {
             Self::Logs => ("7", "Logs", "the log, as it happens"),
             Self::Audit => ("8", "Audit", "who did what, in a chain that proves itself"),
             Self::Requests => ("9", "Requests", "what runs now, and how fast"),
-            Self::Security => ("0", "Security", "lockouts, sessions, secrets"),
+            Self::Security => ("0", "Security", "lockouts, sessions, secrets, blocks, incidents"),
         }
     }
 

@@ -1,6 +1,9 @@
-//! Lockouts, sessions, keys of the daemon's own and snapshots of its store, as the console knows them.
+//! Lockouts, sessions, keys of the daemon's own, snapshots of its store, blocks, and what looks like an attack, as the
+//! console knows them.
 
 use aivonx_protocol::{
+    block::Block,
+    incident::Finding,
     lockout::Lockout,
     secrets::{Check, SecretsStatus},
     session::Session,
@@ -21,11 +24,25 @@ pub(crate) enum Tab {
     Secrets,
     /// The snapshots of the store.
     Snapshots,
+    /// Who may not use the gateway.
+    Blocks,
+    /// What looks like an attack.
+    Incidents,
+    /// Whether the gateway is set up safely.
+    Check,
 }
 
 impl Tab {
     /// Every tab, in order.
-    pub(crate) const ALL: [Self; 4] = [Self::Lockouts, Self::Sessions, Self::Secrets, Self::Snapshots];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Lockouts,
+        Self::Sessions,
+        Self::Secrets,
+        Self::Snapshots,
+        Self::Blocks,
+        Self::Incidents,
+        Self::Check,
+    ];
 
     /// Its name.
     pub(crate) fn title(self) -> &'static str {
@@ -34,6 +51,9 @@ impl Tab {
             Self::Sessions => "Sessions",
             Self::Secrets => "Secrets",
             Self::Snapshots => "Snapshots",
+            Self::Blocks => "Blocks",
+            Self::Incidents => "Incidents",
+            Self::Check => "Check",
         }
     }
 }
@@ -57,4 +77,23 @@ pub(crate) struct Security {
     pub(crate) snapshots: List<Snapshot>,
     /// The newest of them that is whole.
     pub(crate) newest_snapshot: Option<NewestSnapshot>,
+    /// Who may not use the gateway.
+    pub(crate) blocks: List<Block>,
+    /// What looks like an attack.
+    pub(crate) findings: List<Finding>,
+    /// What was looked at in the whole setup.
+    pub(crate) setup: List<Check>,
+}
+
+/// What a form of this screen is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecurityForm {
+    /// Block somebody.
+    Block,
+    /// Shut off whoever attacks.
+    Contain,
+    /// Take second factors away.
+    ResetTwoFactor,
+    /// Make a report.
+    Report,
 }

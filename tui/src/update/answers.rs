@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{Fault, FaultKind, Reply, account::Identity, key::NewSecretKey};
 
-use super::{account, audit, dialogs, failed, known, load, login, probe};
+use super::{account, audit, dialogs, failed, known, load, login, probe, security};
 use crate::{
     msg::{Effect, Ticket},
     state::{
@@ -123,7 +123,10 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         | Reply::Aliases(_)
         | Reply::Privacy(_)) => super::usage::loaded(model, topic, reply),
         Reply::Secrets(status) => model.security.secrets = Some(*status),
+        Reply::Checks(checks) if topic == Topic::Setup => model.security.setup.set(checks, model.now),
         Reply::Checks(checks) => model.security.checks.set(checks, model.now),
+        Reply::Blocks(all) => model.security.blocks.set(all, model.now),
+        Reply::Findings(all) => model.security.findings.set(all, model.now),
         Reply::Snapshots(all) => model.security.snapshots.set(all, model.now),
         Reply::NewestSnapshot(newest) => model.security.newest_snapshot = newest,
         other => {
@@ -156,6 +159,7 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
         }
         Reply::Job(job) => {
             model.tell(format!("{}: job {}, see 4", act.done, job.id));
+            security::begun(model, &job);
             model.jobs.put(*job, model.now);
         }
         Reply::ModelRemoved(removed) => match removed.failed.first() {
@@ -203,6 +207,8 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
         }
         Reply::Reloaded(reloaded) => reloaded_config(model, &reloaded),
         Reply::AuditKeys(keys) => audit::keys(model, &keys),
+        Reply::Contained(all) => security::contained(model, &all),
+        Reply::Checks(checks) => security::isolation(model, &checks),
         Reply::AuditCheckpoint(checkpoint) => audit::checkpoint(model, &checkpoint),
         _ => model.tell(act.done),
     }

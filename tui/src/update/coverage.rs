@@ -147,6 +147,13 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("snapshot.newest", Full, "0 r"),
     ("snapshot.list", Full, ": 'snapshots enter r"),
     ("snapshot.create", Full, ": 'snapshots enter a"),
+    ("block.list", Full, ": 'blocks enter r"),
+    ("block.add", Full, ": 'blocks enter a '192.0.2.9 enter '1h enter 'guesses enter"),
+    ("block.remove", Full, ": 'blocks enter ctrl-d y"),
+    ("check.run", Full, ": 'check enter r"),
+    ("check.isolation", Full, ": 'check enter i y"),
+    ("incident.detect", Full, ": 'incidents enter r"),
+    ("incident.contain", Full, ": 'incidents enter c ctrl-s y"),
 ];
 
 /// Requests that no keys lead to, and why that is right.
@@ -199,13 +206,6 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("privacy.patterns", "aivonx privacy pattern list"),
     ("privacy.add_pattern", "aivonx privacy pattern add NAME --regex RE"),
     ("privacy.remove_pattern", "aivonx privacy pattern remove NAME"),
-    ("block.list", "the command line alone has blocks"),
-    ("block.add", "the command line alone has blocks"),
-    ("block.remove", "the command line alone has blocks"),
-    ("check.isolation", "it is for an operator at a shell: aivonx check --isolation"),
-    ("check.run", "it is for an operator at a shell: aivonx check"),
-    ("incident.detect", "it is for an operator at a shell: aivonx incident detect"),
-    ("incident.contain", "it is for an operator at a shell: aivonx incident contain"),
     ("policy.access", "aivonx model policy list says it"),
     ("policy.set_access", "it takes a list: aivonx model policy set GLOB --only-org ORG"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),

@@ -104,6 +104,10 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         }
         FormFor::Token => security::make_token(form),
         FormFor::RotateSecrets => security::rotate(form),
+        FormFor::Security(what) => match security::prepared(model, out, *what) {
+            Some(prepared) => prepared,
+            None => return,
+        },
     };
     match prepared {
         Err(why) => refuse(model, &why),

@@ -32,9 +32,9 @@ mod typing;
 mod usage;
 
 use aivonx_protocol::{
-    Event, Fault, Request, daemon,
+    Event, Fault, Request, block, check, daemon,
     handshake::Login,
-    job,
+    incident, job,
     key::{self, KeyRequest},
     lockout, model, node,
     organization::{self, OrganizationRequest},
@@ -97,6 +97,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Anchors { ticket, result } => audit::anchors(model, effects, ticket, result),
         Msg::Exporting { ticket, written } => audit::exporting(model, ticket, written),
         Msg::Exported { ticket, result } => audit::exported(model, ticket, result),
+        Msg::Reported { ticket, result } => security::reported(model, ticket, result),
         Msg::Past { ticket, result } => logs::past(model, ticket, result),
         Msg::Search => model.logs.search(),
         Msg::File { ticket, result } => probe::was_read(model, effects, ticket, result),
@@ -311,6 +312,9 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Checks => (Right::SecretsRead, Request::from(secrets::Validate)),
         Topic::Snapshots => (Right::SnapshotsRead, Request::from(snapshot::List)),
         Topic::NewestSnapshot => (Right::SnapshotsRead, Request::from(snapshot::Newest)),
+        Topic::Blocks => (Right::BlocksRead, Request::from(block::List)),
+        Topic::Findings => (Right::AuditVerify, Request::from(incident::Detect { since: None })),
+        Topic::Setup => (Right::SecretsRead, Request::from(check::Run)),
         Topic::Usage
         | Topic::Steps
         | Topic::Limits
@@ -390,6 +394,9 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Sessions => model.security.sessions.load = Load::Failed(fault),
         Topic::Checks => model.security.checks.load = Load::Failed(fault),
         Topic::Snapshots => model.security.snapshots.load = Load::Failed(fault),
+        Topic::Blocks => model.security.blocks.load = Load::Failed(fault),
+        Topic::Findings => model.security.findings.load = Load::Failed(fault),
+        Topic::Setup => model.security.setup.load = Load::Failed(fault),
         Topic::Usage
         | Topic::Steps
         | Topic::Limits

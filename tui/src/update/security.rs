@@ -1,24 +1,30 @@
-//! What can be done about lockouts, sessions and keys of the daemon's own.
+//! What can be done about lockouts, sessions, keys of the daemon's own, and attacks.
+
+mod blocks;
+mod incident;
 
 use aivonx_protocol::{
-    Request, config,
+    Request, check, config,
     lockout::{self, LockoutRequest},
-    secrets::{self, SecretsRequest},
+    secrets::{self, Check, SecretsRequest},
     session::SessionKind,
     snapshot,
     token::{self, TokenRequest},
     user,
 };
 
+pub(super) use self::incident::{begun, contained, reported};
 use super::{act, dialogs, forms, load, nodes::Prepared};
 use crate::{
     keymap::Do,
     msg::Effect,
+    nouns,
     state::{
-        Model, Right, Screen, Topic,
+        Dialog, Model, Right, Screen, Topic,
         calls::Act,
+        dialog::Text,
         form::{Field, Form, FormFor},
-        security::Tab,
+        security::{SecurityForm, Tab},
     },
     time_arg,
 };
@@ -34,6 +40,9 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
             load(model, out, Topic::Checks);
         }
         Tab::Snapshots => load(model, out, Topic::Snapshots),
+        Tab::Blocks => load(model, out, Topic::Blocks),
+        Tab::Incidents => load(model, out, Topic::Findings),
+        Tab::Check => load(model, out, Topic::Setup),
     }
 }
 
@@ -103,7 +112,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             if let Some(why) = model.why_not(Right::SecretsRotate) {
                 return model.warn(why);
             }
-            forms::open(model, rotate_form());
+            forms::open(model, rotate_form(false));
         }
         (Do::Add, Tab::Sessions) => ask_token(model),
         (Do::Add, Tab::Snapshots) => {
@@ -117,6 +126,17 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             };
             act(model, out, Request::from(snapshot::Create), what);
         }
+        (Do::Add, Tab::Blocks) => blocks::add(model),
+        (Do::Remove, Tab::Blocks) => blocks::remove(model),
+        (Do::Contain, Tab::Incidents) => incident::contain(model),
+        (Do::Report, Tab::Incidents) => incident::report(model),
+        (Do::Rotate, Tab::Incidents) => forms::open(model, rotate_form(true)),
+        (Do::ResetTotp, Tab::Incidents) => {
+            load(model, out, Topic::Users);
+            load(model, out, Topic::Organizations);
+            incident::reset_two_factor(model);
+        }
+        (Do::Isolation, Tab::Check) => ask_isolation(model),
         _ => {}
     }
 }
@@ -153,13 +173,14 @@ fn end(model: &mut Model) {
     dialogs::confirm(model, title, lines, "End", None, requests);
 }
 
-fn rotate_form() -> Form {
+/// Asks what is replaced; at first everything, if `all`.
+fn rotate_form(all: bool) -> Form {
     let fields = vec![
         Field::toggle(
             "peppers",
             "Peppers",
             "what keys are hashed with, too: those not used by the deadline are revoked",
-            false,
+            all,
         ),
         Field::text("deadline", "Deadline", "how long keys may take to be used, such as 30d", "30d")
             .required()
@@ -169,7 +190,7 @@ fn rotate_form() -> Form {
             "signing",
             "Signing",
             "what access tokens are signed with, too; those out there stay good",
-            false,
+            all,
         ),
         Field::text("sure", "Sure?", "type: rotate", "")
             .required()
@@ -203,6 +224,53 @@ pub(super) fn rotate(form: &Form) -> Prepared {
         reload: vec![Topic::Jobs, Topic::Secrets],
     };
     Ok((Request::Secrets(request), what))
+}
+
+/// The request of a form of the screen's own; None where something else comes first.
+pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>, what: SecurityForm) -> Option<Prepared> {
+    let Some(Dialog::Form(form)) = model.dialogs.last() else { return None };
+    let form = form.clone();
+    let asked = match what {
+        SecurityForm::Block => return Some(blocks::block(&form)),
+        SecurityForm::Report => {
+            incident::gather(model, out);
+            return None;
+        }
+        SecurityForm::Contain => incident::confirm_contain(model, &form),
+        SecurityForm::ResetTwoFactor => incident::confirm_reset(model, &form),
+    };
+    match asked {
+        Err(why) => Some(Err(why)),
+        Ok(()) => {
+            // The question stands in place of the form.
+            let form = model.dialogs.len() - 2;
+            model.dialogs.remove(form);
+            None
+        }
+    }
+}
+
+fn ask_isolation(model: &mut Model) {
+    let lines = vec![
+        "Two organizations with users and keys are made, every request is tried on what is the other's, and \
+         they are removed again. Nothing else is touched."
+            .to_owned(),
+    ];
+    let what =
+        Act { doing: "Trying isolation".into(), done: String::new(), reload: vec![Topic::Organizations] };
+    let requests = vec![(Request::from(check::Isolation), what)];
+    dialogs::confirm(model, "Try isolation?".into(), lines, "Try it", None, requests);
+}
+
+/// Shows how that came out.
+pub(super) fn isolation(model: &mut Model, checks: &[Check]) {
+    let row = |check: &Check| {
+        let fix = check.fix.as_ref().map(|fix| format!("\n{fix}")).unwrap_or_default();
+        (nouns::check::outcome(check).text, format!("{}: {}{fix}", check.name, check.finding))
+    };
+    let rows = checks.iter().map(row).collect();
+    let title = "Isolation of organizations".to_owned();
+    model.dialogs.push(Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
 }
 
 /// Asks for what a control token needs.

@@ -26,6 +26,7 @@ mod audit;
 mod logs;
 mod nodes;
 mod requests;
+mod security;
 
 fn notice(model: &Model) -> &str {
     model.notice.as_ref().map_or("", |notice| &notice.text)
@@ -290,7 +291,10 @@ fn holding(scope: Scope) -> Model {
         Scope::Security | Scope::Lockouts => drop(press(&mut model, "0")),
         Scope::Sessions => drop(press_all(&mut model, "0 tab")),
         Scope::Secrets => drop(press_all(&mut model, "0 tab tab")),
-        Scope::Snapshots => drop(press_all(&mut model, "0 backtab")),
+        Scope::Snapshots => drop(press_all(&mut model, "0 tab tab tab")),
+        Scope::Blocks => drop(press_all(&mut model, "0 backtab backtab backtab")),
+        Scope::Incidents => drop(press_all(&mut model, "0 backtab backtab")),
+        Scope::Check => drop(press_all(&mut model, "0 backtab")),
         Scope::Form | Scope::NodeForm => drop(press_all(&mut model, "2 a")),
         Scope::Confirm => drop(press_all(&mut model, "2 x")),
         Scope::Typed => drop(press_all(&mut model, "2 g j ctrl-d")),

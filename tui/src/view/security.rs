@@ -1,4 +1,5 @@
-//! Lockouts, sessions, the keys that secrets are kept under, and the snapshots of the store.
+//! Lockouts, sessions, the keys that secrets are kept under, the snapshots of the store, blocks, what looks like an
+//! attack, and whether the gateway is set up safely.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -42,6 +43,22 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         Tab::Snapshots => {
             let empty = "There is no snapshot yet: a takes one.";
             Pane::new(&title, "the snapshots", &security.snapshots, Right::SnapshotsRead, empty)
+                .draw(buffer, area, model);
+        }
+        Tab::Blocks => {
+            let empty = "Nobody is blocked. a blocks an address, a network, a user or a key.";
+            Pane::new(&title, "the blocks", &security.blocks, Right::BlocksRead, empty)
+                .draw(buffer, area, model);
+        }
+        Tab::Incidents => {
+            let empty =
+                "Nothing looked like an attack in the last 24 hours. c shuts somebody off all the same.";
+            Pane::new(&title, "incidents", &security.findings, Right::AuditVerify, empty)
+                .draw(buffer, area, model);
+        }
+        Tab::Check => {
+            let empty = "Nothing was checked.";
+            Pane::new(&title, "the setup", &security.setup, Right::SecretsRead, empty)
                 .draw(buffer, area, model);
         }
     }

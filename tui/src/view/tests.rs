@@ -325,6 +325,7 @@ mod access;
 mod audit;
 mod logs;
 mod requests;
+mod security;
 mod usage;
 
 /// Other sizes are not pictured; they have to work.
@@ -348,6 +349,8 @@ fn every_size_is_drawn() {
             "0",
             "5 tab",
             "0 tab",
+            "0 backtab",
+            "0 backtab c",
             "6 enter",
             "6 o",
             "6 backtab e",

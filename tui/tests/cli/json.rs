@@ -13,7 +13,6 @@ use aivonx_tui::{
         audit::offline::Proof,
         backup::KeyPair,
         connect::Forwarding,
-        incident::report::Report,
         key::{self, created},
         limit,
         lockout::Cleared,
@@ -26,6 +25,7 @@ use aivonx_tui::{
         usage::Flat,
         user::sessions::Ended,
     },
+    incident_report::Report,
 };
 use serde_json::Value;
 

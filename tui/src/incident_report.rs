@@ -1,23 +1,18 @@
-//! `aivonx incident report`
+//! What happened in an incident, and what was done about it: a template for the lessons learned.
 
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
     UnixMillis,
     audit::{self, Action, AuditEntry, AuditFilter, Outcome, PAGE_MAX},
-    block, incident,
+    block,
+    client::{Client, ClientError},
+    incident,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::{
-    cli::Context,
-    exit::Failure,
-    render::{
-        Out,
-        text::{self, safe},
-    },
-};
+use crate::render::text::{self, safe};
 
 /// Most entries of the timeline; what is left out is counted.
 const TIMELINE_MAX: usize = 500;
@@ -45,12 +40,11 @@ pub struct Report {
     left_out: u64,
 }
 
-/// Carries it out.
+/// Gathers all of it, of the time from `since` on.
 ///
 /// # Errors
 /// Why not.
-pub async fn run(context: &mut Context, since: UnixMillis) -> Result<(), Failure> {
-    let client = context.client().await?;
+pub async fn gather(client: &Client, since: UnixMillis) -> Result<Report, ClientError> {
     let findings = client.ask(incident::Detect { since: Some(since) }).await?;
     let blocks = client.ask(block::List).await?;
     let actions = Action::ALL.iter().copied().filter(|action| action.is_security() || is_measure(*action));
@@ -66,7 +60,7 @@ pub async fn run(context: &mut Context, since: UnixMillis) -> Result<(), Failure
         }
         cursor = page.next;
     }
-    context.out.show(&report, |out| tell(out, &report))
+    Ok(report)
 }
 
 /// Whether administrators do it against an attack.
@@ -101,31 +95,56 @@ impl Report {
             self.left_out += 1;
         }
     }
+
+    /// Its heading.
+    #[must_use]
+    pub fn title(&self, zone: &TimeZone) -> String {
+        format!("Incident report, {} to {}", text::time(self.since, zone), text::time(self.until, zone))
+    }
+
+    /// Its sections, each with its lines. Escaped.
+    #[must_use]
+    pub fn sections(&self, zone: &TimeZone) -> Vec<(&'static str, Vec<String>)> {
+        let entries = |all: &[AuditEntry]| -> Vec<String> {
+            all.iter().map(|entry| line(entry, text::time(entry.time, zone))).collect()
+        };
+        let fixed = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        let blocked = |block: &block::Block| {
+            format!("{} {}: {}", block.of.as_str(), safe(&block.target), safe(&block.reason))
+        };
+        let mut timeline = entries(&self.timeline);
+        timeline.extend((self.left_out > 0).then(|| {
+            format!("... and {} more: aivonx audit list --since {}", self.left_out, stamp(self.since))
+        }));
+        vec![
+            ("Summary", fixed(&SUMMARY)),
+            ("What was detected", self.findings.iter().map(|found| safe(&found.finding)).collect()),
+            ("Actors", counted(&self.actors)),
+            ("Addresses", counted(&self.addresses)),
+            ("Counter-measures", entries(&self.measures)),
+            ("Blocked now", self.blocks.iter().map(blocked).collect()),
+            ("Timeline", timeline),
+            ("Lessons learned", fixed(&LESSONS)),
+        ]
+    }
+
+    /// All of it as Markdown, to be filled in.
+    #[must_use]
+    pub fn lines(&self, zone: &TimeZone) -> Vec<String> {
+        let mut out = vec![format!("# {}", self.title(zone))];
+        for (title, lines) in self.sections(zone) {
+            out.extend([String::new(), format!("## {title}"), String::new()]);
+            if lines.is_empty() {
+                out.push("- nothing".to_owned());
+            }
+            out.extend(lines.into_iter().map(|line| format!("- {line}")));
+        }
+        out
+    }
 }
 
-/// Markdown, to be filled in.
-fn tell(out: &mut Out, report: &Report) -> Result<(), Failure> {
-    let zone = out.zone.clone();
-    let time = |at| text::time(at, &zone);
-    out.line(format_args!("# Incident report, {} to {}", time(report.since), time(report.until)))?;
-    section(out, "Summary", ["What happened, in two sentences: ...", "What it did to whom: ..."])?;
-    let found = report.findings.iter().map(|found| safe(&found.finding));
-    section(out, "What was detected", found)?;
-    section(out, "Actors", counted(&report.actors))?;
-    section(out, "Addresses", counted(&report.addresses))?;
-    section(out, "Counter-measures", report.measures.iter().map(|entry| line(entry, time(entry.time))))?;
-    let blocked = report
-        .blocks
-        .iter()
-        .map(|block| format!("{} {}: {}", block.of.as_str(), safe(&block.target), safe(&block.reason)));
-    section(out, "Blocked now", blocked)?;
-    let left_out = (report.left_out > 0).then(|| {
-        format!("... and {} more: aivonx audit list --since {}", report.left_out, stamp(report.since))
-    });
-    let timeline = report.timeline.iter().map(|entry| line(entry, time(entry.time))).chain(left_out);
-    section(out, "Timeline", timeline)?;
-    section(out, "Lessons learned", LESSONS)
-}
+/// What is filled in first.
+const SUMMARY: [&str; 2] = ["What happened, in two sentences: ...", "What it did to whom: ..."];
 
 /// What is asked when it is over.
 const LESSONS: [&str; 6] = [
@@ -136,20 +155,6 @@ const LESSONS: [&str; 6] = [
     "What keeps it from happening again, who does it, until when? ...",
     "aivonx check and aivonx check --isolation afterwards: ...",
 ];
-
-fn section(
-    out: &mut Out,
-    title: &str,
-    lines: impl IntoIterator<Item = impl AsRef<str>>,
-) -> Result<(), Failure> {
-    out.line(format_args!("\n## {title}\n"))?;
-    let mut none = true;
-    for line in lines {
-        none = false;
-        out.line(format_args!("- {}", line.as_ref()))?;
-    }
-    if none { out.line("- nothing") } else { Ok(()) }
-}
 
 /// The most frequent first.
 fn counted(all: &BTreeMap<String, u64>) -> Vec<String> {
