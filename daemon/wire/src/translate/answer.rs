@@ -36,6 +36,8 @@ pub(super) enum Event<'a> {
         text: &'a str,
     },
     Stop(Stop),
+    /// It ended at this text, one of those that the client named.
+    StoppedAt(&'a str),
     Usage(Usage),
 }
 
@@ -84,6 +86,8 @@ pub(super) struct Answer {
     pub(super) text: String,
     pub(super) calls: Vec<Called>,
     pub(super) stop: Stop,
+    /// The text that stopped it, of those that the client named, where the node says which.
+    pub(super) stopped_at: Option<String>,
     pub(super) usage: Usage,
 }
 
@@ -122,6 +126,7 @@ impl Answer {
                 }
             }
             Event::Stop(stop) => self.stop = stop,
+            Event::StoppedAt(text) => self.stopped_at = Some(text.to_owned()),
             Event::Usage(usage) => self.usage = usage,
         }
     }

@@ -236,6 +236,8 @@ pub(super) struct Events {
     blocks: usize,
     usage: Usage,
     stop: Option<Stop>,
+    /// The text that stopped it, of those that were to.
+    stopped_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,6 +276,7 @@ impl Writer for Events {
             }
             Event::Arguments { .. } => {}
             Event::Stop(stop) => self.stop = Some(stop),
+            Event::StoppedAt(text) => self.stopped_at = Some(text.to_owned()),
             Event::Usage(usage) => self.usage = usage,
         }
     }
@@ -281,10 +284,11 @@ impl Writer for Events {
     fn finish(&mut self, about: &About, out: &mut Vec<u8>) {
         self.begin(about, out);
         self.close(out);
-        let stop = stop_reason(self.stop.unwrap_or(Stop::End));
+        let stopped_at = self.stopped_at.as_deref();
+        let stop = stop_reason(self.stop.unwrap_or(Stop::End), stopped_at);
         let delta = json!({
             "type": "message_delta",
-            "delta": {"stop_reason": stop, "stop_sequence": null},
+            "delta": {"stop_reason": stop, "stop_sequence": stopped_at},
             "usage": usage(self.usage),
         });
         send("message_delta", &delta, out);
@@ -295,7 +299,7 @@ impl Writer for Events {
 impl Events {
     fn begin(&mut self, about: &About, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.begun, true) {
-            let message = message(about, json!([]), None, Usage::default());
+            let message = message(about, json!([]), (None, None), Usage::default());
             send("message_start", &json!({"type": "message_start", "message": message}), out);
         }
     }
@@ -341,13 +345,14 @@ pub(super) fn whole(about: &About, answer: &Answer) -> Vec<u8> {
         let input = call.object();
         content.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
     }
-    message(about, content.into(), Some(answer.stop), answer.usage).to_string().into_bytes()
+    let stop = (Some(answer.stop), answer.stopped_at.as_deref());
+    message(about, content.into(), stop, answer.usage).to_string().into_bytes()
 }
 
 fn message(
     about: &About,
     content: serde_json::Value,
-    stop: Option<Stop>,
+    (stop, stopped_at): (Option<Stop>, Option<&str>),
     counts: Usage,
 ) -> serde_json::Value {
     json!({
@@ -356,14 +361,15 @@ fn message(
         "role": "assistant",
         "model": about.model,
         "content": content,
-        "stop_reason": stop.map(stop_reason),
-        "stop_sequence": null,
+        "stop_reason": stop.map(|stop| stop_reason(stop, stopped_at)),
+        "stop_sequence": stopped_at,
         "usage": usage(counts),
     })
 }
 
-fn stop_reason(stop: Stop) -> &'static str {
+fn stop_reason(stop: Stop, stopped_at: Option<&str>) -> &'static str {
     match stop {
+        Stop::End if stopped_at.is_some() => "stop_sequence",
         Stop::End => "end_turn",
         Stop::Length => "max_tokens",
         Stop::Calls => "tool_use",

@@ -64,7 +64,7 @@ impl<W: Writer> Writer for InTurn<W> {
                 }
             }
             Event::Thinking(_) | Event::Text(_) => self.release(about, out),
-            Event::Stop(_) | Event::Usage(_) => {}
+            Event::Stop(_) | Event::StoppedAt(_) | Event::Usage(_) => {}
         }
         self.writer.event(about, event, out);
     }

@@ -33,7 +33,6 @@ pub use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Api {
     Chat,
-    /// Only asked of nodes.
     Completions,
     Responses,
     Embeddings,
@@ -46,8 +45,9 @@ pub enum Api {
 
 impl Api {
     /// Those of clients.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Chat,
+        Self::Completions,
         Self::Responses,
         Self::Embeddings,
         Self::Messages,
@@ -140,7 +140,8 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
             return Ok(Request::Send(node, sent, Wishes { base64, ..Wishes::default() }));
         }
         Api::Messages => anthropic::request(&body)?,
-        Api::Chat | Api::Completions => openai::request(&body)?,
+        Api::Chat => openai::request(&body)?,
+        Api::Completions => openai::completion(&body)?,
         Api::Responses => responses::request(&body)?,
         Api::OllamaChat => ollama::chat(&body)?,
         Api::OllamaGenerate => ollama::generate(&body)?,
@@ -162,7 +163,11 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
     }
     chat.join_calls();
     let options = body.object("stream_options")?.unwrap_or_default();
-    let wishes = Wishes { usage: options.flag("include_usage")?.unwrap_or(false), ..Wishes::default() };
+    let wishes = Wishes {
+        usage: options.flag("include_usage")?.unwrap_or(false),
+        stops: client == Api::Messages && chat.sampling.stop.is_some(),
+        ..Wishes::default()
+    };
     Ok(Request::Send(node, write(&chat, node, usage)?, wishes))
 }
 

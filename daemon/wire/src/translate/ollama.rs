@@ -218,6 +218,7 @@ impl Writer for Lines {
                 self.stop = stop;
                 self.flush(about, out);
             }
+            Event::StoppedAt(_) => {}
             Event::Usage(usage) => self.usage = usage,
         }
     }

@@ -1,4 +1,4 @@
-//! OpenAI's chat completions, as clients ask for them.
+//! OpenAI's chat completions, and completions, as clients ask for them.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     Refused,
     answer::{About, Answer, Event, Stop, Usage, Writer},
-    chat::{Call, Chat, Choice, Format, Image, Message, Outcome, Part, Said, Think, joined},
+    chat::{Call, Chat, Choice, Format, Image, Message, Outcome, Part, Said, Sampling, Think, joined},
     json::{Object, string},
     ollama::read_tool,
 };
@@ -23,9 +23,7 @@ pub(super) fn request<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
         "functions",
         "function_call",
     ])?;
-    if body.raw("n").is_some_and(|n| n != "1") {
-        return Err(Refused::not_carried("n"));
-    }
+    only_one(body, "n")?;
     let mut chat = Chat {
         model: body.needed("model")?,
         stream: body.flag("stream")?.unwrap_or(false),
@@ -50,18 +48,57 @@ pub(super) fn request<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
             _ => None,
         };
     }
-    let sampling = &mut chat.sampling;
-    sampling.max_tokens = body.number("max_completion_tokens")?;
-    sampling.max_tokens = sampling.max_tokens.or(body.number("max_tokens")?);
-    sampling.temperature = body.number("temperature")?;
-    sampling.top_p = body.number("top_p")?;
-    sampling.top_k = body.number("top_k")?;
-    sampling.min_p = body.number("min_p")?;
-    sampling.seed = body.number("seed")?;
-    sampling.frequency_penalty = body.number("frequency_penalty")?;
-    sampling.presence_penalty = body.number("presence_penalty")?;
-    sampling.stop = body.raw("stop");
+    chat.sampling = sampling(body)?;
+    chat.sampling.max_tokens = body.number("max_completion_tokens")?.or(chat.sampling.max_tokens);
     Ok(chat)
+}
+
+/// Reads a request of `/v1/completions`, whose prompt becomes a message, as Ollama makes one of it.
+pub(super) fn completion<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
+    body.refuse(&["suffix", "echo", "logprobs", "logit_bias"])?;
+    only_one(body, "n")?;
+    only_one(body, "best_of")?;
+    let prompt = match body.get("prompt") {
+        None => "".into(),
+        Some(prompt) => match string(prompt) {
+            Some(text) => text,
+            // Several prompts have several answers, and numbers are tokens of a model's own.
+            None => match &body.list("prompt")?[..] {
+                [one] => string(one).ok_or(Refused::not_carried("prompt[0]"))?,
+                _ => return Err(Refused::not_carried("prompt")),
+            },
+        },
+    };
+    Ok(Chat {
+        model: body.needed("model")?,
+        stream: body.flag("stream")?.unwrap_or(false),
+        keep_alive: body.raw("keep_alive"),
+        messages: vec![Message::User(vec![Part::Text(prompt)])],
+        sampling: sampling(body)?,
+        ..Chat::default()
+    })
+}
+
+fn only_one(body: &Object<'_>, name: &str) -> Result<(), Refused> {
+    match body.raw(name) {
+        None | Some("1") => Ok(()),
+        Some(_) => Err(Refused::not_carried(name)),
+    }
+}
+
+fn sampling<'a>(body: &Object<'a>) -> Result<Sampling<'a>, Refused> {
+    Ok(Sampling {
+        max_tokens: body.number("max_tokens")?,
+        temperature: body.number("temperature")?,
+        top_p: body.number("top_p")?,
+        top_k: body.number("top_k")?,
+        min_p: body.number("min_p")?,
+        seed: body.number("seed")?,
+        frequency_penalty: body.number("frequency_penalty")?,
+        presence_penalty: body.number("presence_penalty")?,
+        repeat_penalty: None,
+        stop: body.raw("stop"),
+    })
 }
 
 pub(super) fn effort(effort: Cow<'_, str>) -> Think<'_> {
@@ -173,6 +210,8 @@ fn read_part<'a>(part: &Object<'a>) -> Result<Part<'a>, Refused> {
 /// Writes an answer's stream.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
+    /// Of chat completions, not of completions.
+    chat: bool,
     /// Whether the client asked for the counts.
     asks_usage: bool,
     stop: Stop,
@@ -180,13 +219,22 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    pub(super) fn new(asks_usage: bool) -> Self {
-        Self { asks_usage, ..Self::default() }
+    pub(super) fn new(chat: bool, asks_usage: bool) -> Self {
+        Self { chat, asks_usage, ..Self::default() }
     }
 
-    fn send(about: &About, delta: &Value, stop: Option<Stop>, out: &mut Vec<u8>) {
-        let choice = json!({"index": 0, "delta": delta, "finish_reason": stop.map(finish_reason)});
-        let chunk = object(about, "chat.completion.chunk", &json!([choice]));
+    fn chunk(&self, about: &About, choices: &Value) -> Value {
+        match self.chat {
+            true => object(about, "chatcmpl", "chat.completion.chunk", choices),
+            false => object(about, "cmpl", COMPLETION, choices),
+        }
+    }
+
+    /// Of completions `delta` is the text alone.
+    fn send(&self, about: &About, delta: &Value, stop: Option<Stop>, out: &mut Vec<u8>) {
+        let name = if self.chat { "delta" } else { "text" };
+        let choice = json!({"index": 0, name: delta, "finish_reason": stop.map(finish_reason)});
+        let chunk = self.chunk(about, &json!([choice]));
         out.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
     }
 }
@@ -194,6 +242,8 @@ impl Chunks {
 impl Writer for Chunks {
     fn event(&mut self, about: &About, event: Event<'_>, out: &mut Vec<u8>) {
         let delta = match event {
+            Event::Text(text) if !self.chat => json!(text),
+            Event::Thinking(_) | Event::Call { .. } | Event::Arguments { .. } if !self.chat => return,
             Event::Thinking(text) => json!({"role": "assistant", "content": "", "reasoning": text}),
             Event::Text(text) => json!({"role": "assistant", "content": text}),
             Event::Call { at, id, name } => json!({"role": "assistant", "content": "", "tool_calls": [
@@ -205,18 +255,20 @@ impl Writer for Chunks {
                 self.stop = stop;
                 return;
             }
+            Event::StoppedAt(_) => return,
             Event::Usage(usage) => {
                 self.usage = usage;
                 return;
             }
         };
-        Self::send(about, &delta, None, out);
+        self.send(about, &delta, None, out);
     }
 
     fn finish(&mut self, about: &About, out: &mut Vec<u8>) {
-        Self::send(about, &json!({}), Some(self.stop), out);
+        let nothing = if self.chat { json!({}) } else { json!("") };
+        self.send(about, &nothing, Some(self.stop), out);
         if self.asks_usage {
-            let mut chunk = object(about, "chat.completion.chunk", &json!([]));
+            let mut chunk = self.chunk(about, &json!([]));
             chunk["usage"] = usage(self.usage);
             out.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
         }
@@ -238,14 +290,25 @@ pub(super) fn whole(about: &About, answer: &Answer) -> Vec<u8> {
         message["tool_calls"] = calls.collect();
     }
     let choice = json!({"index": 0, "message": message, "finish_reason": finish_reason(answer.stop)});
-    let mut object = object(about, "chat.completion", &json!([choice]));
+    let mut object = object(about, "chatcmpl", "chat.completion", &json!([choice]));
     object["usage"] = usage(answer.usage);
     object.to_string().into_bytes()
 }
 
-fn object(about: &About, kind: &str, choices: &Value) -> Value {
+/// What answers of `/v1/completions` are, streamed or not.
+const COMPLETION: &str = "text_completion";
+
+/// The same of `/v1/completions`.
+pub(super) fn whole_completion(about: &About, answer: &Answer) -> Vec<u8> {
+    let choice = json!({"index": 0, "text": answer.text, "finish_reason": finish_reason(answer.stop)});
+    let mut object = object(about, "cmpl", COMPLETION, &json!([choice]));
+    object["usage"] = usage(answer.usage);
+    object.to_string().into_bytes()
+}
+
+fn object(about: &About, id: &str, kind: &str, choices: &Value) -> Value {
     json!({
-        "id": format!("chatcmpl-{}", about.id),
+        "id": format!("{id}-{}", about.id),
         "object": kind,
         "created": about.created,
         "model": about.model,

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Refused,
@@ -216,6 +217,10 @@ struct OneChoice {
     /// Of a completion.
     text: Option<String>,
     finish_reason: Option<String>,
+    /// The text that stopped it, as vLLM says it: a number is a token of the model's own.
+    stop_reason: Option<Value>,
+    /// The same as SGLang says it.
+    matched_stop: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -264,9 +269,15 @@ pub(super) struct Reader {
     calls: HashMap<usize, usize>,
     /// How many began.
     begun: usize,
+    /// Whether the client named texts that are to stop the answer. Else what the node calls one is its own.
+    stops: bool,
 }
 
 impl Reader {
+    pub(super) fn new(stops: bool) -> Self {
+        Self { stops, ..Self::default() }
+    }
+
     /// Reads an object.
     ///
     /// # Errors
@@ -292,6 +303,11 @@ impl Reader {
                     _ if self.begun > 0 => Stop::Calls,
                     _ => Stop::End,
                 }));
+                if self.stops
+                    && let Some(Value::String(text)) = choice.stop_reason.or(choice.matched_stop)
+                {
+                    event(Event::StoppedAt(&text));
+                }
             }
         }
         if let Some(counts) = chunk.usage {

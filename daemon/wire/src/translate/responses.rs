@@ -335,6 +335,7 @@ impl Writer for Events {
                 }
             }
             Event::Stop(stop) => self.stop = stop,
+            Event::StoppedAt(_) => {}
             Event::Usage(usage) => self.usage = usage,
         }
     }
@@ -354,7 +355,7 @@ impl Writer for Events {
 
 /// An answer in one piece.
 pub(super) fn whole(about: &About, answer: Answer) -> Vec<u8> {
-    let Answer { thinking, text, calls, stop, usage } = answer;
+    let Answer { thinking, text, calls, stop, usage, stopped_at: _ } = answer;
     let mut items = Vec::new();
     if !thinking.is_empty() {
         items.push(Open::Thinking(thinking));

@@ -64,10 +64,10 @@ enum Reader {
 }
 
 impl Reader {
-    fn of(node: Api) -> Self {
+    fn of(node: Api, wishes: Wishes) -> Self {
         match node {
             Api::OllamaChat => Self::Ollama(ollama_node::Reader::default()),
-            _ => Self::Openai(openai_node::Reader::default()),
+            _ => Self::Openai(openai_node::Reader::new(wishes.stops)),
         }
     }
 
@@ -94,10 +94,12 @@ impl Reader {
 /// What the client asked for beside the answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// The counts of a stream of chat completions.
+    /// The counts of a stream of completions.
     pub usage: bool,
     /// Vectors as base64.
     pub base64: bool,
+    /// Which of the texts stopped the answer that the client named for that.
+    pub stops: bool,
 }
 
 impl Translator {
@@ -108,10 +110,10 @@ impl Translator {
             Api::Messages => Box::new(InTurn::<anthropic::Events>::default()),
             Api::Responses => Box::new(InTurn::<responses::Events>::default()),
             Api::OllamaChat | Api::OllamaGenerate => Box::new(ollama::Lines::new(client == Api::OllamaChat)),
-            _ => Box::new(openai::Chunks::new(wishes.usage)),
+            _ => Box::new(openai::Chunks::new(client == Api::Chat, wishes.usage)),
         };
         let lines = Lines {
-            reader: Reader::of(node),
+            reader: Reader::of(node, wishes),
             writer,
             events: node.stream() != Stream::Ndjson,
             data: Vec::new(),
@@ -126,7 +128,7 @@ impl Translator {
     /// For an answer in one piece.
     #[must_use]
     pub fn whole(client: Api, node: Api, about: About, wishes: Wishes) -> Self {
-        let shape = Shape::Whole { reader: Reader::of(node), base64: wishes.base64 };
+        let shape = Shape::Whole { reader: Reader::of(node, wishes), base64: wishes.base64 };
         Self { client, about, shape, held: Vec::new(), failed: false }
     }
 
@@ -254,6 +256,7 @@ impl Translator {
             Api::Messages => anthropic::whole(about, &answer),
             Api::Responses => responses::whole(about, answer),
             Api::OllamaChat | Api::OllamaGenerate => ollama::whole(about, &answer, client == Api::OllamaChat),
+            Api::Completions => openai::whole_completion(about, &answer),
             _ => openai::whole(about, &answer),
         })
     }

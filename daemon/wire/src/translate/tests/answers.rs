@@ -34,7 +34,8 @@ const OLLAMA: &str = concat!(
     "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":9,\"eval_count\":4}\n",
 );
 
-const CLIENTS: [Api; 5] = [Api::Messages, Api::Responses, Api::Chat, Api::OllamaChat, Api::OllamaGenerate];
+const CLIENTS: [Api; 6] =
+    [Api::Messages, Api::Responses, Api::Chat, Api::Completions, Api::OllamaChat, Api::OllamaGenerate];
 
 fn stream(client: Api, node: Api, pieces: &[&[u8]]) -> (String, bool) {
     let mut translator =
@@ -50,14 +51,18 @@ fn stream(client: Api, node: Api, pieces: &[&[u8]]) -> (String, bool) {
 
 fn whole(client: Api, node: Api, object: &Value) -> Value {
     let mut translator = Translator::whole(client, node, about(), Wishes::default());
+    serde_json::from_str(&finished(&mut translator, &object.to_string())).unwrap()
+}
+
+/// What becomes of an answer that comes in two pieces.
+fn finished(translator: &mut Translator, text: &str) -> String {
     let mut out = Pieces::default();
-    let text = object.to_string();
     let (first, rest) = text.as_bytes().split_at(text.len() / 2);
     translator.pass(first, &mut out);
     translator.pass(rest, &mut out);
     translator.finish(&mut out).unwrap();
     let all: Vec<_> = std::iter::from_fn(|| out.pop(usize::MAX)).collect();
-    serde_json::from_slice(&all.concat()).unwrap()
+    String::from_utf8(all.concat()).unwrap()
 }
 
 fn objects(stream: &str) -> Vec<Value> {
@@ -209,6 +214,49 @@ fn a_stream_becomes_a_chat_of_openai() {
     let [.., finish, usage] = &chunks[..] else { panic!() };
     assert_eq!(finish["choices"][0]["finish_reason"], "tool_calls");
     assert_eq!((&usage["choices"], &usage["usage"]["total_tokens"]), (&json!([]), &json!(13)));
+}
+
+#[test]
+fn the_text_that_stopped_an_answer_is_named_where_the_node_names_it() {
+    for (node, want) in [
+        (json!({"stop_reason": "END"}), json!(["stop_sequence", "END"])),
+        (json!({"matched_stop": "END"}), json!(["stop_sequence", "END"])),
+        (json!({"stop_reason": 128_001}), json!(["end_turn", null])),
+        (json!({"stop_reason": null}), json!(["end_turn", null])),
+    ] {
+        let mut choice = json!({"index": 0, "finish_reason": "stop", "message": {"content": "Hi"}});
+        choice.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
+        let object = json!({"choices": [choice]}).to_string();
+        for (stops, want) in [(true, &want), (false, &json!(["end_turn", null]))] {
+            let wishes = Wishes { stops, ..Wishes::default() };
+            let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), wishes);
+            let message: Value = serde_json::from_str(&finished(&mut translator, &object)).unwrap();
+            assert_eq!(json!([message["stop_reason"], message["stop_sequence"]]), *want, "{node}");
+            let mut translator = Translator::stream(Api::Messages, Api::Chat, about(), wishes);
+            let events = finished(&mut translator, &format!("data: {object}\n\ndata: [DONE]\n\n"));
+            let events = objects(&events);
+            let delta = events.iter().find(|event| event["type"] == "message_delta").unwrap();
+            assert_eq!(
+                json!([delta["delta"]["stop_reason"], delta["delta"]["stop_sequence"]]),
+                *want,
+                "{node}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stream_becomes_a_completion() {
+    for (node, text) in [(Api::Chat, OPENAI), (Api::OllamaChat, OLLAMA)] {
+        let (all, _) = stream(Api::Completions, node, &[text.as_bytes()]);
+        assert!(all.ends_with("data: [DONE]\n\n"), "{all}");
+        let chunks = objects(&all);
+        assert!(chunks.iter().all(|chunk| chunk["object"] == "text_completion" && chunk["id"] == "cmpl-r1"));
+        let texts: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["text"].as_str()).collect();
+        assert_eq!(texts, "Wörld \"!\"", "{all}");
+        let usage = chunks.last().unwrap();
+        assert_eq!((&usage["choices"], &usage["usage"]["total_tokens"]), (&json!([]), &json!(13)));
+    }
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn embeddings_are_asked_for() {
         Ok(Request::Send(_, _, wishes)) => wishes,
         other => panic!("{other:?}"),
     };
-    assert_eq!(wishes(Api::Embeddings, &body), Wishes { base64: true, usage: false });
+    assert_eq!(wishes(Api::Embeddings, &body), Wishes { base64: true, ..Wishes::default() });
 }
 
 #[test]
@@ -264,6 +264,36 @@ fn an_empty_prompt_has_an_answer_of_its_own() {
             (&answer["done"], &answer["done_reason"], &answer["response"]),
             (&json!(true), &json!(reason), &json!(""))
         );
+    }
+}
+
+#[test]
+fn a_prompt_to_complete_becomes_a_chat() {
+    let body = json!({"model": "m", "prompt": ["Why?"], "max_tokens": 3, "seed": 7, "stop": "END", "echo": false,
+        "n": 1, "best_of": 1, "user": "u", "suffix": null});
+    assert_eq!(
+        sent(Api::Completions, Api::OllamaChat, &body),
+        json!({"model": "m", "stream": false, "messages": [{"role": "user", "content": "Why?"}],
+            "options": {"num_predict": 3, "seed": 7, "stop": ["END"]}})
+    );
+    assert_eq!(
+        sent(Api::Completions, Api::Chat, &body)["messages"],
+        json!([{"role": "user", "content": "Why?"}])
+    );
+    for (name, value) in [
+        ("suffix", json!("}")),
+        ("echo", json!(true)),
+        ("n", json!(2)),
+        ("best_of", json!(3)),
+        ("logprobs", json!(5)),
+        ("prompt", json!(["a", "b"])),
+        ("prompt", json!([1, 2])),
+        ("prompt[0]", json!([1])),
+    ] {
+        let mut body = body.clone();
+        body[name.split('[').next().unwrap()] = value;
+        let refused = refused(Api::Completions, Api::OllamaChat, &body);
+        assert!(refused.starts_with(&format!("'{name}' cannot be translated")), "{name}: {refused}");
     }
 }
 
