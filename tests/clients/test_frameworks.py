@@ -1,10 +1,15 @@
 """Frameworks on top of the clients: each with its defaults, and the gateway's address where it takes one."""
 
 import asyncio
+import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
-from conftest import SAID
+from conftest import PATIENCE, SAID
 
 ASK = "Why is the sky blue?"
 
@@ -75,3 +80,20 @@ def test_pydantic_ai(gateway):
     provider = OpenAIProvider(base_url=gateway.url + "/v1", api_key="any")
     agent = pydantic_ai.Agent(OpenAIChatModel("llama3.2", provider=provider))
     assert asyncio.run(agent.run(ASK)).output == SAID
+
+
+@pytest.mark.parametrize("options", [[], ["--no-stream"]])
+def test_llm(gateway, tmp_path, options):
+    """The command, whose models with OpenAI's API are named in a file of its own."""
+    command = pathlib.Path(sys.executable).with_name("llm")
+    if not command.exists():
+        pytest.skip("llm is not installed")
+    # YAML takes JSON.
+    model = {"model_id": "here", "model_name": "Exact/Name", "api_base": gateway.url + "/v1", "api_key_name": "here"}
+    (tmp_path / "extra-openai-models.yaml").write_text(json.dumps([model]))
+    environment = {**os.environ, "LLM_USER_PATH": str(tmp_path)}
+    done = subprocess.run(
+        [command, "-m", "here", "--key", "any", *options, ASK],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, SAID), done.stderr

@@ -1,11 +1,14 @@
-"""Programs that are no packages: curl, nginx in front, Java's own HTTP client, and the packages of npm."""
+"""Programs that are no packages: curl, nginx in front, Java's own HTTP client, a browser, and the packages of npm."""
 
+import http.server
 import json
 import os
 import pathlib
+import queue
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -108,6 +111,8 @@ NODE = """
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
 import Anthropic from '@anthropic-ai/sdk';
+import { generateText, streamText } from 'ai';
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 const url = process.argv[2];
 const messages = [{ role: 'user', content: 'Why is the sky blue?' }];
 const said = [];
@@ -126,6 +131,9 @@ for (const model of ['llama3.2', 'Exact/Name']) {
   const anthropic = new Anthropic({ baseURL: url, apiKey: 'any', maxRetries: 0 });
   said.push((await anthropic.messages.create({ model, messages, max_tokens: 50 })).content[0].text);
   said.push(await anthropic.messages.stream({ model, messages, max_tokens: 50 }).finalText());
+  const provider = createOpenAICompatible({ name: 'here', baseURL: url + '/v1', apiKey: 'any' });
+  said.push((await generateText({ model: provider(model), messages, maxRetries: 0 })).text);
+  said.push(await streamText({ model: provider(model), messages, maxRetries: 0 }).text);
 }
 console.log(JSON.stringify(said));
 """
@@ -140,6 +148,72 @@ def test_npm(gateway, tmp_path):
     script = pathlib.Path(folder) / f"client-{tmp_path.name}.mjs"
     script.write_text(NODE)
     try:
-        assert json.loads(run(node, str(script), gateway.url)) == [SAID] * 10
+        assert json.loads(run(node, str(script), gateway.url)) == [SAID] * 14
     finally:
         script.unlink()
+
+
+PAGE = """<!doctype html><meta charset=utf-8><script>
+async function all() {
+  const url = new URLSearchParams(location.search).get('gateway');
+  const models = (await (await fetch(url + '/api/tags')).json()).models.length;
+  const chat = stream => fetch(url + '/v1/chat/completions', {
+    method: 'POST',
+    // Neither is what a page may send to elsewhere without asking first.
+    headers: { 'Content-Type': 'application/json', Authorization: 'Bearer any' },
+    body: JSON.stringify({ model: 'qwen3:8b', stream, messages: [{ role: 'user', content: 'Why?' }] }),
+  });
+  const whole = (await (await chat(false)).json()).choices[0].message.content;
+  const reader = (await chat(true)).body.getReader(), decoder = new TextDecoder();
+  let text = '', reads = 0;
+  for (let part; !(part = await reader.read()).done; reads++) text += decoder.decode(part.value, { stream: true });
+  const events = text.split('\\n\\n').filter(event => event.startsWith('data: {'));
+  const streamed = events.map(event => JSON.parse(event.slice(6)).choices[0]?.delta?.content ?? '').join('');
+  return { models, whole, streamed, reads };
+}
+all().catch(error => ({ error: String(error) }))
+  .then(result => fetch('/', { method: 'POST', body: JSON.stringify(result) }));
+</script>"""
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_page_in_a_browser(gateway, tmp_path, host):
+    """A page of another origin reads lists, answers and, piece by piece, streams."""
+    browser = shutil.which("chromium-headless-shell") or program("chromium")
+    results = queue.Queue()
+
+    class Pages(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def answer(self, body):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self):
+            self.answer(PAGE.encode())
+
+        def do_POST(self):
+            results.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.answer(b"")
+
+    pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    page = f"http://{host}:{pages.server_port}/?gateway={gateway.url}"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    # Open for a debugger, or it would not wait for what the page asks for.
+    options += [f"--user-data-dir={tmp_path}", "--remote-debugging-port=0"]
+    process = subprocess.Popen([browser, *options, page], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        result = results.get(timeout=PATIENCE)
+        reads = result.pop("reads", 0)
+        assert result == {"models": 4, "whole": SAID, "streamed": SAID}
+        assert reads > 2, "it comes piece by piece"
+    finally:
+        process.kill()
+        process.wait()
+        pages.shutdown()
+        pages.server_close()
