@@ -1,6 +1,6 @@
 //! How long the parts of an answer's work took, as nodes write it at its end.
 
-use memchr::memmem;
+use memchr::{memchr_iter, memrchr};
 
 /// What an answer says of its work. None where it does not.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -23,17 +23,28 @@ impl Timing {
     /// `timings` in milliseconds, and `prompt_tokens_details.cached_tokens`. What is said twice counts as said last.
     #[must_use]
     pub fn read(text: &[u8]) -> Self {
-        let number = |name: &str| number(text, name).filter(|number| (0.0..f64::MAX).contains(number));
-        let seconds = |name: &str, of: f64| number(name).map(|n| n / of).filter(|n| *n <= LONGEST);
-        let prefill = seconds("\"prompt_eval_duration\"", 1e9);
-        let is_ollama = prefill.is_some() || number("\"total_duration\"").is_some();
-        Self {
-            // Ollama leaves zeros out.
-            load: seconds("\"load_duration\"", 1e9).or(is_ollama.then_some(0.0)),
-            prefill: prefill.or_else(|| seconds("\"prompt_ms\"", 1e3)),
-            decode: seconds("\"eval_duration\"", 1e9).or_else(|| seconds("\"predicted_ms\"", 1e3)),
-            cached: number("\"cache_n\"").or_else(|| number("\"cached_tokens\"")),
+        // Where one thing has two names, what stands under the first counts.
+        let (mut first, mut second, mut total) = (Self::default(), Self::default(), None);
+        for (name, value) in members(text) {
+            let (said, unit, most) = match name {
+                b"load_duration" => (&mut first.load, 1e9, LONGEST),
+                b"prompt_eval_duration" => (&mut first.prefill, 1e9, LONGEST),
+                b"eval_duration" => (&mut first.decode, 1e9, LONGEST),
+                b"total_duration" => (&mut total, 1e9, f64::MAX),
+                b"prompt_ms" => (&mut second.prefill, 1e3, LONGEST),
+                b"predicted_ms" => (&mut second.decode, 1e3, LONGEST),
+                b"cache_n" => (&mut first.cached, 1.0, f64::MAX),
+                b"cached_tokens" => (&mut second.cached, 1.0, f64::MAX),
+                _ => continue,
+            };
+            *said = number(value).map(|number| number / unit).filter(|number| (0.0..=most).contains(number));
         }
+        if first.prefill.or(total).is_some() {
+            // Ollama leaves zeros out.
+            first.load.get_or_insert(0.0);
+        }
+        second.absorb(first);
+        second
     }
 
     /// Takes over what `later` knows.
@@ -47,12 +58,26 @@ impl Timing {
     }
 }
 
-/// The number after the last member of this name. Names cannot be confused with text, whose quotes are escaped.
-pub(super) fn number(text: &[u8], name: &str) -> Option<f64> {
-    let at = memmem::rfind(text, name.as_bytes())?;
-    let rest = text[at + name.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let end = rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    str::from_utf8(&rest[..end.unwrap_or(rest.len())]).ok()?.parse().ok()
+/// The number that is the value of the last member of this name.
+pub(super) fn last(text: &[u8], name: &[u8]) -> Option<f64> {
+    members(text).filter(|(other, _)| *other == name).last().and_then(|(_, value)| number(value))
+}
+
+/// The members of all objects in `text`: each name, and what follows its colon. Names cannot be confused with text, whose
+/// quotes are escaped.
+fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    memchr_iter(b':', text).filter_map(|colon| {
+        let name = text[..colon].trim_ascii_end().strip_suffix(b"\"")?;
+        let quote = memrchr(b'"', name)?;
+        Some((&name[quote + 1..], &text[colon + 1..]))
+    })
+}
+
+/// The number that `text` begins with.
+fn number(text: &[u8]) -> Option<f64> {
+    let text = text.trim_ascii_start();
+    let end = text.iter().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+    str::from_utf8(&text[..end.unwrap_or(text.len())]).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -83,6 +108,12 @@ mod tests {
                 r#"{"prompt_eval_duration":1e300,"eval_duration":"x"}"#,
                 Timing { load: None, ..Timing::default() },
             ),
+            (
+                "{\"eval_duration\" :\t1000000000, \"eval_duration\": 2e9 , \"cached_tokens\":5, \"cache_n\":3}",
+                Timing { decode: Some(2.0), cached: Some(3.0), ..Timing::default() },
+            ),
+            (r#"{"eval_duration":1000000000,"eval_duration":"later"}"#, Timing::default()),
+            (r#":"eval_duration":"cached_tokens": "#, Timing::default()),
             ("", Timing::default()),
         ] {
             assert_eq!(Timing::read(text.as_bytes()), want, "{text}");

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::timing::number;
+use super::timing::last;
 
 /// Tokens as a node counted them; None where it did not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,9 +39,9 @@ impl Usage {
 
     /// The counts in llama.cpp's `timings`: those of the prompt that it read, and that it had in its cache.
     pub(super) fn of_timings(text: &[u8]) -> Self {
-        let count = |name: &str| number(text, name).and_then(whole_part);
-        let prompt = count("\"prompt_n\"").map(|n| n.saturating_add(count("\"cache_n\"").unwrap_or(0)));
-        Self { prompt, output: count("\"predicted_n\""), ..Self::default() }
+        let count = |name: &[u8]| last(text, name).and_then(whole_part);
+        let prompt = count(b"prompt_n").map(|n| n.saturating_add(count(b"cache_n").unwrap_or(0)));
+        Self { prompt, output: count(b"predicted_n"), ..Self::default() }
     }
 
     /// The larger of each.
