@@ -38,16 +38,18 @@ pub const LATEST: &str = ":latest";
 #[must_use]
 pub fn take_apart(name: &str) -> (&str, bool) {
     let name = without_local(name.trim());
-    let Some(slash) = name.rfind('/') else {
-        return (name, name.bytes().any(|b| b == b':'));
-    };
-    (strip_defaults(name), name[slash + 1..].contains(':'))
+    // Byte by byte: names are short.
+    match name.bytes().rposition(|b| b == b'/') {
+        None => (name, name.bytes().any(|b| b == b':')),
+        Some(slash) => (strip_defaults(name), name.bytes().skip(slash).any(|b| b == b':')),
+    }
 }
 
 /// The name without a last `:local`.
 fn without_local(name: &str) -> &str {
-    match name.rsplit_once(':') {
-        Some((before, last)) if last.eq_ignore_ascii_case("local") => before,
+    const LOCAL: &str = ":local";
+    match name.split_at_checked(name.len().saturating_sub(LOCAL.len())) {
+        Some((before, end)) if end.eq_ignore_ascii_case(LOCAL) => before,
         _ => name,
     }
 }
