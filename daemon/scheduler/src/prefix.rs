@@ -64,9 +64,11 @@ impl<'a> Chain<'a> {
 
     /// The prompt is over, or comes to a border.
     pub fn end(&mut self) {
-        let rest = std::mem::take(&mut self.rest);
-        if !rest.is_empty() {
+        if !self.rest.is_empty() {
+            let mut rest = mem::take(&mut self.rest);
             self.block(&rest);
+            rest.clear();
+            self.rest = rest;
         }
     }
 
