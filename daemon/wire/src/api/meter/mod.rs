@@ -9,7 +9,6 @@ mod tests;
 mod text;
 
 use bytes::Bytes;
-use memchr::memrchr;
 
 use super::{
     failure,
@@ -234,19 +233,20 @@ impl Meter {
         if self.ended {
             return;
         }
+        let mut last: &[u8] = &[];
         for line in lines::each(lines) {
             self.pieces += 1;
             self.lines_text.add(line);
+            last = line;
         }
-        let body = &lines[..lines.len() - 1];
-        let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
+        let is_only = last.len() + 1 == lines.len();
         if last.starts_with(b"{\"error\"") {
             self.ended = true;
             self.failure = failure::words(last);
-        } else if last.len() == body.len() && body.ends_with(UNDONE) {
+        } else if is_only && last.ends_with(UNDONE) {
             // One line, as nearly all are: an object of its own whose last member says that it goes on.
         } else if has_done(lines) {
-            for line in body.split(|b| *b == b'\n') {
+            for line in lines::each(lines) {
                 if let Some(line) = OllamaLine::read(line).filter(|l| l.done) {
                     self.ended = true;
                     self.usage.absorb(line.usage());
