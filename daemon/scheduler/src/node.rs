@@ -53,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) running: Vec<JobId>,
     /// Waiting to be sent, in no order.
     pub(crate) queue: Vec<JobId>,
+    /// Requests sent in a row that were not chosen by their age alone.
+    pub(crate) passed_over: u32,
     /// The turn in which it was assigned the last request.
     pub(crate) last: u64,
     /// When the last answer ended.
@@ -85,6 +87,7 @@ impl Node {
             unbegun: Vec::new(),
             running: Vec::new(),
             queue: Vec::new(),
+            passed_over: 0,
             last: 0,
             ended: 0.0,
             pace: None,

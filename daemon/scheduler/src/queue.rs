@@ -8,7 +8,7 @@ use crate::{
     cost::Terms,
     memory::Held,
     node::Here,
-    order::Rank,
+    order::{PASSED_OVER, PATIENCE, Rank},
     policy::{Policy, Standing},
     prefix::Block,
     scheduler::{Candidate, Job, Stage},
@@ -97,13 +97,15 @@ impl Scheduler {
                     self.move_to(id, node, terms, now);
                     self.send(id, now);
                 }
-                (None, Some((id, _))) => match self.better_idle(id, node, now) {
-                    Some((idle, terms)) => {
+                (None, Some((id, rank))) => {
+                    if let Some((idle, terms)) = self.better_idle(id, node, now) {
                         self.move_to(id, idle, terms, now);
-                        self.send(id, now);
                     }
-                    None => self.send(id, now),
-                },
+                    self.send(id, now);
+                    if rank.is_overdue() {
+                        self.nodes[usize::from(node.0)].passed_over = 0;
+                    }
+                }
                 (None, None) => return,
             }
         }
@@ -135,9 +137,12 @@ impl Scheduler {
     /// The first in the queue of a node.
     fn next(&self, node: NodeId, now: Time) -> Option<(JobId, Rank)> {
         let on = &self.nodes[usize::from(node.0)];
+        let by_age = on.passed_over >= PASSED_OVER;
         let rank = |id: &JobId| {
             let job = &self.jobs[id.0];
-            (*id, self.rank(job, self.loads(job, node, now) + job.terms.prefill, now))
+            let rank = self.rank(job, self.loads(job, node, now) + job.terms.prefill, now);
+            let overdue = by_age && now - job.arrived >= PATIENCE;
+            (*id, if overdue { rank.overdue() } else { rank })
         };
         on.queue.iter().map(rank).min_by(|(_, a), (_, b)| a.cmp(b))
     }
@@ -273,6 +278,7 @@ impl Scheduler {
         self.waits_no_more(organization);
         let on = &mut self.nodes[usize::from(node.0)];
         on.queue.retain(|other| *other != id);
+        on.passed_over = on.passed_over.saturating_add(1);
         for other in &on.unbegun {
             self.jobs[other.0].met = true;
         }
