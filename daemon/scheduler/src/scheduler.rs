@@ -372,7 +372,16 @@ impl Scheduler {
         now: Time,
     ) {
         let on = self.node(node);
-        (on.usable, on.parallel.stated, on.capacity.most) = (usable, parallel, models);
+        let was_usable = std::mem::replace(&mut on.usable, usable);
+        (on.parallel.stated, on.capacity.most) = (parallel, models);
+        if usable && !was_usable {
+            // What had nowhere else to go still waits where nothing is sent.
+            for other in (0..).map(NodeId).take(self.nodes.len()) {
+                if !self.nodes[usize::from(other.0)].usable {
+                    self.leave(other, now);
+                }
+            }
+        }
         if usable {
             self.pump(node, now);
         } else {

@@ -457,7 +457,10 @@ proptest! {
             }
             let waiting = jobs.iter().filter(|(_, node, _)| node.is_none());
             prop_assert_eq!(waiting.clone().count(), fleet.queued());
-            for (_, _, candidates) in waiting {
+            for (job, _, candidates) in waiting {
+                let waits_on = &fleet.nodes[usize::from(fleet.jobs[job.0].node.0)];
+                let could = |candidate: &Candidate| usable[usize::from(candidate.node.0)];
+                prop_assert!(waits_on.usable || !candidates.iter().any(could), "it waits where nothing is sent");
                 let idle = |candidate: &Candidate| {
                     let on = &fleet.nodes[usize::from(candidate.node.0)];
                     on.usable && on.active() == 0 && on.queue.is_empty()

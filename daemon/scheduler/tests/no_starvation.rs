@@ -164,3 +164,19 @@ fn a_lower_band_gets_every_eighth_turn_once_it_has_waited() {
     }
     assert!(nodes.watched.is_empty());
 }
+
+#[test]
+fn who_waits_when_the_last_node_leaves_goes_to_the_first_that_is_back() {
+    let mut fleet = fleet();
+    fleet.look(NodeId(0), [(0, 5)].into_iter(), 0.0);
+    let submit =
+        |fleet: &mut Scheduler| fleet.submit(Policy::Cost, &ask(0, 10, 0, 1), &all(), 0.0).expect("a node");
+    let (_, first) = submit(&mut fleet);
+    let (waiting, second) = submit(&mut fleet);
+    assert_eq!((first, second), (Some(NodeId(0)), None), "where its model is");
+    fleet.set_node(NodeId(1), false, Some(1), Some(1), 1.0);
+    fleet.set_node(NodeId(0), false, Some(1), Some(1), 1.0);
+    assert_eq!(fleet.ready(), None);
+    fleet.set_node(NodeId(1), true, Some(1), Some(1), 2.0);
+    assert_eq!(fleet.ready(), Some((waiting, NodeId(1))), "though it has to load the model there");
+}
