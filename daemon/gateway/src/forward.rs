@@ -1,6 +1,10 @@
 //! Choosing a node and getting an answer out of it: attempts until the first byte, never after it.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
 use aivonx_protocol::key::Priority;
@@ -145,7 +149,7 @@ pub(super) async fn forward(
         exchange.record.served = candidates.served().cloned();
         exchange.tally = candidates.tally();
         flight.on_node(Some(node.clone()));
-        flight.watch(candidates.prepare(node, exchange.id())).await.map_err(VerdictError)??;
+        flight.watch(pin!(candidates.prepare(node, exchange.id()))).await.map_err(VerdictError)??;
         if let Some(answer) = candidates.answer() {
             return Ok(translation::alone(candidates.translated(), answer));
         }
@@ -171,22 +175,25 @@ pub(super) async fn forward(
         if node.seen.dozes {
             rouse(&worker, &flight, node, TICK * settings.load).await?;
         }
-        let attempt = async {
-            let incoming = worker.upstream.send(node, request, fresh).await?;
-            let lives = || flight.allow(Waiting::Chunk, worker.now(), settings.idle);
-            let opened = Opened::read(incoming, stream, lives).await?;
-            Ok(match call.route {
-                Forward { socket: true, .. } => opened.for_socket(),
-                Forward { optional: true, .. } => opened.for_optional_route(),
-                _ => opened,
-            })
-        };
         let more = || exchange.record.retries < settings.retries && begun.elapsed() < settings.retry_within;
         let elsewhere = || {
             let snapshot = worker.shared.hot.load();
             more().then(|| candidates.elsewhere(exchange, &snapshot, &trial.tried, node)).flatten()
         };
-        let left = until_first_byte(&flight, node, attempt, elsewhere).await;
+        let left = {
+            // Pinned where it is made: it is too large to be moved about.
+            let attempt = pin!(async {
+                let incoming = worker.upstream.send(node, request, fresh).await?;
+                let lives = || flight.allow(Waiting::Chunk, worker.now(), settings.idle);
+                let opened = Opened::read(incoming, stream, lives).await?;
+                Ok(match call.route {
+                    Forward { socket: true, .. } => opened.for_socket(),
+                    Forward { optional: true, .. } => opened.for_optional_route(),
+                    _ => opened,
+                })
+            });
+            until_first_byte(&flight, node, attempt, elsewhere).await
+        };
         cold.iter().for_each(Cold::forget);
         match left {
             // The kept connection died before any byte: not the node's failure, and not an attempt.
@@ -328,7 +335,7 @@ pub(super) fn relay(
         Meter::whole(kind.output != Output::Nothing)
     };
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
-    let mut relay = Relay::new(request, meter, kind.dialect, !streams, length);
+    let mut relay = Box::new(Relay::new(request, meter, kind.dialect, !streams, length));
     let translator = translated.map(|to| {
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
         let about = translation::about(exchange.id(), model);
@@ -336,11 +343,11 @@ pub(super) fn relay(
     });
     let content_type = translator.as_ref().map(Translator::content_type);
     relay.translate(translator);
-    let said = content_type.as_ref().or_else(|| headers.get(header::CONTENT_TYPE));
-    if let Some(screen) = kind.answers.as_ref().and_then(|answers| answers.screen(streams, said)) {
-        relay.screen(screen);
+    if let Some(answers) = &kind.answers {
+        let said = content_type.as_ref().or_else(|| headers.get(header::CONTENT_TYPE));
+        answers.screen(streams, said).into_iter().for_each(|screen| relay.screen(screen));
     }
-    let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
+    let mut answer = Answer::new(AnswerBody::Relay(relay));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     if let Some((to, content_type)) = translated.zip(content_type) {
@@ -362,10 +369,9 @@ enum Left {
 async fn until_first_byte(
     flight: &InFlight,
     node: &Node,
-    attempt: impl Future<Output = Result<Opened, SendError>>,
+    mut attempt: Pin<&mut impl Future<Output = Result<Opened, SendError>>>,
     elsewhere: impl Fn() -> Option<Lease>,
 ) -> Result<Result<Opened, SendError>, Left> {
-    let mut attempt = pin!(attempt);
     loop {
         if let Some(sent) = flight.watch_node(attempt.as_mut()).await.map_err(Left::Ended)? {
             return Ok(sent);

@@ -1,7 +1,7 @@
 //! The nodes one request was tried on: what becomes of it for them, and which of their answers the client gets if none
 //! served it.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use aivonx_fleet::{Lease, NoNode, Node};
 use aivonx_protocol::node::Pool;
@@ -41,7 +41,7 @@ pub(super) struct Trial {
     /// Those that are not to be asked again.
     pub(super) tried: Vec<Arc<Node>>,
     /// The best answer of them.
-    best: Option<Answered>,
+    best: Option<Box<Answered>>,
     /// Those that failed, and with which model, until it is clear whether the request itself is what they fail over.
     failed: Vec<(Arc<Node>, Blame, Box<str>)>,
     /// A node was busy.
@@ -98,7 +98,7 @@ impl Trial {
             let body = &mut answered.opened.incoming.body;
             body.recycle(&worker.upstream, answered.lease.node(), worker.now(), settings.idle_per_node);
             answered.lease.give_back();
-            self.best = Some(answered);
+            self.best = Some(Box::new(answered));
         }
     }
 
@@ -126,8 +126,11 @@ impl Trial {
             Err(error) => (None, Some(error)),
         };
         // Of equals the last one.
-        let best = [last, self.best.take()].into_iter().flatten().rev();
-        if let Some(mut best) = best.max_by_key(|answered| Reverse(answered.opened.meaning)) {
+        let best = match (last, self.best.take()) {
+            (Some(last), Some(best)) if best.opened.meaning < last.opened.meaning => Some(*best),
+            (last, best) => last.or_else(|| best.map(|best| *best)),
+        };
+        if let Some(mut best) = best {
             // A node that is merely busy says so best itself; when to come back is told by the one that knows.
             if let (Meaning::Busy, Some(wait)) = (best.opened.meaning, self.wait) {
                 best.opened.incoming.headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
