@@ -17,6 +17,9 @@ const FIELDS: usize = 100;
 /// Fields of an answer that may reach a client.
 const KEPT: usize = 4;
 
+/// Fields that the gateway mostly adds to them.
+const ADDED: usize = 8;
+
 /// Most interim answers before the real one: a node sends one or two, an endless row of them keeps a thread busy.
 const INTERIM: u8 = 16;
 
@@ -122,8 +125,7 @@ pub(super) fn read(buffer: &mut BytesMut, interim: &mut Interim) -> Result<Optio
         let coded = hop.coded;
         // Values share the bytes they came in.
         let bytes = buffer.split_to(length).freeze();
-        // With room for what the gateway adds.
-        let mut headers = HeaderMap::with_capacity(kept.len() + 4);
+        let mut headers = HeaderMap::with_capacity(kept.len() + ADDED);
         for (name, span) in kept {
             let value = HeaderValue::from_maybe_shared(bytes.slice(span));
             headers.append(name, value.map_err(|_| "a field value is malformed")?);
