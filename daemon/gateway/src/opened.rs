@@ -188,10 +188,11 @@ pub(super) fn is_stream(stream: Stream, status: StatusCode, headers: &HeaderMap)
 }
 
 fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
+    value.as_bytes().trim_ascii_start().split_at_checked(wanted.len()).is_some_and(|(kind, parameters)| {
+        kind.eq_ignore_ascii_case(wanted.as_bytes())
+            && matches!(parameters.trim_ascii_start(), [] | [b';', ..])
+    })
 }
 
 #[cfg(test)]
@@ -212,6 +213,8 @@ mod tests {
         assert!(is(Stream::Ndjson, StatusCode::OK, "application/x-ndjson"));
         assert!(is(Stream::Done, StatusCode::OK, "Text/Event-Stream ; charset=utf-8"));
         assert!(!is(Stream::Ndjson, StatusCode::OK, "application/json"));
+        assert!(!is(Stream::Ndjson, StatusCode::OK, "application/x-ndjson2"));
+        assert!(!is(Stream::Ndjson, StatusCode::OK, "application/x"));
         assert!(!is(Stream::Done, StatusCode::OK, "application/x-ndjson"));
         assert!(!is(Stream::Ndjson, StatusCode::NOT_FOUND, "application/x-ndjson"));
         assert!(!is(Stream::Never, StatusCode::OK, "application/x-ndjson"));
