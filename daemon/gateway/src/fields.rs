@@ -25,10 +25,11 @@ pub(super) enum Field {
     Node,
     AzureKey,
     SocketProtocol,
+    FetchSite,
 }
 
 /// How many there are.
-const COUNT: usize = Field::SocketProtocol as usize + 1;
+const COUNT: usize = Field::FetchSite as usize + 1;
 
 /// Their names, in the order of the enum.
 static NAMES: [HeaderName; COUNT] = [
@@ -51,6 +52,7 @@ static NAMES: [HeaderName; COUNT] = [
     super::headers::X_AIVONX_NODE,
     HeaderName::from_static("api-key"),
     header::SEC_WEBSOCKET_PROTOCOL,
+    HeaderName::from_static("sec-fetch-site"),
 ];
 
 impl Field {
@@ -76,6 +78,7 @@ impl Field {
             "x-aivonx-node" => Self::Node,
             "api-key" => Self::AzureKey,
             "sec-websocket-protocol" => Self::SocketProtocol,
+            "sec-fetch-site" => Self::FetchSite,
             _ => return None,
         })
     }
@@ -157,6 +160,7 @@ mod tests {
         Field::Node,
         Field::AzureKey,
         Field::SocketProtocol,
+        Field::FetchSite,
     ];
 
     #[test]

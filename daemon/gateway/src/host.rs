@@ -3,7 +3,7 @@
 //! A listener on loopback answers only to names that nobody else can make resolve to 127.0.0.1 (DNS rebinding), and
 //! only to pages of this machine, as Ollama's does. Other listeners answer to no page that is not listed.
 
-use http::{HeaderMap, HeaderValue, Uri, Version, header};
+use http::{HeaderValue, Uri, Version};
 
 use super::{
     fields::{Field, Fields},
@@ -98,9 +98,9 @@ pub(super) fn page<'h>(settings: &Settings, loopback: bool, fields: &Fields<'h>)
 
 /// Whether a browser says that another site's page asks, which is not allowed to (Fetch Metadata). Where the page was
 /// named it has been judged by that.
-pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
-    !headers.contains_key(header::ORIGIN)
-        && headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
+pub(super) fn is_cross_site(fields: &Fields<'_>) -> bool {
+    let site = fields.get(Field::FetchSite).filter(|_| !fields.has(Field::Origin));
+    site.is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
 /// Pages of programs on the same machine, for listeners on loopback.

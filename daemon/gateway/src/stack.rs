@@ -212,7 +212,7 @@ async fn layers(
     // Where no key is needed, the browser's user would lend the page what the gateway grants to its network.
     if route.need() != Need::Nothing
         && authenticate::has_no_credential(route, fields)
-        && host::is_cross_site(&head.headers)
+        && host::is_cross_site(fields)
     {
         return Err(HostError::CrossSite.into());
     }
