@@ -489,14 +489,15 @@ fn is_unknown(
     plan: Option<&Plan>,
     eligible: &RoutingRules,
 ) -> bool {
-    let snapshot = exchange.worker.shared.hot.load();
-    let unknown = |model: &str, granted: bool| {
-        (granted || eligible.allows(model)) && snapshot.known(model, eligible).is_none()
+    let Some(plan) = plan else {
+        // Looked up already.
+        return exchange.record.model.is_none()
+            && peek.model(forwarded.legacy_name).is_some_and(|model| eligible.allows(model));
     };
-    match plan {
-        Some(plan) => plan.candidates.iter().all(|one| unknown(&one.model, one.granted)),
-        None => peek.model(forwarded.legacy_name).is_some_and(|model| unknown(model, false)),
-    }
+    let snapshot = exchange.worker.shared.hot.load();
+    plan.candidates.iter().all(|one| {
+        (one.granted || eligible.allows(&one.model)) && snapshot.known(&one.model, eligible).is_none()
+    })
 }
 
 /// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller.
