@@ -7,6 +7,8 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
+/// Makes numbers of such keys, other ones in each process, all bits of which differ.
+pub use foldhash::quality::RandomState as Numbers;
 
 /// A map for keys that no client can choose.
 pub type Map<K, V> = HashMap<K, V, RandomState>;

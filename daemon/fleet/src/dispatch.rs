@@ -4,14 +4,14 @@
 use std::{
     collections::HashMap,
     future::Future,
-    hash::{BuildHasher as _, RandomState},
+    hash::BuildHasher as _,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use aivonx_domain::model_name;
+use aivonx_domain::{model_name, table::Numbers};
 use aivonx_protocol::node::Pool;
 use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
 use tokio::sync::Notify;
@@ -31,7 +31,7 @@ use super::{
 pub struct Dispatch {
     state: Mutex<State>,
     began: Instant,
-    hasher: RandomState,
+    numbers: Numbers,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ struct Seat {
 
 impl Default for Dispatch {
     fn default() -> Self {
-        Self { state: Mutex::default(), began: Instant::now(), hasher: RandomState::new() }
+        Self { state: Mutex::default(), began: Instant::now(), numbers: Numbers::default() }
     }
 }
 
@@ -130,7 +130,7 @@ impl Dispatch {
     /// A number for anything that is told apart by its text.
     #[must_use]
     pub fn number(&self, text: &str) -> u64 {
-        self.hasher.hash_one(text)
+        self.numbers.hash_one(text)
     }
 
     /// The number of a model, by its normal name.

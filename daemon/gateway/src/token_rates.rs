@@ -1,9 +1,11 @@
 //! How many tokens the prompts of a model really have for each that the gateway estimates: learned from what nodes count.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
+    hash::BuildHasher as _,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
+
+use aivonx_domain::table::Numbers;
 
 /// Most models that are remembered. Names are the catalogue's, and only many changes of it come to so many.
 const MODELS: usize = 4096;
@@ -50,12 +52,12 @@ struct Slot {
 #[derive(Debug)]
 pub struct TokenRates {
     slots: Box<[Slot]>,
-    hasher: RandomState,
+    numbers: Numbers,
 }
 
 impl Default for TokenRates {
     fn default() -> Self {
-        Self { slots: (0..MODELS).map(|_| Slot::default()).collect(), hasher: RandomState::new() }
+        Self { slots: (0..MODELS).map(|_| Slot::default()).collect(), numbers: Numbers::default() }
     }
 }
 
@@ -108,7 +110,7 @@ impl TokenRates {
 
     /// The number of a model, and the slots that may be its.
     fn slots_of(&self, model: &str) -> (u64, [&Slot; SLOTS]) {
-        let number = self.hasher.hash_one(model).max(1);
+        let number = self.numbers.hash_one(model).max(1);
         #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
         let first = number as usize;
         (number, std::array::from_fn(|at| &self.slots[first.wrapping_add(at) % MODELS]))
