@@ -375,4 +375,13 @@ operations! {
             let action = if op.enabled { Action::Enable } else { Action::Disable };
             Noted::new(action, "key", &op.key).of_organization(op.organization.as_deref())
         };
+
+    /// Make one for which a client certificate stands, in one step.
+    "key.create_with_certificate" CreateWithCertificate {
+        /// The key.
+        key: Box<NewKey>,
+        /// The certificate's name, as of `SetCertificate`.
+        certificate: String,
+    } -> NewSecretKey as NewKey, needs KeyWrite,
+        noted |op| op.key.noted().with("certificate", &op.certificate);
 }

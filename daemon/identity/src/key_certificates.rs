@@ -52,27 +52,10 @@ impl Identity {
         name: Option<&str>,
     ) -> Result<Vec<KeyCertificate>, Fault> {
         let (key, _) = self.key_record(actor, organization, key).await?;
-        if actor.reach() != TenantScope::All {
-            let message = "which certificate stands for a key is for those who run the fleet to say";
-            return Err(Fault::new(FaultKind::NotPermitted, message)
-                .field("certificate")
-                .hint("ask them for it"));
-        }
         if name.is_some() {
             check_live(&key)?;
         }
-        let name = name.map(certificate_name);
-        if let Some(name) = &name
-            && (name.trim() != name
-                || name.is_empty()
-                || name.len() > LONGEST
-                || name.contains(char::is_control))
-        {
-            let message = format!("'{}' is no name of a certificate", Untrusted::new(name));
-            let hint =
-                "give a DNS name, URI or mail address of its alternative names, or else its common name";
-            return Err(Fault::new(FaultKind::Invalid, message).field("certificate").hint(hint));
-        }
+        let name = checked(actor, name)?;
         let (id, new) = (key.id.clone(), name.clone());
         let change = move |old: Option<KeyCertificateRecord>| {
             Some(KeyCertificateRecord {
@@ -86,12 +69,60 @@ impl Identity {
     }
 }
 
+/// The name as it is kept, if the actor may say which certificate stands for a key.
+pub(super) fn checked(actor: &Actor, name: Option<&str>) -> Result<Option<String>, Fault> {
+    if actor.reach() != TenantScope::All {
+        let message = "which certificate stands for a key is for those who run the fleet to say";
+        return Err(Fault::new(FaultKind::NotPermitted, message)
+            .field("certificate")
+            .hint("ask them for it"));
+    }
+    let Some(name) = name.map(certificate_name) else { return Ok(None) };
+    let is_name = name.trim() == name && (1..=LONGEST).contains(&name.len());
+    if !is_name || name.contains(char::is_control) {
+        let message = format!("'{}' is no name of a certificate", Untrusted::new(&name));
+        let hint = "give a DNS name, URI or mail address of its alternative names, or else its common name";
+        return Err(Fault::new(FaultKind::Invalid, message).field("certificate").hint(hint));
+    }
+    Ok(Some(name))
+}
+
 #[cfg(test)]
 mod tests {
     use aivonx_protocol::key::{KeyScope, NewKey};
 
     use super::*;
     use crate::rig::{Rig, root};
+
+    #[tokio::test]
+    async fn a_key_is_made_with_its_certificate_or_not_at_all() {
+        let (rig, a, _) = Rig::with_two().await;
+        let identity = &rig.identity;
+        let new = |name: &str| NewKey {
+            name: name.into(),
+            organization: Some("a".into()),
+            user: None,
+            scopes: vec![KeyScope::Infer],
+            models: vec![],
+            networks: vec![],
+            expires: None,
+        };
+        let made = identity.create_key_with(&root(), new("ci"), Some("Host.example")).await.unwrap().key.id;
+        let names = ["host.example".to_owned()];
+        assert_eq!(*identity.hot().full().key_by_certificate(&names).unwrap().id, *made);
+        for (actor, certificate, kind) in [
+            (root(), "host.example", FaultKind::Conflict),
+            (root(), " blank", FaultKind::Invalid),
+            (a.admin.clone(), "other.example", FaultKind::NotPermitted),
+        ] {
+            let fault = identity.create_key_with(&actor, new("other"), Some(certificate)).await.unwrap_err();
+            assert_eq!((fault.kind, fault.field.as_deref()), (kind, Some("certificate")), "{fault}");
+            assert_eq!(
+                identity.key(&root(), Some("a"), "other").await.unwrap_err().kind,
+                FaultKind::NotFound
+            );
+        }
+    }
 
     #[tokio::test]
     async fn the_certificate_of_a_revoked_key_is_free_for_its_successor() {

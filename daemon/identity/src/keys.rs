@@ -11,7 +11,9 @@ use aivonx_protocol::{
 };
 use aivonx_store::{Collection, KeyRecord, RetiringHash, UserRecord};
 
-use super::{Actor, Identity, api_key, fields, key_count::too_many_keys, organizations::set, rules};
+use super::{
+    Actor, Identity, api_key, fields, key_certificates, key_count::too_many_keys, organizations::set, rules,
+};
 
 /// Longest that an old secret works after a rotation: 30 days.
 const GRACE_MAX: UnixMillis = 30 * 24 * 60 * 60 * 1000;
@@ -69,6 +71,23 @@ impl Identity {
     /// `Invalid` naming the field; `NotPermitted` if a scope exceeds the actor or the user; `NotFound` for an
     /// organization out of reach or a user who is not of the organization; `Conflict` if the name is taken.
     pub async fn create_key(&self, actor: &Actor, new: NewKey) -> Result<NewSecretKey, Fault> {
+        self.create_key_with(actor, new, None).await
+    }
+
+    /// Makes a key for which this client certificate stands.
+    ///
+    /// # Errors
+    /// As [`Self::create_key`] and [`Self::set_key_certificate`].
+    pub async fn create_key_with(
+        &self,
+        actor: &Actor,
+        new: NewKey,
+        certificate: Option<&str>,
+    ) -> Result<NewSecretKey, Fault> {
+        let certificate = match certificate {
+            Some(name) => key_certificates::checked(actor, Some(name))?,
+            None => None,
+        };
         let user = match &new.user {
             Some(wanted) => Some(self.user_record(actor, wanted).await?),
             None if actor.role == Role::Member => {
@@ -111,7 +130,8 @@ impl Identity {
             created_by: actor.user.clone(),
             ..KeyRecord::new(&new.name, self.hash_key(&secret)?)
         };
-        let record = self.store.keys().insert(record).await.map_err(|e| self.refuse(actor, e))?;
+        let added = self.store.keys().insert_with_certificate(record, certificate).await;
+        let record = added.map_err(|e| self.refuse(actor, e))?;
         self.settle().await?;
         Ok(NewSecretKey { key: self.key_shown(actor, record).await?, secret })
     }

@@ -354,8 +354,12 @@ impl From<StoreError> for Fault {
         let text = error.to_string();
         match error {
             StoreError::NameTaken { noun, .. } => {
-                // The unique name of an organization is its slug; it has one for people besides.
-                let field = if noun == "organization" { "slug" } else { "name" };
+                // As the one who asks knows it: an organization has a name for people besides, and a key one of its own.
+                let field = match noun {
+                    "organization" => "slug",
+                    "key_certificate" => "certificate",
+                    _ => "name",
+                };
                 Self::new(FaultKind::Conflict, text).field(field).hint("choose another name")
             }
             StoreError::Conflict { noun, .. } => Self::new(FaultKind::Conflict, text)

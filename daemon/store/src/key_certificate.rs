@@ -4,7 +4,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Collection, Record,
+    Collection, KeyRecord, Record, Records, StoreError,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -31,5 +31,27 @@ impl Record for KeyCertificateRecord {
 
     fn name(&self) -> Option<(Option<&str>, &str)> {
         Some((None, &self.name))
+    }
+}
+
+impl Records<KeyRecord> {
+    /// Adds a key, see [`Records::insert`], for which the certificate of that name stands.
+    ///
+    /// # Errors
+    /// As there; also if the certificate stands for another key.
+    pub async fn insert_with_certificate(
+        &self,
+        mut record: KeyRecord,
+        certificate: Option<String>,
+    ) -> Result<KeyRecord, StoreError> {
+        self.write(move |batch| {
+            batch.insert(&mut record)?;
+            if let Some(name) = certificate {
+                let id = record.id.clone();
+                batch.insert(&mut KeyCertificateRecord { id, name, ..Default::default() })?;
+            }
+            Ok(record)
+        })
+        .await
     }
 }

@@ -200,6 +200,11 @@ impl Request {
                 .into(),
             key::Disabled.into(),
             key::SetEnabled { organization: Some("acme".into()), key: "ci".into(), enabled: false }.into(),
+            key::CreateWithCertificate {
+                key: Box::new(who::new_key()),
+                certificate: "ci.example.org".into(),
+            }
+            .into(),
             token::Create { name: "backup".into(), role: Some(Role::Auditor), lasts_ms: 86_400_000 }.into(),
             token::List.into(),
             token::Revoke { token: "backup".into() }.into(),

@@ -113,6 +113,14 @@ async fn a_certificate_stands_for_its_key() {
     let page = chat().field("Sec-Fetch-Site", "cross-site");
     gateway.ask(&shown, &page).await.expect(403);
 
+    // One that is made with a certificate needs nothing else.
+    gateway.key("made", &["--certificate", "made.example"]).await;
+    let made = authority.client(lab.path(), "somebody", dns("made.example"));
+    gateway.ask(&made, &chat()).await.expect(200);
+    let refused = aivonx.run(&["key", "create", "late", "--certificate", "made.example"]).await;
+    assert_ne!(refused.code, 0);
+    assert_ne!(aivonx.run(&["key", "show", "late"]).await.code, 0, "it is made with it or not at all");
+
     // Its scopes, and its end.
     aivonx.ok(&["key", "set", "ci", "--scope", "models:read"]).await;
     gateway.ask(&shown, &chat()).await.expect(403);

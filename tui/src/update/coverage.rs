@@ -102,6 +102,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("user.logout", Full, ": 'users enter o y"),
     ("key.list", Full, ": 'keys enter r"),
     ("key.create", Full, ": 'keys enter a 'ci9 ctrl-s"),
+    ("key.create_with_certificate", Full, ": 'keys enter a 'ci9 up up 'ci.example ctrl-s"),
     ("key.set", Full, ": 'keys enter e 'x ctrl-s"),
     ("key.rotate", Full, ": 'keys enter R ctrl-s"),
     ("key.revoke", Full, ": 'keys enter ctrl-d 'ci enter"),

@@ -169,7 +169,7 @@ fn a_new_key_is_shown_once_with_a_line_that_works() {
     type_text(&mut model, "ci");
     press(&mut model, "enter");
     type_text(&mut model, "acme");
-    press_all(&mut model, "enter enter enter enter enter");
+    press_all(&mut model, "enter enter enter enter enter enter");
     type_text(&mut model, "90d");
     let effects = press(&mut model, "enter");
     let (ticket, request) = call(&effects);

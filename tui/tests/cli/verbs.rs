@@ -102,6 +102,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ),
     ("key show ci --org acme", &["key.show", "key.queueing", "key.certificates", "key.disabled"]),
     ("key create ci --org acme --scope infer --expires 90d", &["key.create", "daemon.status"]),
+    ("key create ci --certificate ci.example", &["key.create_with_certificate", "daemon.status"]),
     ("key create ci --priority low", &["key.create", "key.set_queueing", "daemon.status"]),
     ("key set ci --org acme --all-models", &["key.set", "key.queueing", "key.certificates", "key.disabled"]),
     (

@@ -106,6 +106,18 @@ impl Serve<key::SetEnabled> for Services {
     }
 }
 
+impl Serve<key::CreateWithCertificate> for Services {
+    async fn serve(
+        &self,
+        by: By<key::CreateWithCertificate>,
+        asked: key::CreateWithCertificate,
+    ) -> Result<NewSecretKey, Fault> {
+        let key::CreateWithCertificate { key, certificate } = asked;
+        count_new(&self.identity, by.actor(), &key).map_err(|exceeded| too_many_keys(&exceeded))?;
+        self.identity.create_key_with(by.actor(), *key, Some(&certificate)).await
+    }
+}
+
 /// Counts a key that its maker will use; what administrators make for others is not limited.
 fn count_new(identity: &Identity, actor: &Actor, new: &NewKey) -> Result<(), Exceeded> {
     let own = match &new.user {

@@ -112,6 +112,10 @@ pub struct CreateArgs {
     /// When it expires: 90d from now, or 2027-01-31; without, never
     #[arg(long, value_name = "WHEN", value_parser = time_arg::until_argument)]
     pub expires: Option<UnixMillis>,
+    /// A client certificate that stands for it where a request has no other credential: a DNS name, URI or mail address
+    /// among its alternative names, or else its common name
+    #[arg(long, value_name = "NAME")]
+    pub certificate: Option<String>,
     #[command(flatten)]
     waits: Waits,
     #[command(flatten)]
@@ -264,7 +268,11 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
     };
     let file = args.secret.place(&context.out)?;
     let client = context.client().await?;
-    let made = client.ask(key::Create(Box::new(new))).await?;
+    let new = Box::new(new);
+    let made = match args.certificate {
+        Some(certificate) => client.ask(key::CreateWithCertificate { key: new, certificate }).await?,
+        None => client.ask(key::Create(new)).await?,
+    };
     let waits = match args.waits.change(false, None, made.key.id.clone()) {
         Some(waits) => client.ask(waits).await.err(),
         None => None,

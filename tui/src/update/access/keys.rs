@@ -166,6 +166,8 @@ fn add_form(organization: &str) -> Form {
         Field::text("user", "User", "whom it acts for; empty: it stands for itself", ""),
     ];
     fields.extend(common(None));
+    let about = "client certificate that stands for it: DNS name, URI, mail or common name; empty: none";
+    fields.insert(fields.len() - 1, Field::text("certificate", "Certificate", about, ""));
     Form::new(FormFor::AddKey, "Make a key", "Its secret is shown once.", fields)
 }
 
@@ -206,7 +208,12 @@ pub(in crate::update) fn add(model: &Model, form: &Form) -> Prepared {
         expires: expires.map(|span| model.now + span),
     };
     let what = says(format!("Making key {name}"), format!("made key {name}"), RELOAD);
-    Ok((Request::from(key::Create(Box::new(new))), what))
+    let key = Box::new(new);
+    let request = match form.given("certificate") {
+        Some(certificate) => Request::from(key::CreateWithCertificate { key, certificate }),
+        None => Request::from(key::Create(key)),
+    };
+    Ok((request, what))
 }
 
 /// Changes what the form changes.
