@@ -384,6 +384,8 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             | "audit.checkpoint"
             | "privacy.show"
             | "privacy.test"
+            | "privacy.answers"
+            | "privacy.patterns"
             | "snapshot.create"
             | "secrets.status"
             | "secrets.validate"

@@ -109,10 +109,21 @@ pub(crate) static BINDINGS: &[Binding] = &[
         .takes(Right::LimitsWrite),
     key(Scope::Limits, &["f"], Do::Profile, "profile", "choose the values that it begins with")
         .takes(Right::LimitsWrite),
-    key(Scope::Limits, &["v"], Do::Privacy, "privacy", "what happens to personal data in its prompts")
-        .takes(Right::PrivacyWrite),
+    key(
+        Scope::Limits,
+        &["v"],
+        Do::Privacy,
+        "privacy",
+        "what happens to personal data in its prompts and answers",
+    )
+    .takes(Right::PrivacyWrite),
+    key(Scope::Limits, &["w"], Do::Patterns, "patterns", "its own patterns: regular expressions and words")
+        .takes(Right::PrivacyRead),
     key(Scope::Limits, &["t"], Do::PrivacyTest, "try", "try what would become of a text there")
         .takes(Right::PrivacyRead),
+    key(Scope::Patterns, &["a"], Do::Add, "add", "look for a regular expression or for words")
+        .takes(Right::PrivacyWrite),
+    key(Scope::Patterns, &["ctrl-d"], Do::Remove, "remove", "look for it no more").takes(Right::PrivacyWrite),
     key(Scope::Chart, &["c"], Do::Measure, "chart", "chart requests, tokens, USD"),
     key(Scope::Limits, &["ctrl-d"], Do::Remove, "", "take back everything that was set on it")
         .takes(Right::LimitsWrite),

@@ -31,6 +31,8 @@ pub(crate) enum Scope {
     Usage,
     /// There, on the limits of one.
     Limits,
+    /// There, on the patterns of one.
+    Patterns,
     /// There, where a chart is.
     Chart,
     /// On prices.
@@ -98,6 +100,7 @@ impl Scope {
             Self::Keys => "Keys",
             Self::Usage => "Usage",
             Self::Limits => "Limits",
+            Self::Patterns => "Patterns",
             Self::Chart => "Chart",
             Self::Prices => "Prices",
             Self::Policies => "Model policy",
@@ -270,6 +273,8 @@ pub(crate) enum Do {
     Privacy,
     /// Try what would become of a text.
     PrivacyTest,
+    /// Show patterns of one's own.
+    Patterns,
     /// Close the dialog.
     Cancel,
     /// Go to the next field.

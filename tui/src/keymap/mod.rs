@@ -72,6 +72,7 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
             access::Tab::Users => const { &tab(Scope::Users, Scope::Access) },
             access::Tab::Keys => const { &tab(Scope::Keys, Scope::Access) },
         },
+        Screen::Usage if model.is_patterns() => &[Scope::Patterns, Scope::List, Scope::Everywhere],
         Screen::Usage if model.is_limits() => match model.usage.tab {
             usage::Tab::Models | usage::Tab::Nodes if !model.usage.is_own() => {
                 &[Scope::Chart, Scope::Usage, Scope::List, Scope::Everywhere]

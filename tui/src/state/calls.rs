@@ -80,6 +80,10 @@ pub(crate) enum Topic {
     Aliases,
     /// What happens to personal data in the prompts of one.
     Privacy,
+    /// What happens to it in answers to that one.
+    Answers,
+    /// Its own patterns.
+    Patterns,
 }
 
 /// What a call is for.

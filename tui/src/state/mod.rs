@@ -80,6 +80,7 @@ macro_rules! list_of {
                 access::Tab::Users => $($way)+ $model.access.users,
                 access::Tab::Keys => $($way)+ $model.access.keys,
             },
+            Screen::Usage if $model.is_patterns() => $($way)+ $model.usage.patterns,
             Screen::Usage if $model.is_limits() => $($way)+ $model.usage.limits,
             Screen::Usage => match $model.usage.tab {
                 usage::Tab::Organizations => $($way)+ $model.usage.organizations,
@@ -239,6 +240,15 @@ impl Model {
 
     /// Whether the limits of somebody are open on the screen of usage.
     pub(crate) fn is_limits(&self) -> bool {
+        self.is_one_used() && !self.usage.shows_patterns
+    }
+
+    /// Whether the patterns of an organization are open there.
+    pub(crate) fn is_patterns(&self) -> bool {
+        self.is_one_used() && self.usage.shows_patterns
+    }
+
+    fn is_one_used(&self) -> bool {
         self.screen == Screen::Usage && self.detail && self.usage.open.is_some()
     }
 

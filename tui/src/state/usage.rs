@@ -6,7 +6,7 @@ use aivonx_protocol::{
     limit::{LimitProfileInfo, LimitTarget, Limits, Unpriced},
     policy::{Alias, Policy},
     price::Price,
-    privacy::PrivacySettings,
+    privacy::{AnswerMode, Pattern, PrivacySettings},
     usage::{UsageBy, UsageFilter, UsageReport, UsageRow},
 };
 
@@ -158,6 +158,8 @@ pub(crate) enum UsageForm {
     Profile(OpenLimits),
     /// What happens to personal data in prompts of this organization; None is those without one.
     Privacy(Option<String>),
+    /// Add a pattern there.
+    Pattern(Option<String>),
     /// What would become of a text there.
     PrivacyTest(Option<String>),
     /// Set a price.
@@ -203,6 +205,12 @@ pub(crate) struct Usage {
     pub(crate) steps: Option<UsageReport>,
     /// What happens to personal data in its prompts.
     pub(crate) privacy: Option<PrivacySettings>,
+    /// What happens to it in the answers.
+    pub(crate) answers: Option<AnswerMode>,
+    /// Its own patterns.
+    pub(crate) patterns: List<Pattern>,
+    /// Whether these are shown in place of its limits.
+    pub(crate) shows_patterns: bool,
     /// The limit profiles.
     pub(crate) profiles: Vec<LimitProfileInfo>,
     /// The prices.
@@ -226,6 +234,9 @@ impl Usage {
         self.unpriced = None;
         self.steps = None;
         self.privacy = None;
+        self.answers = None;
+        self.patterns.clear();
+        self.shows_patterns = false;
     }
 
     /// These limits hold for the one asked about.

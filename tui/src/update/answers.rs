@@ -121,7 +121,9 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         | Reply::Prices(_)
         | Reply::Policies(_)
         | Reply::Aliases(_)
-        | Reply::Privacy(_)) => super::usage::loaded(model, topic, reply),
+        | Reply::Privacy(_)
+        | Reply::AnswerPrivacy(_)
+        | Reply::Patterns(_)) => super::usage::loaded(model, topic, reply),
         Reply::Secrets(status) => model.security.secrets = Some(*status),
         Reply::Checks(checks) if topic == Topic::Setup => model.security.setup.set(checks, model.now),
         Reply::Checks(checks) => model.security.checks.set(checks, model.now),
@@ -180,7 +182,8 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
                 copied: false,
             })));
         }
-        reply @ (Reply::Limits(_) | Reply::Privacy(_) | Reply::PrivacyReport(_)) => {
+        reply
+        @ (Reply::Limits(_) | Reply::Privacy(_) | Reply::AnswerPrivacy(_) | Reply::PrivacyReport(_)) => {
             super::usage::done(model, &act.done, reply);
         }
         Reply::NewSession(new) => {

@@ -95,7 +95,7 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::AuditQuery => return audit::query(model, out),
         FormFor::AuditExport => return audit::export(model, out),
         FormFor::AuditAnchors => return audit::verify_against(model, out),
-        FormFor::Usage(_) => match usage::prepared(model) {
+        FormFor::Usage(_) => match usage::prepared(model, out) {
             Some(prepared) => prepared,
             None => return,
         },

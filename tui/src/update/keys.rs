@@ -153,7 +153,7 @@ fn back(model: &mut Model, out: &mut Vec<Effect>) {
         model.tell(text);
         return;
     }
-    if model.detail {
+    if model.detail && !model.is_patterns() {
         model.detail = false;
         return;
     }
@@ -166,6 +166,10 @@ fn back(model: &mut Model, out: &mut Vec<Effect>) {
             rows.unmark();
             return;
         }
+    }
+    if model.is_patterns() {
+        model.usage.shows_patterns = false;
+        return;
     }
     if let Some(before) = model.trail.pop() {
         model.screen = before;

@@ -323,7 +323,9 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         | Topic::Prices
         | Topic::Policies
         | Topic::Aliases
-        | Topic::Privacy => match usage::request(model, topic) {
+        | Topic::Privacy
+        | Topic::Answers
+        | Topic::Patterns => match usage::request(model, topic) {
             Some(asked) => asked,
             None => return,
         },
@@ -405,7 +407,9 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Prices
         | Topic::Policies
         | Topic::Aliases
-        | Topic::Privacy => usage::failed(model, topic, fault),
+        | Topic::Privacy
+        | Topic::Answers
+        | Topic::Patterns => usage::failed(model, topic, fault),
         Topic::Status
         | Topic::Identity
         | Topic::Strategy

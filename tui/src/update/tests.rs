@@ -283,6 +283,10 @@ fn holding(scope: Scope) -> Model {
             let effects = press_all(&mut model, "6 enter");
             answer_all(&mut model, effects);
         }
+        Scope::Patterns => {
+            let effects = press_all(&mut model, "6 enter w");
+            answer_all(&mut model, effects);
+        }
         Scope::Prices => drop(press_all(&mut model, "6 backtab backtab backtab")),
         Scope::Policies => drop(press_all(&mut model, "6 backtab")),
         Scope::Logs => drop(press(&mut model, "7")),

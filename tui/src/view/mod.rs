@@ -93,7 +93,7 @@ pub(crate) fn page((_, rows): (u16, u16)) -> usize {
 /// The positions of the columns that the list at hand is seen with; a terminal may be too narrow for all.
 pub(crate) fn columns(model: &Model) -> Vec<usize> {
     // Limits lie in the place of details, and take all of it.
-    let across = if model.is_limits() { model.size.0 } else { table::across(model) };
+    let across = if model.is_limits() || model.is_patterns() { model.size.0 } else { table::across(model) };
     match (model.screen, model.rows_ref()) {
         (Screen::Models, _) => grid::seen(&models::shown(model, model.size.0), across),
         (Screen::Nodes, _) => grid::seen(&nodes::columns(), across),

@@ -82,7 +82,8 @@ impl<'a, T: Noun> Pane<'a, T> {
         }
     }
 
-    fn rows(&self, buffer: &mut Buffer, area: Rect, model: &Model) {
+    /// Draws the list alone.
+    pub(super) fn rows(&self, buffer: &mut Buffer, area: Rect, model: &Model) {
         frame::heading(buffer, area, model, self.title);
         let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         if self.list.all().is_empty() {

@@ -60,3 +60,36 @@ async fn a_limit_set_in_the_console_refuses_the_next_request() {
     console.keys("q");
     ends_well(console).await;
 }
+
+#[tokio::test]
+async fn privacy_of_answers_and_own_patterns_are_set() {
+    let daemon = Daemon::builder().config("").start_any().await;
+    let aivonx = daemon.aivonx();
+    aivonx.ok(&["org", "add", "acme"]).await;
+    let mut console = console(&daemon, 80, 24);
+    console.until(&["superadmin"]).await;
+    console.keys("6");
+    console.until(&["[6 Usage]", "acme"]).await;
+    console.keys("\r");
+    console.until(&["Limits of organization acme", "answers off"]).await;
+    console.keys("v");
+    console.until(&["Personal data of organization acme", "Answers"]).await;
+    // To the field of the answers, and there to what begins with r.
+    console.keys("\t\tr\x13");
+    console.until(&["the privacy mode of answers to organization acme is redact", "answers redact"]).await;
+    assert_eq!(aivonx.json(&["privacy", "show", "--org", "acme"]).await["answers"], json!("redact"));
+    console.keys("w");
+    console.until(&["Patterns of organization acme", "looks for nothing of its own"]).await;
+    console.keys("a");
+    console.until(&["Add a pattern", "Looks for"]).await;
+    console.keys("staff\t\tE-[0-9]{6}\x13");
+    console.until(&["added staff: what matches is replaced", "[REDACTED_STAFF]"]).await;
+    console.keys("\x04");
+    console.until(&["Remove pattern staff?"]).await;
+    console.keys("y");
+    console.until(&["staff is not looked for any more", "looks for nothing of its own"]).await;
+    console.leave("Patterns of organization acme").await;
+    console.until(&["Limits of organization acme"]).await;
+    console.keys("q");
+    ends_well(console).await;
+}

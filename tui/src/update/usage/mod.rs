@@ -23,7 +23,7 @@ use crate::{
     msg::Effect,
     nouns::{LimitRow, Noun as _},
     state::{
-        Dialog, Model, Right, Screen, Topic, access,
+        Dialog, Model, Purpose, Right, Screen, Topic, access,
         calls::Act,
         form::FormFor,
         list::{List, Load},
@@ -90,6 +90,10 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
     if model.screen == Screen::Usage {
         load(model, out, Topic::Steps);
         load(model, out, Topic::Privacy);
+        load(model, out, Topic::Answers);
+        if model.usage.shows_patterns {
+            load(model, out, Topic::Patterns);
+        }
         load(model, out, Topic::Unpriced);
         if model.usage.profiles.is_empty() {
             load(model, out, Topic::Profiles);
@@ -133,7 +137,9 @@ pub(super) fn follow(model: &mut Model, out: &mut Vec<Effect>) {
     }
     model.usage.asked = wanted;
     model.usage.forget_one();
-    for topic in [Topic::Limits, Topic::Steps, Topic::Privacy, Topic::Unpriced] {
+    let about_one =
+        [Topic::Limits, Topic::Steps, Topic::Privacy, Topic::Answers, Topic::Patterns, Topic::Unpriced];
+    for topic in about_one {
         out.extend(model.calls.give_up(topic).into_iter().map(Effect::Drop));
     }
     attend(model, out);
@@ -170,6 +176,14 @@ pub(super) fn request(model: &Model, topic: Topic) -> Option<(Right, Request)> {
             let organization = usage.asked.as_ref()?.organization()?;
             (Right::PrivacyRead, Request::from(aivonx_protocol::privacy::Show { organization }))
         }
+        Topic::Answers => {
+            let organization = usage.asked.as_ref()?.organization()?;
+            (Right::PrivacyRead, Request::from(aivonx_protocol::privacy::Answers { organization }))
+        }
+        Topic::Patterns => {
+            let organization = usage.asked.as_ref()?.organization()?;
+            (Right::PrivacyRead, Request::from(aivonx_protocol::privacy::Patterns { organization }))
+        }
         Topic::Prices => (Right::PricesRead, Request::from(price::List)),
         Topic::Policies => (Right::PolicyRead, Request::from(policy::List { organization: None })),
         Topic::Aliases => (Right::PolicyRead, Request::from(policy::Aliases { organization: None })),
@@ -191,6 +205,8 @@ pub(super) fn loaded(model: &mut Model, topic: Topic, reply: Reply) {
         Reply::LimitProfiles(profiles) => usage.profiles = profiles,
         Reply::Unpriced(found) => usage.unpriced = Some(found),
         Reply::Privacy(settings) => usage.privacy = Some(*settings),
+        Reply::AnswerPrivacy(settings) => usage.answers = Some(settings.answers),
+        Reply::Patterns(all) => usage.patterns.set(all, now),
         Reply::Prices(prices) => usage.prices.set(prices, now),
         Reply::Policies(policies) => usage.policies.set(policies, now),
         Reply::Aliases(aliases) => usage.aliases.set(aliases, now),
@@ -211,6 +227,7 @@ pub(super) fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         (Topic::Prices, _) => &mut usage.prices.load,
         (Topic::Policies, _) => &mut usage.policies.load,
         (Topic::Aliases, _) => &mut usage.aliases.load,
+        (Topic::Patterns, _) => &mut usage.patterns.load,
         _ => return model.warn(fault.message),
     };
     *load = Load::Failed(fault);
@@ -218,6 +235,9 @@ pub(super) fn failed(model: &mut Model, topic: Topic, fault: Fault) {
 
 /// Opens the chosen line.
 pub(super) fn open(model: &mut Model) {
+    if model.is_patterns() {
+        return privacy::show_pattern(model);
+    }
     if model.is_limits() {
         return match model.why_not(Right::LimitsWrite) {
             Some(why) => model.warn(why),
@@ -293,8 +313,11 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         _ if model.is_limits() => match does {
             Do::Privacy => privacy::edit(model),
             Do::PrivacyTest => privacy::test(model),
+            Do::Patterns => privacy::patterns(model, out),
             _ => limits::carry_out(model, out, does),
         },
+        Do::Add if model.is_patterns() => privacy::new_pattern(model),
+        Do::Remove if model.is_patterns() => privacy::remove_patterns(model),
         _ => match model.usage.tab {
             Tab::Prices => prices::carry_out(model, does),
             Tab::Policies | Tab::Aliases => policies::carry_out(model, does),
@@ -303,14 +326,15 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     }
 }
 
-/// The request of the form that was filled in; None where a question has to be answered first.
-pub(super) fn prepared(model: &mut Model) -> Option<Prepared> {
+/// The request of the form that was filled in; None where it was sent, or a question has to be answered first.
+pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>) -> Option<Prepared> {
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return None };
     let FormFor::Usage(what) = &form.purpose else { return None };
     let asked = match what {
         UsageForm::Limits(whose) => limits::set(model, form, whose),
         UsageForm::Profile(whose) => limits::apply(model, form, whose),
         UsageForm::Privacy(organization) => privacy::set(model, form, organization.as_deref()),
+        UsageForm::Pattern(organization) => privacy::add_pattern(form, organization.as_deref()),
         UsageForm::PrivacyTest(organization) => privacy::tried(form, organization.as_deref()),
         UsageForm::Price => prices::set(form),
         UsageForm::Policy(before) => policies::set(form, before.as_deref()),
@@ -318,26 +342,38 @@ pub(super) fn prepared(model: &mut Model) -> Option<Prepared> {
     };
     match asked {
         Err(why) => Some(Err(why)),
-        Ok(Asked { request, what, because }) if because.is_empty() => Some(Ok((request, what))),
-        Ok(Asked { request, what, because }) => {
+        Ok(Asked { request, what, because, then: None }) if because.is_empty() => Some(Ok((request, what))),
+        Ok(Asked { request, what, because, then: Some(then) }) if because.is_empty() => {
+            let ticket = model.calls.begin(Purpose::Chain(what, Box::new(then)), model.now);
+            out.push(Effect::Call { ticket, request });
+            if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
+                form.sent = Some(ticket);
+            }
+            None
+        }
+        Ok(Asked { request, what, because, then }) => {
             let title = what.doing.replacen("Setting ", "Set ", 1).replacen("Giving ", "Give ", 1) + "?";
             model.dialogs.pop();
-            super::dialogs::confirm(model, title, because, "Do it", None, vec![(request, what)]);
+            let requests = [(request, what)].into_iter().chain(then).collect();
+            super::dialogs::confirm(model, title, because, "Do it", None, requests);
             None
         }
     }
 }
 
-/// What a form asks for, and what has to be known before: sentences, none if nothing has.
+/// What a form asks for.
 struct Asked {
     request: Request,
     what: Act,
+    /// What has to be known before: sentences, none if nothing has.
     because: Vec<String>,
+    /// What follows if it is done.
+    then: Option<(Request, Act)>,
 }
 
 impl Asked {
     fn new(request: Request, doing: String, done: String, reload: &[Topic]) -> Self {
-        Self { request, what: Act { doing, done, reload: reload.to_vec() }, because: Vec::new() }
+        Self { request, what: Act { doing, done, reload: reload.to_vec() }, because: Vec::new(), then: None }
     }
 }
 
@@ -361,6 +397,10 @@ pub(super) fn done(model: &mut Model, done: &str, reply: Reply) {
         }
         Reply::Privacy(settings) => {
             model.usage.privacy = Some(*settings);
+            model.tell(done);
+        }
+        Reply::AnswerPrivacy(settings) => {
+            model.usage.answers = Some(settings.answers);
             model.tell(done);
         }
         Reply::PrivacyReport(report) => privacy::report(model, &report),

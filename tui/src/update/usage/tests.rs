@@ -297,6 +297,67 @@ fn privacy_is_set_and_tried() {
 }
 
 #[test]
+fn answers_have_a_mode_of_their_own() {
+    let set = |model: &str| {
+        Request::from(privacy::SetAnswers {
+            organization: Some(model.to_owned()),
+            answers: privacy::AnswerMode::Off,
+        })
+    };
+    let mut model = acme();
+    let id = model.usage.open.as_ref().unwrap().organization().unwrap().unwrap();
+    model.usage.answers = Some(privacy::AnswerMode::Detect);
+    press_all(&mut model, "v tab tab left");
+    assert_eq!(call(&press(&mut model, "ctrl-s")).1, &set(&id), "{}", shot(&model));
+
+    // With the prompts' mode it is the second of two.
+    let mut model = acme();
+    model.usage.answers = Some(privacy::AnswerMode::Detect);
+    press_all(&mut model, "v d tab tab left");
+    let effects = press(&mut model, "ctrl-s");
+    let (ticket, request) = call(&effects);
+    assert!(matches!(request, Request::Privacy(PrivacyRequest::Set(_))), "{request:?}");
+    let settings = model.usage.privacy.clone().unwrap();
+    let effects = reply(&mut model, ticket, Reply::Privacy(Box::new(settings)));
+    let asked =
+        effects.iter().any(|effect| matches!(effect, Effect::Call { request, .. } if *request == set(&id)));
+    assert!(asked && model.dialogs.is_empty(), "{effects:?}");
+}
+
+#[test]
+fn patterns_are_listed_added_and_removed() {
+    let mut model = acme();
+    answered(&mut model, "w");
+    assert!(shot(&model).contains("Patterns of organization acme"), "{}", shot(&model));
+    press(&mut model, "a");
+    type_text(&mut model, "project");
+    press_all(&mut model, "tab w tab");
+    type_text(&mut model, "falcon, blue moon");
+    press_all(&mut model, "tab right right");
+    let effects = press(&mut model, "ctrl-s");
+    let Request::Privacy(PrivacyRequest::AddPattern(privacy::AddPattern { pattern, .. })) = call(&effects).1
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(
+        (pattern.regex.as_ref(), &*pattern.words),
+        (None, &["falcon".to_owned(), "blue moon".into()][..])
+    );
+    assert_eq!((pattern.action, &pattern.marker), (privacy::PatternAction::Refuse, &None));
+    model.dialogs.clear();
+    press(&mut model, "enter");
+    assert!(matches!(model.dialogs[..], [Dialog::Text(_)]), "{:?}", model.dialogs);
+    press_all(&mut model, "esc ctrl-d");
+    let effects = press(&mut model, "y");
+    assert!(matches!(call(&effects).1, Request::Privacy(PrivacyRequest::RemovePattern(_))), "{effects:?}");
+    model.calls.clear();
+    press(&mut model, "esc");
+    assert!(shot(&model).contains("Limits of organization acme"), "{}", shot(&model));
+    press(&mut model, "esc");
+    assert!(!model.detail);
+}
+
+#[test]
 fn prices_are_set_and_forgotten() {
     let mut model = full(80, 24);
     press(&mut model, ":");

@@ -188,3 +188,15 @@ fn a_limit_on_money_that_cannot_hold_is_said() {
     let drawn = shot(&model);
     assert!(models.iter().all(|name| drawn.contains(name)), "{drawn}");
 }
+shots!(patterns, |model| {
+    answered(&mut model, "6 j enter w");
+    model
+});
+shots!(pattern_add, |model| {
+    answered(&mut model, "6 j enter w a");
+    model
+});
+shots!(pattern_remove, |model| {
+    answered(&mut model, "6 j enter w ctrl-d");
+    model
+});

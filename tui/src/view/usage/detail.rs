@@ -122,10 +122,8 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &OpenLimits) {
         let words: Vec<&str> = privacy.categories.iter().map(|category| category.name()).collect();
         let from = if privacy.profile.is_some() { ", as the profile has it" } else { "" };
         let mode = privacy_name(privacy.mode);
-        lines.push((
-            format!("privacy: {mode} ({}){from}  v: change  t: try a text", words.join(", ")),
-            Tone::Dim,
-        ));
+        let answers = usage.answers.map(|mode| format!(", answers {}", mode.name())).unwrap_or_default();
+        lines.push((format!("privacy: {mode}{answers} ({}){from}  v: change", words.join(", ")), Tone::Dim));
     }
     for ((text, tone), y) in lines.iter().zip(rows.bottom()..area.bottom()) {
         buffer.set_stringn(area.x, y, fit(text, room, theme.cut()), room, theme.style(*tone));

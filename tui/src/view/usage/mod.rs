@@ -11,9 +11,13 @@ use crate::{
     nouns::Noun,
     render::{
         cells::fit,
-        text::{dollars, plural, short},
+        text::{dollars, plural, safe, short},
     },
-    state::{Model, list::List, usage::Tab},
+    state::{
+        Model, Right,
+        list::List,
+        usage::{OpenLimits, Tab},
+    },
     theme::Tone,
 };
 
@@ -21,6 +25,9 @@ use crate::{
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     if model.is_limits() {
         return detail::draw(buffer, area, model);
+    }
+    if model.is_patterns() {
+        return patterns(buffer, area, model);
     }
     let usage = &model.usage;
     let title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == usage.tab)));
@@ -65,6 +72,15 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
              llama3.3:70b.",
         ),
     }
+}
+
+/// The patterns of an organization's own.
+fn patterns(buffer: &mut Buffer, area: Rect, model: &Model) {
+    let whose = model.usage.open.as_ref().map(OpenLimits::called).unwrap_or_default();
+    let title = format!("Patterns of {},", safe(&whose));
+    let empty = "It looks for nothing of its own. Press a to add a regular expression or words.";
+    Pane::new(&title, "the patterns", &model.usage.patterns, Right::PrivacyRead, empty)
+        .rows(buffer, area, model);
 }
 
 /// Where a tab's list is drawn.
