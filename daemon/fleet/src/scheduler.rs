@@ -165,6 +165,12 @@ impl Snapshot {
         }
     }
 
+    /// Whether a node can take a request that wants `want` now, or in a while.
+    #[must_use]
+    pub fn is_served(&self, want: Want<'_>) -> bool {
+        self.candidates(want, &[]).is_ok()
+    }
+
     fn choose_model(
         &self,
         want: Want<'_>,

@@ -15,6 +15,7 @@ use super::{
     aside::{self, aside, discard},
     body::{BodyError, Collected},
     cold::Cold,
+    endpoints::show,
     error_response::Refusal,
     exchange::Exchange,
     forward::Call,
@@ -243,7 +244,7 @@ impl<'a> Candidates<'a> {
             let translated = || snapshot.last_resort(self.want_translated()?, tried);
             snapshot.last_resort(self.want(), tried).or_else(translated)
         };
-        let down = (why == NoNode::Down && only_down).then(last);
+        let down = (why == NoNode::Down && only_down && !self.is_listed(snapshot)).then(last);
         down.flatten().map(Place::Now).ok_or(why)
     }
 
@@ -258,10 +259,17 @@ impl<'a> Candidates<'a> {
         work.variant = self.variant(work.variant);
         let place = snapshot.place(self.want(), work, tried);
         match (place, self.want_translated()) {
-            // Only where no node of any state speaks the client's API.
+            // Not while a node that speaks the client's API is there to be waited for.
             (Err(NoNode::Unserved(_)), Some(want)) => snapshot.place(want, work, tried),
+            (Err(NoNode::Down), Some(want)) => snapshot.place(want, work, tried).map_err(|_| NoNode::Down),
             (place, _) => place,
         }
+    }
+
+    /// Whether the request asks what a model is that a node lists which is up and says no more of it.
+    pub(super) fn is_listed(&self, snapshot: &Snapshot) -> bool {
+        self.call.route.path == show::PATH
+            && snapshot.is_served(Want { ollama: None, openai: true, ..self.want() })
     }
 
     /// The options of the runner as the node gets them, of a client that sends `sent`: policy may set the size of the

@@ -135,7 +135,10 @@ pub(super) async fn forward(
     let (mut fresh, mut looked) = (false, false);
     let place = match candidates.place(exchange, &worker.shared.hot.load(), &trial.tried) {
         // Clients ask it before they chat, which is translated.
-        Err(NoNode::Unserved(_)) if call.route.path == show::PATH => {
+        Err(why @ (NoNode::Unserved(_) | NoNode::Down))
+            if call.route.path == show::PATH
+                && (why != NoNode::Down || candidates.is_listed(&worker.shared.hot.load())) =>
+        {
             return Ok(show::answer(&worker.shared.hot.load(), candidates.model(), call.eligible));
         }
         place => place?,

@@ -181,6 +181,47 @@ async fn a_nodes_own_dialect_wins() {
 }
 
 #[tokio::test]
+async fn prompts_are_completed_by_nodes_that_have_chats_alone() {
+    for (node, heading) in
+        [(FakeNode::ollama().await, "openai>ollama"), (FakeNode::openai().await, "openai>openai")]
+    {
+        node.with(|s| s.lacks = vec!["/v1/completions".to_owned()]);
+        let daemon = Daemon::dev(&[&node]).await;
+        let body = json!({"model": "m", "prompt": "Why?"});
+        let answer = daemon.post("/v1/completions", &body).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-translated"), Some(heading));
+        assert_eq!(answer.json()["choices"][0]["text"], SAID);
+        let answer = daemon.post("/v1/completions", &with(body, "stream", true.into())).await.expect(200);
+        assert_eq!(deltas(&events(&answer), "/choices/0/text"), SAID);
+        assert_eq!(answer.events().last().unwrap(), "[DONE]");
+        assert_eq!(asked(&node).iter().filter(|asked| *asked == "/v1/completions").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn while_the_nodes_of_its_dialect_are_down_a_request_is_translated() {
+    let (ollama, openai) = (FakeNode::ollama().await, FakeNode::openai().await);
+    let daemon = Daemon::dev(&[&ollama, &openai]).await;
+    let ask = async || daemon.post("/api/chat", &chat("m")).await.expect(200);
+    assert_eq!(ask().await.field("x-aivonx-translated"), None);
+    // It is found out by the request itself, and then known.
+    ollama.refuse().await;
+    for _ in 0..2 {
+        assert_eq!(ask().await.field("x-aivonx-translated"), Some("ollama>openai"));
+    }
+    let show = daemon.post("/api/show", &json!({"model": "m"})).await.expect(200).json();
+    assert!(show["capabilities"].is_array(), "{show}");
+    // With both down it is the nodes that are missing, not the dialect.
+    openai.refuse().await;
+    let refused = daemon.post("/api/chat", &chat("m")).await;
+    assert!(matches!(refused.status, 502 | 503), "{}", refused.text());
+    openai.accept().await;
+    ollama.accept().await;
+    daemon.until_active(2).await;
+    assert_eq!(ask().await.field("x-aivonx-translated"), None);
+}
+
+#[tokio::test]
 async fn what_cannot_be_carried_over_is_refused_by_name() {
     let node = old_ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
