@@ -59,16 +59,17 @@ pub(super) fn throttle(
     limits.throttle(levels, cx.client).map_err(|exceeded| refuse(exchange, caller, exceeded))
 }
 
-/// Refuses a websocket, whose prompts and answers are not looked at, where their lengths are bounded.
+/// Refuses a websocket, whose prompts and answers are not looked at, where their lengths are bounded: those of answers
+/// if policy `bounds_output`.
 pub(super) fn refuse_unbounded(
     exchange: &Exchange,
     caller: &Caller,
-    plan: Option<&Plan>,
+    bounds_output: bool,
 ) -> Result<(), HandshakeError> {
     if exchange.worker.shared.limits.prompt_cap(caller.levels()).is_some() {
         return Err(HandshakeError::PromptChars);
     }
-    if plan.is_some_and(Plan::bounds_output) {
+    if bounds_output {
         return Err(HandshakeError::OutputMax);
     }
     Ok(())

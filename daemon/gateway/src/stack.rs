@@ -332,7 +332,7 @@ async fn layers(
     let screening = if forwarded.prompts() { privacy::of(exchange, &caller) } else { None };
     if socket.is_some() {
         privacy::refuse_unsearched(exchange, &caller)?;
-        limit::refuse_unbounded(exchange, &caller, plan.as_ref())?;
+        limit::refuse_unbounded(exchange, &caller, plan.as_ref().is_some_and(Plan::bounds_output))?;
     } else if !peek.is_form()
         && let Some(screening) = &screening
     {

@@ -334,6 +334,11 @@ async fn a_session_is_held_to_what_holds_now() {
             &["privacy", "set", "--org", "acme", "off"][..],
             "personal data",
         ),
+        (
+            &["model", "policy", "set", "m", "--max-output", "10"],
+            &["model", "policy", "unset", "m"],
+            "--max-output",
+        ),
         (&["key", "set", &id, "--model", "other"], &["key", "set", &id, "--model", "m"], "revoked"),
     ] {
         let mut socket = open(&daemon, REALTIME, &key).await;

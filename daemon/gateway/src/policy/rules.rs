@@ -197,6 +197,13 @@ impl Rules {
         }
     }
 
+    /// Whether policy bounds the answers of a model for `organization`.
+    #[must_use]
+    pub fn bounds_output(&self, organization: Option<&str>, model: &str) -> bool {
+        let own = organization.and_then(|id| self.organizations.get(id));
+        model_name::with_normal(model, |normal| self.governed(own, normal).output_max.is_some())
+    }
+
     /// The size of the context that a request of `organization` gets which does not say one, for a model by its normal
     /// name.
     #[must_use]

@@ -34,6 +34,7 @@ use crate::{
     headers, limit,
     meaning::Blame,
     opened::Opened,
+    policy::Rules,
     privacy,
     trial::Answered,
     upstream::{Incoming, Switched},
@@ -96,6 +97,7 @@ impl Opening {
             lease,
             caller,
             looked_at: Weak::new(),
+            ruled_by: Weak::new(),
             eligible,
             names,
             exchange,
@@ -200,6 +202,8 @@ struct Books {
     caller: Caller,
     /// The snapshot by which that is so.
     looked_at: Weak<Snapshot>,
+    /// The model policy by which that is so, if there is one.
+    ruled_by: Weak<Rules>,
     eligible: RoutingRules,
     names: [String; 2],
     exchange: Exchange,
@@ -237,7 +241,9 @@ impl Books {
     fn look_again(&mut self) -> Result<(), End> {
         let Exchange { worker, record, .. } = &self.exchange;
         let snapshot = worker.shared.identity.hot().load();
-        if self.looked_at.as_ptr() == Arc::as_ptr(&snapshot) {
+        let rules = worker.shared.policy.load();
+        let ruled_by = rules.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        if self.looked_at.as_ptr() == Arc::as_ptr(&snapshot) && self.ruled_by.ptr_eq(&ruled_by) {
             return Ok(());
         }
         let caller = self.caller.again(&snapshot, record.client, now());
@@ -250,12 +256,14 @@ impl Books {
                 && (caller.may(KeyScope::Infer) || !self.caller.may(KeyScope::Infer))
         };
         let caller = caller.filter(may).ok_or(End::Cancelled(CancelReason::Revoked))?;
+        let organization = caller.organization().map(|organization| &*organization.id);
+        let bounds_output = rules.as_ref().is_some_and(|rules| rules.bounds_output(organization, served));
         privacy::refuse_unsearched(&self.exchange, &caller)
-            .and_then(|()| limit::refuse_unbounded(&self.exchange, &caller, None))
+            .and_then(|()| limit::refuse_unbounded(&self.exchange, &caller, bounds_output))
             .map_err(|error| End::Limited(error.to_string()))?;
         self.flight.on_behalf_of(caller.clone());
         self.caller = caller;
-        self.looked_at = Arc::downgrade(&snapshot);
+        (self.looked_at, self.ruled_by) = (Arc::downgrade(&snapshot), ruled_by);
         Ok(())
     }
 
