@@ -231,7 +231,8 @@ async fn layers(
     let forwarded = match route.action {
         Action::Never(why) => return Err(Refusal::Never(why)),
         Action::Local(what) => {
-            let asked = local::Asked { dialect, parameter: parameter.as_deref(), query: head.uri.query() };
+            let (parameter, query) = (parameter.as_deref(), head.uri.query());
+            let asked = local::Asked { dialect, parameter, query, accept: fields.get(Field::Accept) };
             let mut answer = local::answer(cx, what, asked, &caller).await?;
             // To be known as a gateway, and by which name (see `fleet`).
             if fields.has(Field::Hops) {

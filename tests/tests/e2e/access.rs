@@ -155,6 +155,19 @@ async fn a_scope_opens_what_it_says_and_no_more() {
 }
 
 #[tokio::test]
+    // Scrapers that read nothing newer say so.
+    for (accept, begins, kind) in [
+        ("text/plain;version=0.0.4", "text/plain; version=0.0.4", "# TYPE aivonx_denials_total counter"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text",
+            "# TYPE aivonx_denials counter",
+        ),
+    ] {
+        let answer = daemon.ask(&Request::get("/metrics").field("accept", accept)).await.expect(200);
+        assert!(answer.field("content-type").unwrap().starts_with(begins), "{accept}");
+        assert!(answer.text().contains(kind), "{accept}");
+    }
 async fn a_revoked_key_is_refused_at_once_and_its_stream_ends() {
     let node = FakeNode::ollama().await;
     let daemon = daemon("required", &[&node]).await;

@@ -24,6 +24,7 @@ pub(crate) struct Asked<'a> {
     /// The variable part of the path.
     pub(crate) parameter: Option<&'a str>,
     pub(crate) query: Option<&'a str>,
+    pub(crate) accept: Option<&'a HeaderValue>,
 }
 
 /// Answers `what` for `caller`.
@@ -37,7 +38,7 @@ pub(crate) async fn answer(
     // A listener for diagnostics shows everything to everyone who reaches it.
     let realm = if cx.listener.diagnostics { NodeScope::ALL } else { NodeScope::from(eligible) };
     if what == Local::Metrics {
-        return metrics(cx, realm).await;
+        return metrics(cx, realm, asked.accept).await;
     }
     let shared = &cx.worker.shared;
     let snapshot = shared.hot.load();
@@ -97,14 +98,24 @@ pub(crate) async fn answer(
     })
 }
 
-async fn metrics(cx: &ConnContext, realm: NodeScope) -> Result<Answer, Refusal> {
-    const TYPE: HeaderValue = HeaderValue::from_static(aivonx_telemetry::CONTENT_TYPE);
+async fn metrics(
+    cx: &ConnContext,
+    realm: NodeScope,
+    accept: Option<&HeaderValue>,
+) -> Result<Answer, Refusal> {
+    let accepts = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let older = accepts.contains("text/plain") && !accepts.contains("application/openmetrics-text");
+    let kind = if older { aivonx_telemetry::PLAIN_TYPE } else { aivonx_telemetry::CONTENT_TYPE };
     let shared = &cx.worker.shared;
     let render = shared.metrics.clone();
     // Formatting thousands of series belongs to the control plane.
-    let text = shared.control.spawn_blocking(move || render(&realm)).await;
+    let page = move || {
+        let page = render(&realm);
+        if older { aivonx_telemetry::plain(&page) } else { page }
+    };
+    let text = shared.control.spawn_blocking(page).await;
     let text = text.map_err(|_| Refusal::Internal("metrics could not be rendered"))?;
-    Ok(answer::typed(StatusCode::OK, TYPE, text.into()))
+    Ok(answer::typed(StatusCode::OK, HeaderValue::from_static(kind), text.into()))
 }
 
 fn owns(realm: &NodeScope, node: &Node) -> bool {
