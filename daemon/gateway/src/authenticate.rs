@@ -128,6 +128,7 @@ pub(super) fn caller(
                 counted.map_err(|exceeded| limit::refuse(exchange, &Caller::Anonymous(None), exceeded))?;
             }
             Err(match error {
+                NotKnown::Several if !user => Refusal::SeveralCredentials,
                 _ if !user => Refusal::Unauthenticated,
                 NotKnown::Token(JwtError::Expired) => AccountError::TokenExpired.into(),
                 _ => AccountError::TokenInvalid.into(),

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use aivonx_domain::access::Outcome;
 use aivonx_fleet::NoNode;
-use aivonx_identity::AccountError;
+use aivonx_identity::{AccountError, NotKnown};
 use aivonx_protocol::{FaultKind, Untrusted};
 use aivonx_wire::{
     api::{Dialect, Route, form::FormError, peek::PeekError},
@@ -44,6 +44,9 @@ pub(super) enum Refusal {
         "a valid API key or access token is needed: send it as 'Authorization: Bearer ...' or 'x-api-key'"
     )]
     Unauthenticated,
+    /// Which of them is good, is not said.
+    #[error("{}", NotKnown::Several)]
+    SeveralCredentials,
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     #[error(transparent)]
@@ -158,7 +161,7 @@ impl Refusal {
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
             Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),
-            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
+            Self::Unauthenticated | Self::SeveralCredentials => (StatusCode::UNAUTHORIZED, Refused),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Account(error) => (account_status(error), Refused),
             Self::Limited(limited) => (limited.status(), Refused),

@@ -126,6 +126,9 @@ async fn a_key_opens_in_every_field_the_ecosystems_use() {
     ] {
         refused(&daemon.ask(&request).await, 401);
     }
+    let both = bearer(chat(false), &secret).field("x-api-key", "another");
+    let words = daemon.ask(&both).await.text();
+    assert!(words.contains("two different credentials"), "{words}");
     // The node never sees it, the log never says it.
     for request in node.requests() {
         assert!(!format!("{request:?}").contains(&secret));
