@@ -437,4 +437,11 @@ operations! {
     } -> Vec<NodeWake> as NodeWakes, needs FleetWrite,
         noted |op| Noted::new(Action::Update, "node", &op.node)
             .with("wake", op.wake.as_ref().map_or("never", |wake| &wake.mac));
+
+    /// Wake one that sleeps, though no request waits for it: it is called until it answers, or for too long.
+    "node.wake" WakeUp {
+        /// Name or id.
+        node: String,
+    } -> Node as Node, needs FleetWrite,
+        noted |op| Noted::new(Action::Update, "node", &op.node).with("woken", true);
 }

@@ -1,6 +1,6 @@
 //! What `:` takes: where to go, or something to do. Tab completes, the arrows bring back what was typed.
 
-use crate::state::{Screen, access, security, usage};
+use crate::state::{Screen, access, models, security, usage};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) enum Place {
     Access(access::Tab),
     /// A tab of the screen of security.
     Security(security::Tab),
+    /// A tab beside the models.
+    Models(models::Tab),
     /// Prices, policies or aliases.
     Usage(usage::Tab),
 }
@@ -34,6 +36,9 @@ const TABS: &[(&[&str], Place, &str)] = &[
     (&["prices", "price"], Place::Usage(usage::Tab::Prices), "what tokens of models cost"),
     (&["policies", "policy"], Place::Usage(usage::Tab::Policies), "what requests for models are bound to"),
     (&["aliases", "alias"], Place::Usage(usage::Tab::Aliases), "other names for models"),
+    (&["kept", "placements"], Place::Models(models::Tab::Kept), "models that are kept loaded"),
+    (&["strategies"], Place::Models(models::Tab::Strategies), "models with a strategy of their own"),
+    (&["restrictions"], Place::Models(models::Tab::Restrictions), "for which organizations models are"),
     (&["lockouts", "lockout"], Place::Security(security::Tab::Lockouts), "logins that failed too often"),
     (&["sessions", "session", "tokens"], Place::Security(security::Tab::Sessions), "who is logged in"),
     (&["secrets"], Place::Security(security::Tab::Secrets), "the keys that secrets are encrypted with"),

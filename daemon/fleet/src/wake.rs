@@ -6,7 +6,7 @@ use std::{
 };
 
 use aivonx_domain::TenantScope;
-use aivonx_protocol::node::{NodeWake, Wake};
+use aivonx_protocol::node::{Node, NodeWake, Wake};
 use aivonx_store::{NodeWakeRecord, StoreError};
 use tokio::net::UdpSocket;
 
@@ -68,6 +68,27 @@ impl Fleet {
         self.store.node_wakes().alter(&id, alter).await?;
         self.settle().await?;
         self.wakes(reach, Some(&id)).await
+    }
+
+    /// Wakes a node that sleeps, though no request waits for it. Returns at once.
+    ///
+    /// # Errors
+    /// There is no such node within reach, or nobody said how it is woken.
+    pub async fn wake_up(&self, reach: &TenantScope, node: &str) -> Result<Node, FleetError> {
+        let id = self.checker.registry.resolve(&reach.into(), node)?;
+        if let Some(contact) = self.checker.registry.contact(&id) {
+            match &contact.wake {
+                None => {
+                    let message = format!("nobody said how {} is woken", contact.name);
+                    let fix = format!("say it: aivonx node set {} --wake MAC", contact.name);
+                    return Err(FleetError::field("node", message, fix));
+                }
+                Some(_) if contact.sleeps => contact.called.notify_one(),
+                // It may sleep all the same, if it was called in vain.
+                Some(wake) => call(&contact, wake).await,
+            }
+        }
+        self.view(reach, &id)
     }
 
     /// Brings how nodes are woken in line with the store.
@@ -145,7 +166,7 @@ impl Idle {
 pub(super) async fn wake(checker: &Checker, node: &Contact) {
     let Some(wake) = &node.wake else { return };
     tracing::info!(event = "node_called", node = %node.name, organization = node.organization.as_deref(),
-        "node is woken: a request waits for it");
+        "node is woken");
     let begun = Instant::now();
     let mut said = false;
     while begun.elapsed() < CALLED_FOR && checker.registry.sleeps(&node.id) {

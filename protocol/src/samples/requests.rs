@@ -69,6 +69,7 @@ impl Request {
                 }),
             }
             .into(),
+            node::WakeUp { node: "gpu1".into() }.into(),
             model::List.into(),
             model::Show { model: "llama3:8b".into() }.into(),
             model::Pull {

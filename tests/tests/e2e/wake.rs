@@ -84,3 +84,21 @@ async fn what_is_said_of_waking_is_checked() {
         assert!(ran.code != 0 && ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+#[tokio::test]
+async fn a_node_is_woken_by_hand() {
+    let node = FakeNode::ollama().await;
+    let network = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = network.local_addr().unwrap().to_string();
+    let daemon = Daemon::run(&[&node], OFTEN).await;
+    let aivonx = daemon.aivonx();
+    let refused = aivonx.run(&["node", "wake", "n0"]).await;
+    assert!(refused.code != 0 && refused.stderr.contains("node set n0 --wake MAC"), "{}", refused.stderr);
+    let set = ["node", "set", "n0", "--wake", "AA-BB-CC-DD-EE-01", "--wake-at", &at, "--wake-idle", "1s"];
+    aivonx.ok(&set).await;
+    until_pool(&daemon, "asleep").await;
+    assert!(aivonx.ok(&["node", "wake", "n0"]).await.contains("Waking n0"));
+    let mut packet = [0; 200];
+    within("the packet", network.recv(&mut packet)).await.unwrap();
+    until_pool(&daemon, "active").await;
+}

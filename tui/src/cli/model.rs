@@ -234,7 +234,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
                         return Ok(());
                     }
                     out.line("")?;
-                    out.table(&nouns::placement::table(&placements))
+                    nouns::list(out, &placements)
                 }
             })
         }
@@ -247,7 +247,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
                 let drift = drift(&drifts, &model.name);
                 show(out, &model, drift)?;
                 drift.map_or(Ok(()), |drift| drifted(out, drift))?;
-                place::said(&placements, &model.name).map_or(Ok(()), |said| out.line(said))
+                nouns::placement::said(&placements, &model.name).map_or(Ok(()), |said| out.line(said))
             })
         }
         ModelVerb::Pull(args) => pull(context, args).await,

@@ -1,6 +1,6 @@
 //! `aivonx model place ...`
 
-use aivonx_protocol::model::{self, Placement};
+use aivonx_protocol::model;
 use clap::Args;
 
 use super::Context;
@@ -46,23 +46,14 @@ pub async fn run(context: &mut Context, args: PlaceArgs) -> Result<(), Failure> 
         }
         (Some(model), Some(copies)) => {
             let placement = client.ask(model::Place { model, copies, on, pin, pull }).await?;
-            context
-                .out
-                .show(&placement, |out| out.table(&nouns::placement::table(std::slice::from_ref(&placement))))
+            context.out.show(&placement, |out| nouns::list(out, [&placement]))
         }
         _ => {
             let all = client.ask(model::Placements).await?;
             context.out.show(&all, |out| match &*all {
                 [] => out.line("No model is kept loaded. Keep one: aivonx model place MODEL --copies N"),
-                all => out.table(&nouns::placement::table(all)),
+                all => nouns::list(out, all),
             })
         }
     }
-}
-
-/// How a model is kept loaded, in a line; None if it is not.
-pub(super) fn said(all: &[Placement], model: &str) -> Option<String> {
-    let one = all.iter().find(|one| one.model == model || format!("{}:latest", one.model) == model)?;
-    let lacks = one.lacks.as_ref().map_or_else(String::new, |lacks| format!("; {}", safe(lacks)));
-    Some(format!("Kept loaded on {} of {} nodes{lacks}.", one.loaded.len(), one.copies))
 }

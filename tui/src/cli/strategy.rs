@@ -76,7 +76,7 @@ pub async fn run(context: &mut Context, verb: StrategyVerb) -> Result<(), Failur
                 out.table(&table(strategy))?;
                 if !models.is_empty() {
                     out.line("")?;
-                    out.table(&nouns::strategy::table(&models))?;
+                    nouns::list(out, &models)?;
                 }
                 Ok(())
             })
@@ -87,7 +87,7 @@ pub async fn run(context: &mut Context, verb: StrategyVerb) -> Result<(), Failur
                 [] => out.line(
                     "All models have the fleet's. Change it: aivonx strategy set STRATEGY --model GLOB",
                 ),
-                models => out.table(&nouns::strategy::table(models)),
+                models => nouns::list(out, models),
             })
         }
         StrategyVerb::Set(SetArgs { strategy, model: Some(model), .. }) => {

@@ -45,11 +45,22 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Nodes, &["p"], Do::Pull, "pull", "pull a model to it").takes(Right::ModelsWrite),
     key(Scope::Nodes, &["t"], Do::Strategy, "strategy", "how a node is chosen for a request")
         .takes(Right::NodesRead),
+    key(
+        Scope::Nodes,
+        &["w"],
+        Do::Wake,
+        "wake",
+        "let it sleep while nobody asks it, and wake it (wake-on-LAN)",
+    )
+    .takes(Right::NodesWrite),
+    key(Scope::Nodes, &["W"], Do::WakeUp, "", "wake it now, though no request waits for it")
+        .takes(Right::NodesWrite),
     key(Scope::Nodes, &["ctrl-d"], Do::Remove, "remove", "forget it").takes(Right::NodesWrite),
     key(Scope::Models, &["p"], Do::Pull, "pull", "pull it (again), or another").takes(Right::ModelsWrite),
     key(Scope::Models, &["L"], Do::Load, "load", "load it into memory, on one node or where it is")
         .takes(Right::ModelsWrite),
     key(Scope::Models, &["U"], Do::Unload, "unload", "take it out of memory").takes(Right::ModelsWrite),
+    key(Scope::Models, &["K"], Do::Keep, "keep", "keep it loaded on some nodes").takes(Right::ModelsWrite),
     key(Scope::Models, &["c"], Do::CopyModel, "", "copy it under another name").takes(Right::ModelsWrite),
     key(Scope::Models, &["a"], Do::Add, "", "make a model out of it").takes(Right::ModelsWrite),
     key(Scope::Models, &["P"], Do::Push, "", "send it to its registry").takes(Right::ModelsWrite),
@@ -57,6 +68,27 @@ pub(crate) static BINDINGS: &[Binding] = &[
         .takes(Right::ModelsWrite),
     key(Scope::Models, &["right", "l"], Do::Right, "one node", "the node at the right: keys act on it alone"),
     key(Scope::Models, &["left", "h"], Do::Left, "", "the node at the left"),
+    key(Scope::Kept, &["a"], Do::Add, "add", "keep a model loaded").takes(Right::ModelsWrite),
+    key(Scope::Kept, &["e"], Do::Edit, "edit", "change it").takes(Right::ModelsWrite),
+    key(Scope::Kept, &["ctrl-d"], Do::Remove, "remove", "keep it loaded no longer").takes(Right::ModelsWrite),
+    key(Scope::ModelStrategies, &["a"], Do::Add, "add", "give models a strategy of their own")
+        .takes(Right::StrategyWrite),
+    key(Scope::ModelStrategies, &["e"], Do::Edit, "edit", "change it").takes(Right::StrategyWrite),
+    key(Scope::ModelStrategies, &["ctrl-d"], Do::Remove, "remove", "let them have the fleet's again")
+        .takes(Right::StrategyWrite),
+    key(Scope::Restrictions, &["a"], Do::Add, "add", "have models for some organizations alone")
+        .takes(Right::PolicyWrite),
+    key(Scope::Restrictions, &["e"], Do::Edit, "edit", "change it").takes(Right::PolicyWrite),
+    key(Scope::Restrictions, &["ctrl-d"], Do::Remove, "remove", "let every organization use them again")
+        .takes(Right::PolicyWrite),
+    key(
+        Scope::ModelTabs,
+        &["tab"],
+        Do::NextTab,
+        "next tab",
+        "models; those kept loaded, with strategies of their own, not for every organization",
+    ),
+    key(Scope::ModelTabs, &["backtab"], Do::PreviousTab, "", "the tab before"),
     key(Scope::Jobs, &["ctrl-d"], Do::Remove, "cancel", "cancel it").takes(Right::JobsCancel),
     key(Scope::Access, &["tab", "right"], Do::NextTab, "next tab", "organizations, users, keys"),
     key(Scope::Access, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),

@@ -17,6 +17,14 @@ pub(crate) enum Scope {
     Nodes,
     /// On the models.
     Models,
+    /// There, on those that are kept loaded.
+    Kept,
+    /// On strategies of their own.
+    ModelStrategies,
+    /// On for which organizations they are.
+    Restrictions,
+    /// On the tabs of the models.
+    ModelTabs,
     /// On the jobs.
     Jobs,
     /// On organizations, users and keys.
@@ -93,6 +101,10 @@ impl Scope {
             Self::Overview => "Overview",
             Self::Nodes => "Nodes",
             Self::Models => "Models",
+            Self::Kept => "Kept",
+            Self::ModelStrategies => "Strategies",
+            Self::Restrictions => "Organizations",
+            Self::ModelTabs => "Tabs",
             Self::Jobs => "Jobs",
             Self::Access => "Access",
             Self::Organizations => "Organizations",
@@ -201,6 +213,12 @@ pub(crate) enum Do {
     CopyModel,
     /// Send a model to its registry.
     Push,
+    /// Keep a model loaded.
+    Keep,
+    /// Say how a node is woken.
+    Wake,
+    /// Wake it.
+    WakeUp,
     /// Show how nodes are chosen, and choose how.
     Strategy,
     /// Ask the server in the form what it is.

@@ -58,14 +58,19 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
 
 /// Where the keys of the screen go.
 pub(crate) fn screen(model: &Model) -> &'static [Scope] {
-    use crate::state::{access, security, usage};
+    use crate::state::{access, models, security, usage};
     const fn tab(own: Scope, common: Scope) -> [Scope; 4] {
         [own, common, Scope::List, Scope::Everywhere]
     }
     match model.screen {
         Screen::Overview => &[Scope::Overview, Scope::Everywhere],
         Screen::Nodes => &[Scope::Nodes, Scope::List, Scope::Everywhere],
-        Screen::Models => &[Scope::Models, Scope::List, Scope::Everywhere],
+        Screen::Models => match model.models.tab {
+            models::Tab::Models => const { &tab(Scope::Models, Scope::ModelTabs) },
+            models::Tab::Kept => const { &tab(Scope::Kept, Scope::ModelTabs) },
+            models::Tab::Strategies => const { &tab(Scope::ModelStrategies, Scope::ModelTabs) },
+            models::Tab::Restrictions => const { &tab(Scope::Restrictions, Scope::ModelTabs) },
+        },
         Screen::Jobs => &[Scope::Jobs, Scope::List, Scope::Everywhere],
         Screen::Access => match model.access.tab {
             access::Tab::Organizations => const { &tab(Scope::Organizations, Scope::Access) },

@@ -23,11 +23,12 @@ pub(crate) mod placement;
 mod policy;
 mod price;
 pub(crate) mod privacy;
+mod restriction;
 mod route;
 pub(crate) mod running;
 mod session;
 pub(crate) mod snapshot;
-pub(crate) mod strategy;
+mod strategy;
 pub(crate) mod usage;
 mod user;
 

@@ -16,33 +16,91 @@
 //! | `created` | time |
 //! | `revision` | rises with every change |
 
+use std::borrow::Cow;
+
 use aivonx_protocol::model::Placement;
 
-use crate::render::{Cell, Column, Table, Tone};
+use super::{Field, Noun, View};
+use crate::{
+    filter::Subject,
+    render::{Cell, Column, Table, Tone, text::safe},
+};
 
-/// Placements, and how far they are.
-pub(crate) fn table(all: &[Placement]) -> Table {
-    let mut table = Table::new([
-        Column::text("MODEL"),
-        Column::text("KEPT"),
-        Column::text("ON"),
-        Column::text("LOADED"),
-        Column::text("LOADING"),
-        Column::text("LACKS"),
-    ]);
-    for one in all {
-        let (loaded, wanted) = (one.loaded.len(), one.copies as usize);
-        let tone = if loaded >= wanted { Tone::Good } else { Tone::Warn };
-        let on = one.on.as_deref().or(one.organization.as_deref());
-        let nodes = |nodes: &[String]| Cell::optional((!nodes.is_empty()).then(|| nodes.join(", ")));
-        table.row([
-            format!("{}{}", one.model, if one.pin { " (pinned)" } else { "" }).into(),
-            Cell::toned(format!("{loaded} of {wanted}"), tone),
-            Cell::optional(on),
-            nodes(&one.loaded),
-            nodes(&one.loading),
-            Cell::optional(one.lacks.as_deref()),
-        ]);
+/// On how many of the nodes wanted it is.
+fn kept(one: &Placement) -> Cell {
+    let (loaded, wanted) = (one.loaded.len(), one.copies as usize);
+    let tone = if loaded >= wanted { Tone::Good } else { Tone::Warn };
+    Cell::toned(format!("{loaded} of {wanted}"), tone)
+}
+
+fn nodes(nodes: &[String]) -> Cell {
+    Cell::optional((!nodes.is_empty()).then(|| nodes.join(", ")))
+}
+
+fn on(one: &Placement) -> Option<&str> {
+    one.on.as_deref().or(one.organization.as_deref())
+}
+
+/// How a model is kept loaded, in a line; None if it is not.
+pub(crate) fn said(all: &[Placement], model: &str) -> Option<String> {
+    let one = all.iter().find(|one| one.model == model || format!("{}:latest", one.model) == model)?;
+    let lacks = one.lacks.as_ref().map_or_else(String::new, |lacks| format!("; {}", safe(lacks)));
+    Some(format!("Kept loaded on {} of {} nodes{lacks}.", one.loaded.len(), one.copies))
+}
+
+impl Noun for Placement {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::<Self>::new(Column::text("MODEL").cut(20), |one, _| {
+            format!("{}{}", one.model, if one.pin { " (pinned)" } else { "" }).into()
+        })
+        .sorted(|a, b| a.model.cmp(&b.model)),
+        Field::<Self>::new(Column::text("KEPT").cells(8), |one, _| kept(one))
+            .sorted(|a, b| b.copies.cmp(&a.copies)),
+        Field::<Self>::new(Column::text("ON").cut(10), |one, _| Cell::optional(on(one)))
+            .sorted(|a, b| on(a).cmp(&on(b))),
+        Field::<Self>::new(Column::text("LOADED").cut(10), |one, _| nodes(&one.loaded)),
+        Field::<Self>::new(Column::text("LOADING").cut(10), |one, _| nodes(&one.loading)),
+        Field::<Self>::new(Column::text("LACKS").cut(20), |one, _| Cell::optional(one.lacks.as_deref())),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
     }
-    table
+
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    fn details(&self, view: &View<'_>) -> Table {
+        let yes = |yes| if yes { "yes" } else { "no" };
+        let mut table = Table::pairs();
+        table.pair("model", &self.model);
+        table.pair("kept on", kept(self));
+        table.pair("only on", on(self).unwrap_or("any shared node"));
+        table.pair("loaded", nodes(&self.loaded));
+        table.pair("loading", nodes(&self.loading));
+        if let Some(lacks) = &self.lacks {
+            table.pair("lacks", Cell::toned(lacks, Tone::Warn));
+        }
+        table.pair("pinned", yes(self.pin));
+        table.pair("pulled", yes(self.pull));
+        table.pair("set", view.time(self.created));
+        table.pair("id", &self.id);
+        table.pair("revision", self.revision.to_string());
+        table
+    }
+}
+
+impl Subject for Placement {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "model" | "name" => self.model.clone(),
+            "on" => on(self)?.to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.model) || self.loaded.iter().any(|node| test(node))
+    }
 }

@@ -26,6 +26,14 @@ pub(crate) enum Topic {
     Jobs,
     /// How nodes are chosen.
     Strategy,
+    /// Models that are kept loaded.
+    Kept,
+    /// Models with a strategy of their own.
+    ModelStrategies,
+    /// For which organizations models are.
+    Restrictions,
+    /// How nodes are woken.
+    Wakes,
     /// The organizations.
     Organizations,
     /// Where the operators of organizations may place nodes.

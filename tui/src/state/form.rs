@@ -166,6 +166,10 @@ pub(crate) enum FormFor {
     PushModel(String, Option<String>),
     /// Choose how nodes are chosen.
     Strategy,
+    /// Something that holds for models by name.
+    Model(super::models::ModelForm),
+    /// Say how the node with this id is woken.
+    Wake(String),
     /// Add an organization.
     AddOrganization,
     /// Change the organization with this id and revision.

@@ -73,7 +73,12 @@ macro_rules! list_of {
         match $model.screen {
             Screen::Overview => $($way)+ $model.overview.concerns,
             Screen::Nodes => $($way)+ $model.nodes.list,
-            Screen::Models => $($way)+ $model.models.list,
+            Screen::Models => match $model.models.tab {
+                models::Tab::Models => $($way)+ $model.models.list,
+                models::Tab::Kept => $($way)+ $model.models.kept,
+                models::Tab::Strategies => $($way)+ $model.models.strategies,
+                models::Tab::Restrictions => $($way)+ $model.models.restrictions,
+            },
             Screen::Jobs => $($way)+ $model.jobs.list,
             Screen::Access => match $model.access.tab {
                 access::Tab::Organizations => $($way)+ $model.access.organizations,

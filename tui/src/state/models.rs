@@ -1,18 +1,70 @@
 //! The models as the console knows them.
 
-use aivonx_protocol::model::{Drift, Model as Known, ModelOnNode};
+use aivonx_protocol::{
+    model::{Drift, Model as Known, ModelOnNode, Placement},
+    policy::ModelAccess,
+    strategy::ModelStrategy,
+};
 
 use super::list::List;
+
+/// What is shown of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tab {
+    /// The models, and where they are.
+    #[default]
+    Models,
+    /// Those that are kept loaded.
+    Kept,
+    /// Those with a strategy of their own.
+    Strategies,
+    /// Those that are not for every organization.
+    Restrictions,
+}
+
+impl Tab {
+    /// Every tab, in order.
+    pub(crate) const ALL: [Self; 4] = [Self::Models, Self::Kept, Self::Strategies, Self::Restrictions];
+
+    /// Its name.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Models => "Models",
+            Self::Kept => "Kept",
+            Self::Strategies => "Strategies",
+            Self::Restrictions => "Orgs",
+        }
+    }
+}
+
+/// What a form of the tabs beside the models is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ModelForm {
+    /// Keep a model loaded.
+    Keep,
+    /// Give models a strategy of their own.
+    Strategy,
+    /// Say for which organizations models are.
+    Restriction,
+}
 
 /// The screen.
 #[derive(Debug, Default)]
 pub(crate) struct Models {
+    /// What is shown.
+    pub(crate) tab: Tab,
     /// All models.
     pub(crate) list: List<Known>,
     /// The column of the node that actions are for; None is every node.
     pub(crate) node: Option<String>,
     /// Names under which nodes have different weights.
     pub(crate) drifts: Vec<Drift>,
+    /// Models that are kept loaded.
+    pub(crate) kept: List<Placement>,
+    /// Models with a strategy of their own.
+    pub(crate) strategies: List<ModelStrategy>,
+    /// Models that are not for every organization.
+    pub(crate) restrictions: List<ModelAccess>,
 }
 
 impl Models {

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use aivonx_protocol::{UnixMillis, node::Node};
+use aivonx_protocol::{
+    UnixMillis,
+    node::{Node, NodeWake},
+};
 
 use super::list::List;
 
@@ -14,6 +17,10 @@ const TREND: usize = 32;
 pub(crate) struct Nodes {
     /// All nodes.
     pub(crate) list: List<Node>,
+    /// How those that may sleep are woken.
+    pub(crate) wakes: Vec<NodeWake>,
+    /// Id of the node whose form waits for that.
+    pub(crate) waking: Option<String>,
     /// The latencies of each, in milliseconds, the oldest first, and when the last was measured.
     trends: BTreeMap<String, (Option<UnixMillis>, VecDeque<f64>)>,
 }
@@ -32,6 +39,11 @@ impl Nodes {
             trend.pop_front();
         }
         trend.push_back(latency);
+    }
+
+    /// How a node is woken, if it may sleep.
+    pub(crate) fn wake(&self, id: &str) -> Option<&NodeWake> {
+        self.wakes.iter().find(|wake| wake.node == id)
     }
 
     /// Forgets a node's latencies.

@@ -48,6 +48,7 @@ pub(crate) fn full_as(columns: u16, rows: u16, role: Role) -> Model {
         // The tabs of those that have some, too.
         let tabs = match screen {
             Screen::Usage => crate::state::usage::Tab::ALL.len(),
+            Screen::Models => crate::state::models::Tab::ALL.len(),
             Screen::Security => crate::state::security::Tab::ALL.len(),
             _ => 3,
         };

@@ -88,6 +88,10 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         }
         Reply::Models(models) => model.models.list.set(models, model.now),
         Reply::Drifts(drifts) => model.models.drifts = drifts,
+        Reply::Placements(all) => model.models.kept.set(all, model.now),
+        Reply::ModelStrategies(all) => model.models.strategies.set(all, model.now),
+        Reply::ModelAccess(all) => model.models.restrictions.set(all, model.now),
+        Reply::NodeWakes(all) => super::nodes::wakes(model, all),
         Reply::Jobs(jobs) => {
             model.jobs.set(jobs, model.now);
             super::jobs::attend(model, out);

@@ -1,6 +1,8 @@
 //! What follows from the keys of a form.
 
-use super::{access, account, act, audit, login, models, nodes, probe, security, strategy, usage};
+use super::{
+    access, account, act, audit, login, model_rules, models, nodes, probe, security, strategy, usage,
+};
 use crate::{
     keymap::Do,
     msg::Effect,
@@ -85,6 +87,8 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::CreateModel(from, node) => models::create(form, from, node),
         FormFor::PushModel(name, node) => Ok(models::push(form, name, node)),
         FormFor::Strategy => strategy::set(form),
+        FormFor::Model(what) => model_rules::prepared(form, *what),
+        FormFor::Wake(node) => nodes::set_wake(form, node),
         FormFor::AddOrganization => access::add_organization(form),
         FormFor::EditOrganization(id, revision) => access::change_organization(model, form, id, *revision),
         FormFor::AddUser => access::add_user(form),

@@ -4,13 +4,13 @@ use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
-    access, account, audit, dialogs, forms, jobs, lines, logs, models, nodes, overview, refresh, requests,
-    security, typing, usage,
+    access, account, audit, dialogs, forms, jobs, lines, load, logs, models, nodes, overview, refresh,
+    requests, security, typing, usage,
 };
 use crate::{
     keymap::{self, Do},
     msg::Effect,
-    state::{Dialog, Model, Purpose, Screen, line::LineKind},
+    state::{Dialog, Model, Purpose, Screen, Topic, line::LineKind},
 };
 
 /// Farthest that details are scrolled, in lines; what is drawn ends where they do.
@@ -102,11 +102,16 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             }
         }
         Do::Open if model.screen == Screen::Usage => usage::open(model),
-        Do::Open => model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0),
+        Do::Open => {
+            model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0);
+            if model.screen == Screen::Nodes {
+                load(model, out, Topic::Wakes);
+            }
+        }
         other => match model.screen {
             Screen::Overview => overview::carry_out(model, out, other),
             Screen::Nodes => nodes::carry_out(model, out, other),
-            Screen::Models => models::carry_out(model, other),
+            Screen::Models => models::carry_out(model, out, other),
             Screen::Jobs => jobs::carry_out(model, other),
             Screen::Access => access::carry_out(model, out, other),
             Screen::Usage => usage::carry_out(model, out, other),

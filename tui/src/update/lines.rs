@@ -88,6 +88,11 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                             model.access.tab = tab;
                             Screen::Access
                         }
+                        Place::Models(tab) => {
+                            model.models.tab = tab;
+                            model.detail = false;
+                            Screen::Models
+                        }
                         Place::Usage(tab) => {
                             model.usage.tab = tab;
                             model.usage.open = None;

@@ -18,6 +18,7 @@ mod keys;
 mod lines;
 mod login;
 mod logs;
+mod model_rules;
 pub(crate) mod models;
 mod nodes;
 mod overview;
@@ -135,11 +136,7 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
         // These have no feed.
         match model.screen {
             Screen::Jobs => load(model, out, Topic::Jobs),
-            Screen::Models => {
-                load(model, out, Topic::Models);
-                load(model, out, Topic::Drifts);
-                load(model, out, Topic::Jobs);
-            }
+            Screen::Models => models::look(model, out),
             Screen::Usage | Screen::Access => usage::tick(model, out),
             _ if model.jobs.running() => load(model, out, Topic::Jobs),
             _ => {}
@@ -287,6 +284,10 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Models => (Right::ModelsRead, Request::from(model::List)),
         Topic::Drifts => (Right::ModelsRead, Request::from(model::Drifts)),
         Topic::Strategy => (Right::NodesRead, Request::from(aivonx_protocol::strategy::Show)),
+        Topic::Kept => (Right::ModelsRead, Request::from(model::Placements)),
+        Topic::ModelStrategies => (Right::NodesRead, Request::from(aivonx_protocol::strategy::ShowModels)),
+        Topic::Restrictions => (Right::PolicyRead, Request::from(aivonx_protocol::policy::Access)),
+        Topic::Wakes => (Right::NodesRead, Request::from(node::Wakes { node: None })),
         Topic::Jobs => (Right::JobsRead, Request::from(job::List)),
         Topic::Organizations => (Right::OrganizationsRead, Request::from(organization::List)),
         Topic::Networks => {
@@ -356,12 +357,15 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
                 load(model, out, Topic::DisabledKeys);
             }
         }
-        Screen::Nodes => load(model, out, Topic::Nodes),
-        Screen::Models => {
-            load(model, out, Topic::Models);
-            load(model, out, Topic::Drifts);
+        Screen::Nodes => {
             load(model, out, Topic::Nodes);
-            load(model, out, Topic::Jobs);
+            if model.detail {
+                load(model, out, Topic::Wakes);
+            }
+        }
+        Screen::Models => {
+            models::look(model, out);
+            load(model, out, Topic::Nodes);
         }
         Screen::Jobs => load(model, out, Topic::Jobs),
         Screen::Access => access::refresh(model, out),
@@ -386,6 +390,9 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Pulse => model.overview.load = Load::Failed(fault),
         Topic::Nodes => model.nodes.list.load = Load::Failed(fault),
         Topic::Models => model.models.list.load = Load::Failed(fault),
+        Topic::Kept => model.models.kept.load = Load::Failed(fault),
+        Topic::ModelStrategies => model.models.strategies.load = Load::Failed(fault),
+        Topic::Restrictions => model.models.restrictions.load = Load::Failed(fault),
         Topic::Jobs => model.jobs.list.load = Load::Failed(fault),
         Topic::Organizations => model.access.organizations.load = Load::Failed(fault),
         Topic::Users => model.access.users.load = Load::Failed(fault),
@@ -413,6 +420,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Status
         | Topic::Identity
         | Topic::Strategy
+        | Topic::Wakes
         | Topic::Drifts
         | Topic::Networks
         | Topic::DisabledKeys

@@ -5,7 +5,7 @@ use aivonx_protocol::{
     model::{self, Model as Known, ModelRequest},
 };
 
-use super::{act, dialogs, forms, nodes, nodes::Prepared};
+use super::{act, dialogs, forms, load as look_at, model_rules, nodes, nodes::Prepared};
 use crate::{
     cli::model::{definition, parameter},
     keymap::Do,
@@ -15,13 +15,39 @@ use crate::{
         calls::Act,
         form::{self, Field, Form, FormFor},
         list::Rows as _,
-        models::on,
+        models::{Tab, on},
     },
 };
 
+/// Asks for what the tab shows.
+pub(super) fn look(model: &mut Model, out: &mut Vec<Effect>) {
+    let topics: &[Topic] = match model.models.tab {
+        Tab::Models => &[Topic::Models, Topic::Drifts, Topic::Jobs, Topic::Kept],
+        Tab::Kept => &[Topic::Kept],
+        Tab::Strategies => &[Topic::ModelStrategies],
+        Tab::Restrictions => &[Topic::Restrictions],
+    };
+    for topic in topics {
+        look_at(model, out, *topic);
+    }
+}
+
 /// A key of the screen's own.
-pub(super) fn carry_out(model: &mut Model, does: Do) {
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     match does {
+        Do::NextTab | Do::PreviousTab => {
+            let at = Tab::ALL.iter().position(|tab| *tab == model.models.tab).unwrap_or(0);
+            let step = if does == Do::NextTab { 1 } else { Tab::ALL.len() - 1 };
+            model.models.tab = Tab::ALL[(at + step) % Tab::ALL.len()];
+            model.detail = false;
+            look(model, out);
+        }
+        _ if model.models.tab != Tab::Models => model_rules::carry_out(model, does),
+        Do::Keep => {
+            if let Some(name) = model.models.list.chosen().map(|known| known.name.clone()) {
+                model_rules::keep(model, &name);
+            }
+        }
         Do::Left | Do::Right => {
             let names: Vec<String> =
                 crate::view::node_columns(model).into_iter().map(str::to_owned).collect();

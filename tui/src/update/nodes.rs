@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use aivonx_protocol::{
     Request, WireSecret, model,
-    node::{self, AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest},
+    node::{self, AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest, NodeWake, Wake},
 };
 
-use super::{act, dialogs, forms, strategy};
+use super::{act, dialogs, forms, reload, strategy};
 use crate::{
     keymap::Do,
     msg::Effect,
@@ -18,6 +18,7 @@ use crate::{
         form::{self, Field, Form, FormFor},
         list::Rows as _,
     },
+    time_arg,
 };
 
 /// A request, and what is said about it.
@@ -70,6 +71,17 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             model.nodes.list.unmark();
         }
         Do::Strategy => strategy::ask(model, out),
+        Do::WakeUp => {
+            for node in targets(model) {
+                let what = says(format!("Waking {}", node.name), format!("{} is woken", node.name));
+                act(model, out, Request::from(node::WakeUp { node: node.id }), what);
+            }
+            model.nodes.list.unmark();
+        }
+        Do::Wake => {
+            model.nodes.waking = model.nodes.list.chosen().map(|node| node.id.clone());
+            reload(model, out, Topic::Wakes);
+        }
         _ => {}
     }
 }
@@ -218,6 +230,55 @@ fn edit_form(node: &Node) -> Form {
     let mut form = Form::new(purpose, format!("Change node {}", node.name), intro, fields);
     form.asked.clone_from(&node.url);
     form
+}
+
+/// How nodes are woken: shown, and asked where somebody waits for it.
+pub(super) fn wakes(model: &mut Model, all: Vec<NodeWake>) {
+    model.nodes.wakes = all;
+    let waking = model.nodes.waking.take();
+    let node = waking.and_then(|id| model.nodes.list.all().iter().find(|node| node.id == id));
+    if let Some(form) = node.map(|node| wake_form(node, model.nodes.wake(&node.id))) {
+        forms::open(model, form);
+    }
+}
+
+fn wake_form(node: &Node, known: Option<&NodeWake>) -> Form {
+    let mac = known.map_or("", |wake| &wake.mac);
+    let address = known.map_or("", |wake| &wake.address);
+    let idle = known.map(|wake| format!("{}s", wake.idle_seconds)).unwrap_or_default();
+    let fields = vec![
+        Field::text(
+            "wake",
+            "MAC",
+            "of its network card: aa:bb:cc:dd:ee:ff; empty: check it all the time",
+            mac,
+        ),
+        Field::text("wake_at", "Sent to", "ADDRESS:PORT; empty: 255.255.255.255:9", address),
+        Field::text(
+            "wake_idle",
+            "Idle for",
+            "how long nobody asks it before it may sleep; empty: 10m",
+            &idle,
+        )
+        .checked(|text| time_arg::span_argument(text).map(|_| ())),
+    ];
+    let intro = "While nobody asks it, it is left alone, so that its machine may sleep; a request wakes it.";
+    Form::new(FormFor::Wake(node.id.clone()), format!("Let node {} sleep", node.name), intro, fields)
+}
+
+/// Says how the node is woken, as that form has it.
+pub(super) fn set_wake(form: &Form, node: &str) -> Prepared {
+    let idle = form.given("wake_idle").map(|text| time_arg::span_argument(&text)).transpose()?;
+    let wake = form.given("wake").map(|mac| Wake {
+        mac,
+        address: form.given("wake_at"),
+        idle_seconds: idle.map(|idle| idle.as_secs()),
+    });
+    let done =
+        if wake.is_some() { "it may sleep, and is woken by a request" } else { "it is checked all the time" };
+    let reload = vec![Topic::Wakes];
+    let what = Act { doing: "Changing how it is woken".into(), done: done.into(), reload };
+    Ok((Request::from(node::SetWake { node: node.to_owned(), wake }), what))
 }
 
 /// Asks what to pull, to which nodes.

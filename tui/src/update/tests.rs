@@ -273,7 +273,10 @@ fn holding(scope: Scope) -> Model {
         }
         Scope::Lock => drop(press(&mut model, "ctrl-k")),
         Scope::List | Scope::Nodes => drop(press(&mut model, "2")),
-        Scope::Models => drop(press(&mut model, "3")),
+        Scope::Models | Scope::ModelTabs => drop(press(&mut model, "3")),
+        Scope::Kept => drop(press_all(&mut model, "3 tab")),
+        Scope::ModelStrategies => drop(press_all(&mut model, "3 tab tab")),
+        Scope::Restrictions => drop(press_all(&mut model, "3 backtab")),
         Scope::Jobs => drop(press(&mut model, "4")),
         Scope::Access | Scope::Organizations => drop(press(&mut model, "5")),
         Scope::Users => drop(press_all(&mut model, "5 tab")),

@@ -207,3 +207,28 @@ fn other_sizes() {
         insta::assert_snapshot!(format!("fleet_{}", keys.replace(' ', "_")), shown.join("\n\n"));
     }
 }
+shots!(models_kept, |model| {
+    press_all(&mut model, "3 tab");
+    model
+});
+shots!(model_keep, |model| {
+    press_all(&mut model, "3 G K");
+    model
+});
+shots!(models_strategies, |model| {
+    press_all(&mut model, "3 tab tab");
+    model
+});
+shots!(models_restrictions, |model| {
+    press_all(&mut model, "3 backtab");
+    model
+});
+shots!(models_restriction_remove, |model| {
+    press_all(&mut model, "3 backtab ctrl-d");
+    model
+});
+shots!(node_wake, |model| {
+    let effects = press_all(&mut model, "2 g j w");
+    answer_all(&mut model, effects);
+    model
+});

@@ -27,7 +27,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
 pub(crate) use self::models::columns as node_columns;
 use crate::{
-    state::{Dialog, Link, Model, Screen},
+    state::{Dialog, Link, Model, Screen, models::Tab},
     widgets::grid,
 };
 
@@ -95,7 +95,9 @@ pub(crate) fn columns(model: &Model) -> Vec<usize> {
     // Limits lie in the place of details, and take all of it.
     let across = if model.is_limits() || model.is_patterns() { model.size.0 } else { table::across(model) };
     match (model.screen, model.rows_ref()) {
-        (Screen::Models, _) => grid::seen(&models::shown(model, model.size.0), across),
+        (Screen::Models, _) if model.models.tab == Tab::Models => {
+            grid::seen(&models::shown(model, model.size.0), across)
+        }
         (Screen::Nodes, _) => grid::seen(&nodes::columns(), across),
         (Screen::Jobs, _) => grid::seen(&jobs::columns(), across),
         (_, Some(rows)) => grid::seen(&rows.columns(), across),

@@ -8,19 +8,23 @@ use aivonx_protocol::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::table::Pane;
+use super::table::{Pane, tabs};
 use crate::{
     nouns::{
         Noun as _,
         job::done,
         model::{drift, kept, short},
+        placement,
     },
     render::{
         Cell, Column, Table, bar, cells,
         progress::kind,
         text::{bytes, plural, safe, span},
     },
-    state::{Model, Right, models::on},
+    state::{
+        Model, Right,
+        models::{Tab, on},
+    },
     theme::Tone,
 };
 
@@ -42,6 +46,33 @@ pub(crate) fn columns(model: &Model) -> Vec<&str> {
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
+    let models = &model.models;
+    let title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == models.tab)));
+    match models.tab {
+        Tab::Models => draw_models(buffer, area, model, &title),
+        Tab::Kept => {
+            let empty =
+                "No model is kept loaded: nodes load them as requests come.\n\nPress a to keep one loaded.";
+            Pane::new(&title, "the models that are kept loaded", &models.kept, Right::ModelsRead, empty)
+                .draw(buffer, area, model);
+        }
+        Tab::Strategies => {
+            let empty = "Nodes are chosen for all models as the fleet has it (2, t).\n\nPress a for another \
+                         strategy for some of them.";
+            Pane::new(&title, "the strategies", &models.strategies, Right::NodesRead, empty)
+                .draw(buffer, area, model);
+        }
+        Tab::Restrictions => {
+            let empty = "Every organization sees and uses every model, as far as its own settings go.\n\nPress a \
+                         to have some for some organizations alone.";
+            Pane::new(&title, "for whom models are", &models.restrictions, Right::PolicyRead, empty)
+                .draw(buffer, area, model);
+        }
+    }
+}
+
+/// The models, and where they are.
+fn draw_models(buffer: &mut Buffer, area: Rect, model: &Model, tabs: &str) {
     let names = columns(model);
     let all = names.len();
     let names = in_sight(model, &names, usize::from(area.width));
@@ -52,7 +83,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         Some(node) => format!("keys act on {}", safe(node)),
         None => "keys act on every node; left, right: one".to_owned(),
     };
-    let title = format!("Models ({target}{more})");
+    let title = format!("{} ({target}{more})", tabs.trim_end_matches(" (tab)"));
     let pane = Pane {
         columns: shown(model, area.width),
         more: &|known| names.iter().map(|node| cell(model, known, node)).collect(),
@@ -198,6 +229,9 @@ fn facts(model: &Model, known: &Known, table: &mut Table) {
         for weights in &drift.nodes {
             table.pair(&format!("on {}", weights.node), short(weights));
         }
+    }
+    if let Some(said) = placement::said(model.models.kept.all(), &known.name) {
+        table.pair("placement", said);
     }
     for place in &known.nodes {
         let how = if place.loaded {

@@ -6,7 +6,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::table::Pane;
 use crate::{
     nouns::Noun as _,
-    render::{Cell, Column, cells::fit, text::safe},
+    render::{
+        Cell, Column,
+        cells::fit,
+        text::{safe, span},
+    },
     state::{Model, Right},
     theme::Tone,
     widgets::spark,
@@ -19,7 +23,15 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let pane = Pane {
         columns: columns(),
         more: &|node: &Node| vec![Cell::toned(trend(node, 12), Tone::Dim)],
-        facts: &|node: &Node, table| table.pair("latencies", trend(node, 24)),
+        facts: &|node: &Node, table| {
+            table.pair("latencies", trend(node, 24));
+            if let Some(wake) = model.nodes.wake(&node.id) {
+                let idle = span(wake.idle_seconds * 1000);
+                let text =
+                    format!("after {idle} without requests; woken as {} at {}", wake.mac, wake.address);
+                table.pair("may sleep", text);
+            }
+        },
         ..Pane::new(
             "Nodes",
             "the nodes",

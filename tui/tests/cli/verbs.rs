@@ -29,6 +29,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("node drain gpu1", &["node.set_state"]),
     ("node remove gpu1 --yes", &["node.show", "node.remove"]),
     ("node check gpu1", &["node.check"]),
+    ("node wake gpu1", &["node.wake"]),
     ("node check", &["node.list", "node.check"]),
     ("model list", &["model.list", "model.placements", "model.drifts"]),
     ("model show m", &["model.show", "model.placements", "model.drifts"]),

@@ -102,6 +102,12 @@ impl Serve<node::SetWake> for Services {
     }
 }
 
+impl Serve<node::WakeUp> for Services {
+    async fn serve(&self, by: By<node::WakeUp>, asked: node::WakeUp) -> Result<Node, Fault> {
+        self.fleet.wake_up(&by.reach(), &asked.node).await.map_err(self.fault(&by))
+    }
+}
+
 impl Serve<node::AddWith> for Services {
     async fn serve(&self, by: By<node::AddWith>, asked: node::AddWith) -> Result<Probe, Fault> {
         self.fleet.add_with(&by.reach(), *asked.node, &asked.traits).await.map_err(self.fault(&by))

@@ -146,3 +146,51 @@ async fn the_strategy_is_set() {
     console.keys("q");
     ends_well(console).await;
 }
+
+#[tokio::test]
+async fn a_model_is_kept_loaded_and_rules_are_set_for_models() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::builder().node(&node).start().await;
+    let aivonx = daemon.aivonx();
+    aivonx.ok(&["org", "add", "acme"]).await;
+    let mut console = console(&daemon, 80, 24);
+    console.until(&["superadmin"]).await;
+    console.keys("3");
+    console.until(&["[Models] Kept Strategies Orgs", "m:latest"]).await;
+    console.keys("K");
+    console.until(&["Keep a model loaded", "m:latest"]).await;
+    console.keys("\x13");
+    console.until(&["m:latest is kept loaded on 1 of the nodes"]).await;
+    console.keys("\t");
+    console.until(&["[Kept]", "1 of 1"]).await;
+    console.keys("\x04");
+    console.until(&["Keep m:latest loaded no longer?"]).await;
+    console.keys("y");
+    console.until(&["No model is kept loaded"]).await;
+
+    console.keys("\t");
+    console.until(&["[Strategies]", "as the fleet has it"]).await;
+    console.keys("a");
+    console.until(&["A strategy for models"]).await;
+    console.keys("embed*\tw\x13");
+    console.until(&["the strategy of embed* is weighted", "weighted"]).await;
+    console.keys("\t");
+    console.until(&["[Orgs]", "Every organization sees"]).await;
+    console.keys("a");
+    console.until(&["For which organizations models are"]).await;
+    console.keys("m*\tacme\x13");
+    console.until(&["ONLY FOR", "acme"]).await;
+    let policies = aivonx.json(&["model", "policy", "list"]).await;
+    assert_eq!(policies[0]["only_orgs"], json!(["acme"]), "{policies}");
+
+    console.keys("2");
+    console.until(&["[2 Nodes]", "active"]).await;
+    console.keys("w");
+    console.until(&["MAC", "Idle for"]).await;
+    console.keys("aa:bb:cc:dd:ee:ff\x13");
+    console.until(&["it may sleep, and is woken by a request"]).await;
+    console.keys("\r");
+    console.until(&["woken as aa:bb:cc:dd:ee:ff at 255.255.255.255:9"]).await;
+    console.keys("q");
+    ends_well(console).await;
+}

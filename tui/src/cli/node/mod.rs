@@ -53,6 +53,8 @@ pub enum NodeVerb {
     Remove(RemoveArgs),
     /// Check a node now, or all of them
     Check(CheckArgs),
+    /// Wake a node that sleeps, though no request waits for it
+    Wake(Name),
 }
 
 /// A node.
@@ -204,6 +206,13 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
         NodeVerb::Drain(args) => drain::run(context, args).await,
         NodeVerb::Remove(args) => remove(context, args).await,
         NodeVerb::Check(args) => check(context, args).await,
+        NodeVerb::Wake(Name { node }) => {
+            let node = context.client().await?.ask(node::WakeUp { node }).await?;
+            context.out.show(&node, |out| {
+                let name = safe(&node.name);
+                out.line(format_args!("Waking {name}; aivonx node show {name} says when it is there."))
+            })
+        }
     }
 }
 
