@@ -7,6 +7,7 @@ use super::table::{Pane, tabs};
 use crate::{
     render::{
         Cell, Table,
+        cells::fit,
         text::{ago, safe, time},
     },
     state::{Model, Right, security::Tab},
@@ -16,8 +17,11 @@ use crate::{
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let security = &model.security;
-    let mut title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == security.tab)));
-    if let Some(newest) = security.newest_snapshot {
+    let title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == security.tab)));
+    // There are too many of them to say how one goes on.
+    let mut title = title.trim_end_matches(" (tab)").to_owned();
+    // Whose sessions they are needs the room.
+    if let Some(newest) = security.newest_snapshot.filter(|_| security.tab != Tab::Sessions) {
         let tab = Tab::Snapshots.title();
         title = title.replacen(tab, &format!("{tab} {}", ago(newest.taken, model.now)), 1);
     }
@@ -46,22 +50,36 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
                 .draw(buffer, area, model);
         }
         Tab::Blocks => {
-            let empty = "Nobody is blocked. a blocks an address, a network, a user or a key.";
+            let empty = "Nobody is blocked. Press a to block an address, a network, a user or a key.";
             Pane::new(&title, "the blocks", &security.blocks, Right::BlocksRead, empty)
                 .draw(buffer, area, model);
         }
         Tab::Incidents => {
-            let empty =
-                "Nothing looked like an attack in the last 24 hours. c shuts somebody off all the same.";
+            let empty = "Nothing looked like an attack in the last 24 hours. Press c to shut somebody off all the same.";
+            let next = security.findings.chosen().and_then(|one| one.contain.as_ref());
+            let next = next.map(|command| format!("c: {command}"));
+            let area = next_step(buffer, area, model, next.as_deref());
             Pane::new(&title, "incidents", &security.findings, Right::AuditVerify, empty)
                 .draw(buffer, area, model);
         }
         Tab::Check => {
             let empty = "Nothing was checked.";
+            let next = security.setup.chosen().and_then(|one| one.fix.as_deref());
+            let area = next_step(buffer, area, model, next);
             Pane::new(&title, "the setup", &security.setup, Right::SecretsRead, empty)
                 .draw(buffer, area, model);
         }
     }
+}
+
+/// Writes what to do about the chosen line below the list, while that is shown; where the list is.
+fn next_step(buffer: &mut Buffer, area: Rect, model: &Model, next: Option<&str>) -> Rect {
+    let theme = model.settings.theme;
+    let Some(next) = next.filter(|_| !model.detail && area.height > 4) else { return area };
+    let room = usize::from(area.width.saturating_sub(2));
+    let line = fit(&safe(next), room, theme.cut());
+    buffer.set_stringn(area.x + 2, area.bottom() - 1, line, room, theme.style(Tone::Accent));
+    Rect { height: area.height - 1, ..area }
 }
 
 /// The keys that secrets are kept under, and what is to be done about them.

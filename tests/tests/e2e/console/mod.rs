@@ -10,6 +10,7 @@ mod overview;
 mod people;
 mod requests;
 mod screens;
+mod security;
 mod session;
 mod terminal;
 mod usage;
