@@ -204,6 +204,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
         .takes(Right::RunningCancel),
     key(Scope::Requests, &["i"], Do::Request, "log", "what was logged about it").takes(Right::LogsRead),
     key(Scope::Requests, &["o"], Do::ToNode, "node", "the node that works on it").takes(Right::NodesRead),
+    key(Scope::Requests, &["b"], Do::Block, "block", "block its client's address").takes(Right::BlocksWrite),
     key(Scope::Requests, &["K"], Do::ToKey, "", "the key that it came with").takes(Right::KeysRead),
     key(Scope::Requests, &["O"], Do::ToOrganization, "", "the organization that it is for")
         .takes(Right::OrganizationsRead),

@@ -323,6 +323,8 @@ pub(crate) enum Do {
     NextStep,
     /// Lock the screen.
     Lock,
+    /// Block whom it comes from.
+    Block,
     /// Shut off whoever attacks.
     Contain,
     /// Make a report.

@@ -5,7 +5,7 @@ use aivonx_protocol::{
     running::{self, Running},
 };
 
-use super::{dialogs, keys, logs};
+use super::{dialogs, keys, logs, security};
 use crate::{
     filter::Filter,
     keymap::Do,
@@ -22,6 +22,12 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Request => {
             let Some(id) = model.requests.list.chosen().map(|request| request.id.clone()) else { return };
             logs::follow_request(model, out, &id);
+        }
+        Do::Block => {
+            let Some(client) = model.requests.list.chosen().map(|request| request.client.clone()) else {
+                return;
+            };
+            security::blocks::add(model, &client);
         }
         Do::ToNode | Do::ToKey | Do::ToOrganization => leave(model, out, does),
         _ => {}

@@ -1,6 +1,6 @@
 //! What can be done about lockouts, sessions, keys of the daemon's own, and attacks.
 
-mod blocks;
+pub(super) mod blocks;
 mod incident;
 
 use aivonx_protocol::{
@@ -126,7 +126,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             };
             act(model, out, Request::from(snapshot::Create), what);
         }
-        (Do::Add, Tab::Blocks) => blocks::add(model),
+        (Do::Add, Tab::Blocks) => blocks::add(model, ""),
         (Do::Remove, Tab::Blocks) => blocks::remove(model),
         (Do::Contain, Tab::Incidents) => incident::contain(model),
         (Do::Report, Tab::Incidents) => incident::report(model),

@@ -13,14 +13,14 @@ use crate::{
     update::{dialogs, forms, nodes::Prepared},
 };
 
-/// Opens the form.
-pub(super) fn add(model: &mut Model) {
+/// Opens the form, for this one at first.
+pub(in crate::update) fn add(model: &mut Model, target: &str) {
     let fields = vec![
         Field::text(
             "target",
             "Who",
             "192.0.2.7, 2001:db8::/32, or a user or key: alice, user:ci, key:ci",
-            "",
+            target,
         )
         .required(),
         Field::text("lasts_ms", "For", "such as 1h or 30d; empty: until it is removed", "")
@@ -37,7 +37,7 @@ pub(super) fn block(form: &Form) -> Prepared {
     let lasts_ms = form.given("lasts_ms").map(|text| super::millis(&text)).transpose()?;
     let what = Act {
         doing: format!("Blocking {target}"),
-        done: format!("{target} is blocked; ctrl-d on its line unblocks"),
+        done: format!("{target} is blocked; to undo: :blocks, ctrl-d"),
         reload: vec![Topic::Blocks],
     };
     Ok((Request::from(block::Add { target, lasts_ms, reason: form.value("reason") }), what))

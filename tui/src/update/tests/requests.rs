@@ -124,3 +124,14 @@ fn it_is_sorted_by_columns_that_are_seen() {
     press(&mut model, "s");
     assert!(shot(&model).contains("AGE▲"), "{}", shot(&model));
 }
+
+#[test]
+fn its_client_is_blocked() {
+    let mut model = full(80, 24);
+    let effects = press(&mut model, "9");
+    answer_all(&mut model, effects);
+    let effects = press_all(&mut model, "b ctrl-s");
+    let target = samples::running().remove(0).client;
+    let wanted = aivonx_protocol::block::Add { target, lasts_ms: None, reason: String::new() };
+    assert_eq!(call(&effects).1, &Request::from(wanted));
+}
