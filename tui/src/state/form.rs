@@ -47,18 +47,31 @@ pub(crate) struct Field {
     check: Option<Check>,
     /// When it is shown; None is always.
     shown: Option<Shown>,
+    /// Whether it holds what it was opened with, untouched: what is typed then takes its place.
+    pub(crate) untouched: bool,
     /// What is wrong with it.
     pub(crate) error: Option<String>,
 }
 
 impl Field {
     fn new(key: &'static str, label: &'static str, about: &'static str, kind: Kind) -> Self {
-        Self { key, label, about, kind, required: false, check: None, shown: None, error: None }
+        Self {
+            key,
+            label,
+            about,
+            kind,
+            required: false,
+            check: None,
+            shown: None,
+            untouched: false,
+            error: None,
+        }
     }
 
     /// A line that holds `value`.
     pub(crate) fn text(key: &'static str, label: &'static str, about: &'static str, value: &str) -> Self {
-        Self::new(key, label, about, Kind::Text(Input::new(value.to_owned())))
+        let text = Kind::Text(Input::new(value.to_owned()));
+        Self { untouched: !value.is_empty(), ..Self::new(key, label, about, text) }
     }
 
     /// A line that is not shown.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aivonx_protocol::{
     Request, WireSecret, model,
-    node::{self, AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest, NodeWake, Wake},
+    node::{
+        self, AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest, NodeWake, Pool, Wake,
+    },
 };
 
 use super::{act, dialogs, forms, reload, strategy};
@@ -39,7 +41,20 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             forms::open(model, pull_form(names, ""));
         }
         Do::Enable => state(model, out, AdminState::Enabled),
-        Do::Drain => state(model, out, AdminState::Draining),
+        Do::Drain => {
+            let nodes = targets(model);
+            match left_without(model, &nodes) {
+                None => state(model, out, AdminState::Draining),
+                Some(line) => {
+                    let (Some(title), requests) =
+                        asked("Drain", &nodes, |node| set(node, AdminState::Draining))
+                    else {
+                        return;
+                    };
+                    dialogs::confirm(model, title, vec![line], "Drain", None, requests);
+                }
+            }
+        }
         Do::Disable => {
             let nodes = targets(model);
             let (Some(title), requests) = asked("Disable", &nodes, |node| set(node, AdminState::Disabled))
@@ -48,6 +63,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             };
             let mut lines =
                 vec!["No requests go there and it is not checked until it is enabled again.".into()];
+            lines.extend(left_without(model, &nodes));
             lines.extend(at_work(&nodes, "To let it finish first, drain it."));
             dialogs::confirm(model, title, lines, "Disable", None, requests);
         }
@@ -55,6 +71,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let nodes = targets(model);
             let (Some(title), requests) = asked("Remove", &nodes, remove) else { return };
             let mut lines = vec!["The gateway forgets it: address, credential, labels.".into()];
+            lines.extend(left_without(model, &nodes));
             lines.extend(at_work(&nodes, "They end at once. To let them finish, drain it first."));
             let typed = at_work(&nodes, "").map(|_| match &*nodes {
                 [node] => node.name.clone(),
@@ -134,6 +151,27 @@ fn asked(
         nodes => Some(format!("{verb} {}?", plural(nodes.len() as u64, "node"))),
     };
     (title, nodes.iter().map(request).collect())
+}
+
+/// What no active node is left for without these, if anything.
+fn left_without(model: &Model, nodes: &[Node]) -> Option<String> {
+    let serves = |node: &&Node| node.admin_state == AdminState::Enabled && node.pool != Pool::Standby;
+    let is_one = |node: &&Node| nodes.iter().any(|one| one.id == node.id);
+    let (going, staying): (Vec<&Node>, Vec<&Node>) =
+        model.nodes.list.all().iter().filter(serves).partition(|node| is_one(node));
+    let mut models: Vec<&String> = going.iter().flat_map(|node| &node.models).collect();
+    models.retain(|name| !staying.iter().any(|node| node.models.contains(name)));
+    models.sort_unstable();
+    models.dedup();
+    match &*models {
+        _ if going.is_empty() => None,
+        _ if staying.is_empty() => Some("Then no active node is left: nothing can be served.".to_owned()),
+        [] => None,
+        [one] => Some(format!("Then no active node has {one}.")),
+        [first, rest @ ..] => {
+            Some(format!("Then no active node has {first} and {}.", plural(rest.len() as u64, "more model")))
+        }
+    }
 }
 
 fn at_work(nodes: &[Node], advice: &str) -> Option<String> {

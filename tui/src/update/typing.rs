@@ -27,7 +27,12 @@ pub(super) fn typed(model: &mut Model, event: &KeyEvent) {
         Some(Dialog::Form(form)) if form.sent.is_none() => {
             let Some(field) = form.field() else { return };
             let changed = match &mut field.kind {
-                Kind::Text(input) => edit(input, event),
+                Kind::Text(input) => {
+                    if std::mem::take(&mut field.untouched) && is_character(event) {
+                        input.reset();
+                    }
+                    edit(input, event)
+                }
                 Kind::Secret(secret) | Kind::Code(secret) => hidden(secret, event),
                 Kind::Choice { options, at } => {
                     let count = options.len().max(1);
@@ -101,6 +106,12 @@ pub(super) fn pasted(model: &mut Model, text: &str) {
     }
 }
 
+/// Whether it types a character.
+fn is_character(event: &KeyEvent) -> bool {
+    matches!(event.code, KeyCode::Char(c) if !c.is_control())
+        && !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+}
+
 /// Whether the text changed.
 fn edit(input: &mut Input, event: &KeyEvent) -> bool {
     use InputRequest as R;
@@ -114,7 +125,7 @@ fn edit(input: &mut Input, event: &KeyEvent) -> bool {
         KeyCode::Char('w') if control => R::DeletePrevWord,
         KeyCode::Char('b') if alt => R::GoToPrevWord,
         KeyCode::Char('f') if alt => R::GoToNextWord,
-        KeyCode::Char(c) if !control && !alt && !c.is_control() => {
+        KeyCode::Char(c) if is_character(event) => {
             if input.value().chars().count() >= LONGEST {
                 return false;
             }

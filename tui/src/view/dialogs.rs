@@ -3,6 +3,7 @@
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
+    style::{Modifier, Style},
     text::{Line, Span},
     widgets::{Paragraph, Widget as _},
 };
@@ -17,7 +18,7 @@ use crate::{
     state::{
         Dialog, Model,
         dialog::{Confirm, Reveal},
-        form::{Form, Kind, Probing},
+        form::{Field, Form, Kind, Probing},
     },
     theme::{Theme, Tone},
     widgets::{input, popup, rows},
@@ -182,7 +183,7 @@ fn draw_form(buffer: &mut Buffer, area: Rect, model: &Model, form: &Form) {
             place.width -= half;
             place.width = place.width.saturating_sub(1);
         }
-        draw_value(buffer, place, &field.kind, active, model);
+        draw_value(buffer, place, field, active, model);
         y += 1;
     }
     y = inner.bottom().saturating_sub(below);
@@ -231,12 +232,20 @@ fn probed(form: &Form, theme: Theme) -> Vec<(String, Tone)> {
     }
 }
 
-fn draw_value(buffer: &mut Buffer, place: Rect, kind: &Kind, active: bool, model: &Model) {
+fn draw_value(buffer: &mut Buffer, place: Rect, field: &Field, active: bool, model: &Model) {
     let theme = model.settings.theme;
     let room = usize::from(place.width);
     let style = theme.style(if active { Tone::Strong } else { Tone::Plain });
-    match kind {
-        Kind::Text(text) => input::draw(buffer, place, text, active, theme),
+    match &field.kind {
+        Kind::Text(text) => {
+            input::draw(buffer, place, text, active, theme);
+            if active && field.untouched {
+                // As a selection is, which goes when something is typed.
+                let shown = u16::try_from(width(text.value())).unwrap_or(u16::MAX).min(place.width);
+                let selected = Style::new().add_modifier(Modifier::REVERSED);
+                buffer.set_style(Rect { width: shown, height: 1, ..place }, selected);
+            }
+        }
         Kind::Secret(secret) => input::hidden(buffer, place, secret.len(), active, theme),
         Kind::Code(code) => input::seen(buffer, place, code.text(), active, theme),
         Kind::Choice { options, at } => {

@@ -58,6 +58,8 @@ async fn a_node_that_drains_counts_down_and_is_removed() {
     console.keys("2");
     console.until(&["Nodes 1", "● active"]).await;
     console.keys("d");
+    console.until(&["no active node is left"]).await;
+    console.keys("y");
     console.until(&["◐ draining", "1 left"]).await;
     // The question names the running requests before they would be cancelled.
     console.keys(CTRL_D);

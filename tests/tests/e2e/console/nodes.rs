@@ -27,6 +27,8 @@ async fn a_node_is_added_seen_and_removed() {
     console.keys("/fake\r");
     console.until(&["Nodes 1 of 2"]).await;
     console.keys("d");
+    console.until(&["no active node is left"]).await;
+    console.keys("y");
     console.until(&["draining"]).await;
     // ctrl-d removes, after a question.
     console.keys("\x04");

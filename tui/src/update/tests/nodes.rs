@@ -70,6 +70,7 @@ fn only_what_was_changed_is_sent() {
     press_all(&mut model, "2 j e");
     assert_eq!(press(&mut model, "ctrl-s"), []);
     assert!(shot(&model).contains("nothing was changed"));
+    press(&mut model, "end");
     type_text(&mut model, "x");
     let effects = press(&mut model, "ctrl-s");
     let change = NodeChange { name: Some("gpu1x".into()), ..NodeChange::default() };
@@ -85,6 +86,9 @@ fn only_what_was_changed_is_sent() {
 #[test]
 fn draining_several_asks_nothing() {
     let mut model = full(80, 24);
+    let mut other = samples::nodes().remove(1);
+    other.admin_state = AdminState::Enabled;
+    model.nodes.list.put(other, samples::NOW);
     press_all(&mut model, "2 g j space space");
     let effects = press(&mut model, "d");
     let states = effects.iter().filter(|effect| {
@@ -92,6 +96,41 @@ fn draining_several_asks_nothing() {
             if *state == AdminState::Draining)
     });
     assert_eq!((states.count(), effects.len(), model.nodes.list.marks()), (2, 2, 0));
+}
+
+#[test]
+fn leaving_no_active_node_asks() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 g j");
+    assert_eq!(press(&mut model, "d"), []);
+    assert!(shot(&model).contains("no active node is left"), "{}", shot(&model));
+    let effects = press(&mut model, "y");
+    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::SetState(_))), "{effects:?}");
+    // Another is left, which lacks a model.
+    let mut other = samples::nodes().remove(1);
+    (other.admin_state, other.models) = (AdminState::Enabled, vec!["qwen3:8b".into()]);
+    model.nodes.list.put(other, samples::NOW);
+    assert_eq!(press(&mut model, "d"), []);
+    assert!(shot(&model).contains("no active node has llama3.3:70b"), "{}", shot(&model));
+}
+
+#[test]
+fn what_is_typed_takes_the_place_of_what_stands_there() {
+    let name = |model: &Model| match &model.dialogs[..] {
+        [Dialog::Form(form)] => form.value("name"),
+        other => panic!("{other:?}"),
+    };
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 g j e");
+    assert_eq!(name(&model), "gpu1");
+    type_text(&mut model, "a1");
+    assert_eq!(name(&model), "a1");
+    // Who goes there with an arrow goes on with it.
+    press_all(&mut model, "esc e end");
+    type_text(&mut model, "x");
+    assert_eq!(name(&model), "gpu1x");
+    press_all(&mut model, "esc e backspace");
+    assert_eq!(name(&model), "gpu");
 }
 
 #[test]
