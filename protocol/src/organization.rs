@@ -255,4 +255,18 @@ operations! {
         networks: Vec<String>,
     } -> Organization as Organization, needs OrganizationManage,
         noted |op| op.organization.noted().with("node_networks", &op.networks);
+
+    /// Ids of those that hide from their members what they use together.
+    "organization.hidden_usage" HiddenUsage -> Vec<String> as HiddenUsage, needs OrganizationRead;
+
+    /// Hide from the members of one what it uses together, or show it again.
+    "organization.hide_usage" HideUsage {
+        /// Slug or id.
+        organization: String,
+        /// Whether it is hidden from now on.
+        hidden: bool,
+    } -> Vec<String> as HiddenUsage, needs OrganizationWrite,
+        noted |op| Noted::new(Action::Update, "organization", &op.organization)
+            .of_organization(Some(&op.organization))
+            .with("hide_usage", op.hidden);
 }

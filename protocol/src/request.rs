@@ -270,6 +270,8 @@ pub enum Reply {
     Patterns(Vec<privacy::Pattern>),
     /// One pattern.
     Pattern(Box<privacy::Pattern>),
+    /// Ids of the organizations that hide from their members what they use together.
+    HiddenUsage(Vec<String>),
 }
 
 /// One step of a stream. Append only.

@@ -161,6 +161,7 @@ catalogue! { Reply {
     Self::AnswerPrivacy(_) => "answer_privacy", Self::AnswerPrivacy(privacy::answers());
     Self::Patterns(_) => "patterns", Self::Patterns(vec![privacy::pattern()]);
     Self::Pattern(_) => "pattern", Self::Pattern(Box::new(privacy::pattern()));
+    Self::HiddenUsage(_) => "hidden_usage", Self::HiddenUsage(vec!["0190-org".into()]);
     Self::Routes(_) => "routes", Self::Routes(vec![RouteAccess {
         listener: "127.0.0.1:11435".into(),
         group: RouteGroup::Inference,

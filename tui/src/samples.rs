@@ -354,6 +354,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             "user.list" => Reply::Users(users()),
             "user.sessions" => Reply::Sessions(sessions()),
             "key.list" => Reply::Keys(keys()),
+            "organization.hidden_usage" => Reply::HiddenUsage(Vec::new()),
             "key.disabled" => Reply::DisabledKeys(Vec::new()),
             "lockout.list" => Reply::Lockouts(lockouts()),
             "route.list" => Reply::Routes(routes()),

@@ -9,6 +9,7 @@ use aivonx_protocol::{
     organization::{
         NewOrganization, NodeAccess, NodeNetworks, Organization, OrganizationChange, OrganizationRemoved,
     },
+    permission::Permission,
     user::Role,
 };
 use aivonx_store::{OrganizationRecord, PlacementRecord, StoreError};
@@ -180,6 +181,41 @@ impl Identity {
         let PlacementRecord { id, networks, .. } =
             self.store.placements().set_networks(&id, networks).await?;
         Ok(vec![NodeNetworks { organization: id, networks }])
+    }
+
+    /// Ids of the organizations within reach that hide from their members what they use together.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn hidden_usage(&self, actor: &Actor) -> Result<Vec<String>, Fault> {
+        let reach = actor.reach();
+        let mut ids = self.store.settings().hidden_usage().await?;
+        ids.retain(|id| reach.covers(Some(id), None));
+        Ok(ids)
+    }
+
+    /// Hides from the members of an organization what it uses together, or shows it again. Returns what
+    /// [`Self::hidden_usage`] does then.
+    ///
+    /// # Errors
+    /// `NotFound`, also for one out of reach.
+    pub async fn hide_usage(&self, actor: &Actor, wanted: &str, hidden: bool) -> Result<Vec<String>, Fault> {
+        let found = self.store.organizations().find(&actor.reach(), None, wanted).await;
+        let id = found.map_err(|e| self.refuse(actor, e))?.id;
+        self.store.settings().hide_usage(id, hidden).await?;
+        self.hidden_usage(actor).await
+    }
+
+    /// Whether what the organization of `actor` uses together is hidden from it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn is_usage_hidden(&self, actor: &Actor) -> Result<bool, Fault> {
+        let Some(organization) = &actor.organization else { return Ok(false) };
+        if Permission::OrganizationRead.is_of(actor.role, true) {
+            return Ok(false);
+        }
+        Ok(self.store.settings().hidden_usage().await?.contains(organization))
     }
 
     /// The organization a request is about: the one `wanted` by slug or id, which must be the actor's own if it

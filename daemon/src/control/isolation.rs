@@ -405,6 +405,7 @@ mod tests {
         "config.show",
         "config.reload",
         "organization.list",
+        "organization.hidden_usage",
         "key.disabled",
         "token.list",
         "lockout.list",

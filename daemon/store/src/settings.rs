@@ -19,6 +19,7 @@ const LIMIT_PROFILE: &[u8] = b"limit_profile";
 const PRIVACY: &[u8] = b"privacy";
 const DAY_OFFSET: &[u8] = b"day_offset";
 const SETUP_USED: &[u8] = b"setup_used";
+const HIDDEN_USAGE: &[u8] = b"hidden_usage";
 const ISOLATION_CHECK: &[u8] = b"isolation_check";
 pub(super) const RESTORATION: &[u8] = b"restoration";
 /// What the ledgers have lost, see [`super::losses`].
@@ -147,6 +148,34 @@ impl Settings {
                 engine.write(|batch| batch.put(Tree::Setting, PRIVACY, &privacy))?;
                 feed.tell(Change { collection: Collection::Privacy, id: String::new(), revision: 0 });
                 Ok(())
+            })
+            .await
+    }
+
+    /// Ids of the organizations that hide from their members what they use together.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn hidden_usage(&self) -> Result<Vec<String>, StoreError> {
+        self.store
+            .run(|engine, _| engine.get(Tree::Setting, HIDDEN_USAGE))
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Adds an organization to them, or removes it; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn hide_usage(&self, organization: String, hidden: bool) -> Result<(), StoreError> {
+        self.store
+            .run(move |engine, _| {
+                let mut ids: Vec<String> = engine.get(Tree::Setting, HIDDEN_USAGE)?.unwrap_or_default();
+                ids.retain(|id| *id != organization);
+                if hidden {
+                    ids.push(organization);
+                }
+                engine.write(|batch| batch.put(Tree::Setting, HIDDEN_USAGE, &ids))
             })
             .await
     }

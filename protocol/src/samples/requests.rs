@@ -165,6 +165,8 @@ impl Request {
                 networks: vec!["10.0.0.0/8".into()],
             }
             .into(),
+            organization::HiddenUsage.into(),
+            organization::HideUsage { organization: "acme".into(), hidden: true }.into(),
             user::List { organization: Some("acme".into()), role: Some(Role::Member) }.into(),
             user::Show { user: "alice".into() }.into(),
             user::Add(Box::new(who::new_user())).into(),

@@ -18,6 +18,7 @@
 //! | `created` | time |
 //! | `revision` | rises with every change; see `org set --revision` |
 //! | `node_networks` | array of networks in which its operators may add nodes; empty is nowhere |
+//! | `usage_hidden` | whether what it uses of its limits is hidden from its members |
 
 use std::borrow::Cow;
 
@@ -125,6 +126,11 @@ impl Noun for Organization {
 /// Where its operators may place nodes, below the rest.
 pub(crate) fn networks(table: &mut Table, networks: &[String]) {
     table.list("node networks", any(networks, "none"));
+}
+
+/// Whether its members see what it uses of its limits.
+pub(crate) fn usage(table: &mut Table, hidden: bool) {
+    table.pair("usage", if hidden { "hidden from its members" } else { "shown to its members" });
 }
 
 impl Subject for Organization {

@@ -41,6 +41,8 @@ pub(crate) struct Access {
     pub(crate) organizations: List<Organization>,
     /// Where their operators may place nodes, by id.
     pub(crate) networks: HashMap<String, Vec<String>>,
+    /// Ids of those that hide from their members what they use.
+    pub(crate) hidden_usage: Vec<String>,
     /// Who may log in.
     pub(crate) users: List<User>,
     /// What clients send.

@@ -38,6 +38,8 @@ pub(crate) enum Topic {
     Organizations,
     /// Where the operators of organizations may place nodes.
     Networks,
+    /// Which of them hide from their members what they use.
+    HiddenUsage,
     /// The users.
     Users,
     /// The keys.
@@ -110,7 +112,7 @@ pub(crate) enum Purpose {
     /// Something about one's own account.
     Account(AccountStep),
     /// Something to do, and what follows if it is done.
-    Chain(Act, Box<(Request, Act)>),
+    Chain(Act, Vec<(Request, Act)>),
     /// How much a question would end.
     Count,
     /// Something that this side does, of which is said: `Reading the journal`.

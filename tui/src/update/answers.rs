@@ -48,8 +48,9 @@ pub(super) fn answered(
         (Purpose::Chain(act, then), Ok(reply)) => {
             close(model, ticket);
             done(model, out, act, reply);
-            let (request, what) = *then;
-            super::act(model, out, request, what);
+            for (request, what) in then {
+                super::act(model, out, request, what);
+            }
         }
         (Purpose::Count, result) => dialogs::counted(model, ticket, result),
         (Purpose::Account(step), result) => account::answered(model, out, step, ticket, result),
@@ -101,6 +102,7 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         Reply::NodeNetworks(all) => {
             model.access.networks = all.into_iter().map(|one| (one.organization, one.networks)).collect();
         }
+        Reply::HiddenUsage(ids) => model.access.hidden_usage = ids,
         Reply::Users(users) => model.access.users.set(users, model.now),
         Reply::Keys(keys) => model.access.keys.set(keys, model.now),
         Reply::DisabledKeys(ids) => model.access.disabled_keys = ids,

@@ -100,6 +100,8 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
         Full,
         ": 'orgs enter a 'new tab tab tab tab tab tab tab tab '192.0.2.0/24 ctrl-s",
     ),
+    ("organization.hidden_usage", Full, "5 r"),
+    ("organization.hide_usage", Full, ": 'orgs enter e tab tab tab tab tab tab tab tab tab tab space ctrl-s"),
     ("organization.remove", Full, ": 'orgs enter ctrl-d 'acme enter"),
     ("user.list", Full, ": 'users enter r"),
     ("user.add", Full, ": 'users enter a 'new ctrl-s"),

@@ -116,13 +116,12 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     match prepared {
         Err(why) => refuse(model, &why),
         Ok((request, what)) => {
-            let ticket = match then {
-                Some(then) => {
-                    let ticket = model.calls.begin(Purpose::Chain(what, Box::new(then)), model.now);
-                    out.push(Effect::Call { ticket, request });
-                    ticket
-                }
-                None => act(model, out, request, what),
+            let ticket = if then.is_empty() {
+                act(model, out, request, what)
+            } else {
+                let ticket = model.calls.begin(Purpose::Chain(what, then), model.now);
+                out.push(Effect::Call { ticket, request });
+                ticket
             };
             if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
                 form.sent = Some(ticket);

@@ -294,6 +294,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
             let request = OrganizationRequest::Networks(organization::Networks { organization: None });
             (Right::OrganizationsRead, Request::Organization(request))
         }
+        Topic::HiddenUsage => (Right::OrganizationsRead, Request::from(organization::HiddenUsage)),
         Topic::Users => (Right::UsersRead, Request::from(user::List { organization: None, role: None })),
         Topic::Keys => {
             let request = KeyRequest::List(key::List { organization: None, user: None, all: true });
@@ -423,6 +424,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Wakes
         | Topic::Drifts
         | Topic::Networks
+        | Topic::HiddenUsage
         | Topic::DisabledKeys
         | Topic::Queued
         | Topic::AuditMore

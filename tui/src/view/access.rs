@@ -8,7 +8,7 @@ use super::{
     usage::limit_facts,
 };
 use crate::{
-    nouns::organization::networks,
+    nouns::organization::{networks, usage},
     state::{Model, Right, access::Tab},
 };
 
@@ -21,6 +21,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
             facts: &|one: &Organization, table| {
                 if let Some(known) = access.networks.get(&one.id) {
                     networks(table, known);
+                }
+                if access.hidden_usage.contains(&one.id) {
+                    usage(table, true);
                 }
                 limit_facts(model, table, &one.id);
             },

@@ -161,9 +161,13 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("backup codes", json(totp::Codes { backup_codes: &codes }));
             }
             // Printed as parts of each other.
-            Reply::Organizations(_) | Reply::NodeNetworks(_) => {}
+            Reply::Organizations(_) | Reply::NodeNetworks(_) | Reply::HiddenUsage(_) => {}
             Reply::Organization(one) => {
-                let described = organization::Described { organization: *one, node_networks: Vec::new() };
+                let described = organization::Described {
+                    organization: *one,
+                    node_networks: Vec::new(),
+                    usage_hidden: false,
+                };
                 printed.insert("organization", json(described));
             }
             Reply::OrganizationRemoved(removed) => {

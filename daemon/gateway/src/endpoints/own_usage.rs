@@ -1,6 +1,6 @@
 //! `GET /api/account/usage`: the caller's own usage, in the form of `aivonx usage show --output json`, with each amount in
-//! US dollars beside it, and what its organization has used of its limits of the day. No role sees the usage of other
-//! people here.
+//! US dollars beside it, and what its organization has used of its limits of the day, unless that is hidden from its
+//! members. No role sees the usage of other people here.
 
 use aivonx_domain::TenantScope;
 use aivonx_identity::{AccountError, Actor, Caller, Source};
@@ -68,17 +68,18 @@ pub(crate) async fn answer(
     let (identity, usage) = (shared.identity.clone(), shared.usage.clone());
     let report = shared.control.spawn(async move {
         identity.owes_nothing(&actor).await?;
+        let hidden = identity.is_usage_hidden(&actor).await?;
         let reach = Actor { role: Role::Member, ..actor }.reach();
         let span = (asked.since, asked.until);
         let failed = |error| AccountError::from(Fault::from(error));
         let own = usage.report(&reach, &Only::default(), span, asked.by, asked.per).await.map_err(failed)?;
         let of_organization = match reach.organization() {
-            Some(id) => {
+            Some(id) if !hidden => {
                 let reach = TenantScope::Organization(id.to_owned());
                 let report = usage.report(&reach, &Only::default(), (None, None), None, None).await;
                 Some(report.map_err(failed)?.total)
             }
-            None => None,
+            _ => None,
         };
         Ok::<_, AccountError>((own, of_organization))
     });

@@ -89,3 +89,23 @@ impl Serve<organization::SetNetworks> for Services {
         self.identity.set_node_networks(by.actor(), &asked.organization, &asked.networks).await
     }
 }
+
+impl Serve<organization::HiddenUsage> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::HiddenUsage>,
+        _: organization::HiddenUsage,
+    ) -> Result<Vec<String>, Fault> {
+        self.identity.hidden_usage(by.actor()).await
+    }
+}
+
+impl Serve<organization::HideUsage> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::HideUsage>,
+        asked: organization::HideUsage,
+    ) -> Result<Vec<String>, Fault> {
+        self.identity.hide_usage(by.actor(), &asked.organization, asked.hidden).await
+    }
+}

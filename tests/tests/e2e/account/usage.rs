@@ -28,6 +28,19 @@ impl Gateway {
         .await
     }
 
+    /// Adds an administrator of the organization.
+    async fn boss(&self) {
+        let boss = NewUser {
+            name: "boss".into(),
+            display_name: None,
+            email: None,
+            role: Role::OrgAdmin,
+            organization: Some("acme".into()),
+            password: Some(WireSecret::new(PASSWORD.into())),
+        };
+        self.control.ask(user::Add(Box::new(boss))).await.unwrap();
+    }
+
     /// What the command line says of a user.
     async fn told(&self, user: &str) -> Value {
         self.daemon.aivonx().json(&["usage", "show", "--user", user]).await["total"].clone()
@@ -38,15 +51,7 @@ impl Gateway {
 async fn everyone_is_told_of_the_own_usage_alone() {
     let g = gateway().await;
     g.user("bob").await;
-    let boss = NewUser {
-        name: "boss".into(),
-        display_name: None,
-        email: None,
-        role: Role::OrgAdmin,
-        organization: Some("acme".into()),
-        password: Some(WireSecret::new(PASSWORD.into())),
-    };
-    g.control.ask(user::Add(Box::new(boss))).await.unwrap();
+    g.boss().await;
     let aivonx = g.daemon.aivonx();
     aivonx.ok(&["price", "set", "*", "10", "20"]).await;
     aivonx.ok(&["limit", "set", "--org", "acme", "user.inference.day=50", "user.spend.day=2.5"]).await;
@@ -105,6 +110,28 @@ async fn everyone_is_told_of_the_own_usage_alone() {
     for query in ["?user=alice", "?by=user", "?since=yesterday"] {
         refused(&g.get(&format!("{PATH}{query}"), &boss).await, 400, "invalid_request");
     }
+}
+
+#[tokio::test]
+async fn an_organization_hides_from_its_members_what_it_uses_together() {
+    let g = gateway().await;
+    g.boss().await;
+    let aivonx = g.daemon.aivonx();
+    let [alice, boss] = [g.access("alice").await, g.access("boss").await];
+    let of = async |access: &str| {
+        let report = g.get(PATH, access).await.expect(200).json();
+        assert!(report["total"].is_object(), "{report}");
+        report["organization"].clone()
+    };
+    assert!(of(&alice).await.is_object());
+    aivonx.ok(&["org", "set", "acme", "--hide-usage"]).await;
+    assert!(of(&alice).await.is_null());
+    assert!(of(&boss).await.is_object(), "who administers it sees it");
+    assert_eq!(aivonx.json(&["org", "show", "acme"]).await["usage_hidden"], true);
+    let entries = aivonx.json(&["audit", "list", "--org", "acme", "--object", "acme"]).await.to_string();
+    assert!(entries.contains("hide_usage"), "{entries}");
+    aivonx.ok(&["org", "set", "acme", "--no-hide-usage"]).await;
+    assert!(of(&alice).await.is_object());
 }
 
 #[tokio::test]

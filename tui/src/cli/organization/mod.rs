@@ -87,6 +87,12 @@ pub struct SetArgs {
     /// Refuse models that a node hands on to a third party again
     #[arg(long, conflicts_with = "cloud_models")]
     pub no_cloud_models: bool,
+    /// Keep from its members what it uses of its limits: /api/account/usage shows them their own alone
+    #[arg(long)]
+    pub hide_usage: bool,
+    /// Show its members again what it uses of its limits
+    #[arg(long, conflicts_with = "hide_usage")]
+    pub no_hide_usage: bool,
     /// Only if the record still has this revision (see org show)
     #[arg(long, value_name = "N")]
     pub revision: Option<u64>,
@@ -115,7 +121,8 @@ pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Fa
             let client = context.client().await?;
             let organizations = client.ask(organization::List).await?;
             let networks = client.ask(organization::Networks { organization: None }).await?;
-            let all = described(organizations, networks);
+            let hidden = client.ask(organization::HiddenUsage).await?;
+            let all = described(organizations, networks, &hidden);
             context.out.show(&all, |out| {
                 if all.is_empty() {
                     return out.line("There are no organizations yet. Add one: aivonx org add ORG");
@@ -129,7 +136,8 @@ pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Fa
             let networks = networks(
                 client.ask(organization::Networks { organization: Some(organization.id.clone()) }).await?,
             );
-            show(context, &Described { organization, node_networks: networks })
+            let usage_hidden = client.ask(organization::HiddenUsage).await?.contains(&organization.id);
+            show(context, &Described { organization, node_networks: networks, usage_hidden })
         }
         OrganizationVerb::Add(args) => add(context, args).await,
         OrganizationVerb::Set(args) => set(context, &args).await,
@@ -137,23 +145,30 @@ pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Fa
     }
 }
 
-/// An organization, and where its operators may add nodes.
+/// An organization, and what is said of it beside its record.
 #[derive(Debug, Serialize)]
 pub struct Described {
     /// The organization.
     #[serde(flatten)]
     pub organization: Organization,
-    /// Networks (`10.0.0.0/8`); empty is nowhere.
+    /// Where its operators may add nodes: networks (`10.0.0.0/8`); empty is nowhere.
     pub node_networks: Vec<String>,
+    /// Whether what it uses of its limits is hidden from its members.
+    pub usage_hidden: bool,
 }
 
 /// Puts together what was asked for of each organization.
-fn described(organizations: Vec<Organization>, networks: Vec<NodeNetworks>) -> Vec<Described> {
+fn described(
+    organizations: Vec<Organization>,
+    networks: Vec<NodeNetworks>,
+    hidden: &[String],
+) -> Vec<Described> {
     let mut networks: HashMap<String, Vec<String>> =
         networks.into_iter().map(|one| (one.organization, one.networks)).collect();
     let describe = |organization: Organization| {
         let node_networks = networks.remove(&organization.id).unwrap_or_default();
-        Described { organization, node_networks }
+        let usage_hidden = hidden.contains(&organization.id);
+        Described { organization, node_networks, usage_hidden }
     };
     organizations.into_iter().map(describe).collect()
 }
@@ -167,6 +182,7 @@ fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
     context.out.show(described, |out| {
         let mut table = described.organization.details(&out.view());
         nouns::organization::networks(&mut table, &described.node_networks);
+        nouns::organization::usage(&mut table, described.usage_hidden);
         out.table(&table)
     })
 }
@@ -187,6 +203,12 @@ async fn set(context: &mut Context, args: &SetArgs) -> Result<(), Failure> {
             .await?
     };
     let node_networks = networks(placed);
+    let hidden = match hides(args) {
+        None => client.ask(organization::HiddenUsage).await?,
+        Some(hidden) => {
+            client.ask(organization::HideUsage { organization: args.organization.clone(), hidden }).await?
+        }
+    };
     let organization = if change == OrganizationChange::default() && args.revision.is_none() {
         client.ask(organization::Show { organization: args.organization.clone() }).await?
     } else {
@@ -198,7 +220,17 @@ async fn set(context: &mut Context, args: &SetArgs) -> Result<(), Failure> {
             })
             .await?
     };
-    show(context, &Described { organization, node_networks })
+    let usage_hidden = hidden.contains(&organization.id);
+    show(context, &Described { organization, node_networks, usage_hidden })
+}
+
+/// Whether its usage is to be hidden from its members, if that is to change.
+fn hides(args: &SetArgs) -> Option<bool> {
+    switch(args.hide_usage, args.no_hide_usage)
+}
+
+fn switch(on: bool, off: bool) -> Option<bool> {
+    if on { Some(true) } else { off.then_some(false) }
 }
 
 async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
@@ -224,7 +256,7 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         let known = client.ask(organization::Networks { organization: Some(added.id.clone()) }).await?;
         (added, networks(known))
     };
-    let described = Described { organization, node_networks };
+    let described = Described { organization, node_networks, usage_hidden: false };
     context.out.show(&described, |out| {
         let slug = safe(&described.organization.slug);
         out.line(format_args!("Added {slug}."))?;
@@ -233,7 +265,6 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
 }
 
 fn change(args: &SetArgs) -> Result<OrganizationChange, Failure> {
-    let switch = |on: bool, off: bool| if on { Some(true) } else { off.then_some(false) };
     let options = &args.options;
     let change = OrganizationChange {
         slug: args.slug.clone(),
@@ -247,7 +278,7 @@ fn change(args: &SetArgs) -> Result<OrganizationChange, Failure> {
         limit_profile: options.limit_profile.map(Into::into),
     };
     let placed = args.no_node_networks || !options.node_networks.is_empty();
-    if change == OrganizationChange::default() && !placed {
+    if change == OrganizationChange::default() && !placed && hides(args).is_none() {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --require-totp; all options: aivonx org set --help",
         ));

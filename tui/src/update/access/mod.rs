@@ -32,18 +32,21 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     };
     load(model, out, topic);
     match topic {
-        Topic::Organizations => load(model, out, Topic::Networks),
+        Topic::Organizations => {
+            load(model, out, Topic::Networks);
+            load(model, out, Topic::HiddenUsage);
+        }
         Topic::Keys => load(model, out, Topic::DisabledKeys),
         _ => {}
     }
 }
 
 /// What follows if a form was taken.
-pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
+pub(super) fn then(model: &Model, form: &Form) -> Vec<(Request, Act)> {
     match &form.purpose {
-        FormFor::AddUser => users::then(form),
+        FormFor::AddUser => users::then(form).into_iter().collect(),
         FormFor::EditOrganization(id, _) => organizations::then(model, form, id),
-        _ => None,
+        _ => Vec::new(),
     }
 }
 

@@ -184,6 +184,10 @@ fn form(model: &Model, one: Option<&Organization>) -> Form {
         let help = "where its operators may add nodes, such as 10.1.0.0/16; empty: nowhere";
         fields.push(Field::text("node_networks", "Networks", help, &networks));
     }
+    if let Some(one) = one {
+        let (help, hidden) = ("what it uses of its limits, from its members", hides_usage(model, &one.id));
+        fields.push(Field::toggle("hide_usage", "Hide use", help, hidden));
+    }
     match one {
         None => Form::new(FormFor::AddOrganization, "Add an organization", "", fields),
         Some(one) => {
@@ -277,12 +281,36 @@ fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Re
     Some((Request::Organization(request), what))
 }
 
-/// What follows once the organization of this form was changed: where its operators may place nodes.
-pub(super) fn then(model: &Model, form: &Form, id: &str) -> Option<(Request, Act)> {
-    let one = model.access.organizations.all().iter().find(|one| one.id == id)?;
-    // On its own it is no sequel.
-    (changes(form, one) != OrganizationChange::default())
-        .then(|| set_networks(form, id, networks(model, id)))?
+fn hides_usage(model: &Model, id: &str) -> bool {
+    model.access.hidden_usage.iter().any(|other| other == id)
+}
+
+/// Hides from the members of the organization of this form what it uses, or shows it, if that is to change.
+fn hide_usage(form: &Form, organization: &str, known: bool) -> Option<(Request, Act)> {
+    let hidden = form.is_on("hide_usage");
+    if hidden == known {
+        return None;
+    }
+    let slug = form.value("slug");
+    let what = says(format!("Changing {slug}"), format!("{slug} is changed"), &[Topic::HiddenUsage]);
+    let request = OrganizationRequest::HideUsage(organization::HideUsage {
+        organization: organization.to_owned(),
+        hidden,
+    });
+    Some((Request::Organization(request), what))
+}
+
+/// What the form changes beside the record.
+fn beside(model: &Model, form: &Form, id: &str) -> impl Iterator<Item = (Request, Act)> {
+    let networks = set_networks(form, id, networks(model, id));
+    networks.into_iter().chain(hide_usage(form, id, hides_usage(model, id)))
+}
+
+/// What follows once the first request of this form was answered.
+pub(super) fn then(model: &Model, form: &Form, id: &str) -> Vec<(Request, Act)> {
+    let one = model.access.organizations.all().iter().find(|one| one.id == id);
+    let is_record_changed = one.is_some_and(|one| changes(form, one) != OrganizationChange::default());
+    beside(model, form, id).skip(usize::from(!is_record_changed)).collect()
 }
 
 /// Changes what the form changes.
@@ -291,7 +319,7 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
     let one = known.ok_or_else(|| "it was removed meanwhile".to_owned())?;
     let change = changes(form, one);
     if change == OrganizationChange::default() {
-        return set_networks(form, id, networks(model, id)).ok_or_else(|| "nothing was changed".into());
+        return beside(model, form, id).next().ok_or_else(|| "nothing was changed".into());
     }
     let request = OrganizationRequest::Set(organization::Set {
         organization: id.to_owned(),
