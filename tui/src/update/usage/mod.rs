@@ -344,7 +344,7 @@ pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>) -> Option<Prepa
         Err(why) => Some(Err(why)),
         Ok(Asked { request, what, because, then: None }) if because.is_empty() => Some(Ok((request, what))),
         Ok(Asked { request, what, because, then: Some(then) }) if because.is_empty() => {
-            let ticket = model.calls.begin(Purpose::Chain(what, Box::new(then)), model.now);
+            let ticket = model.calls.begin(Purpose::Chain(what, vec![then]), model.now);
             out.push(Effect::Call { ticket, request });
             if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
                 form.sent = Some(ticket);
