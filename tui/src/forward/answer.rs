@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use serde_json::json;
 
 /// The gateway's body as it comes, or one of our own.
 pub(super) enum Answer {
@@ -49,11 +50,40 @@ impl Body for Answer {
     }
 }
 
-/// `{"error":"..."}`, as Ollama's clients show it.
-pub(super) fn error(status: StatusCode, message: &str) -> Response<Answer> {
-    let body = serde_json::json!({ "error": message }).to_string();
-    let mut response = Response::new(Answer::Own(Full::new(Bytes::from(body))));
+/// An error as the clients show it that ask for this `path`.
+pub(super) fn error(path: &str, status: StatusCode, message: &str) -> Response<Answer> {
+    let kind = if status == StatusCode::FORBIDDEN { "permission_error" } else { "api_error" };
+    let body = match path.strip_prefix("/v1/") {
+        None => json!({ "error": message }),
+        Some(rest) if rest.starts_with("messages") => {
+            json!({"type": "error", "error": {"type": kind, "message": message}})
+        }
+        Some(_) => json!({"error": {"message": message, "type": kind, "param": null, "code": null}}),
+    };
+    let mut response = Response::new(Answer::Own(Full::new(Bytes::from(body.to_string()))));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_has_the_form_of_its_path() {
+        for (path, place) in [
+            ("/api/chat", "/error"),
+            ("/v1/chat/completions", "/error/message"),
+            ("/v1/messages", "/error/message"),
+        ] {
+            let body = error(path, StatusCode::BAD_GATEWAY, "gone").into_body().collect().await.unwrap();
+            let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+            assert_eq!(body.pointer(place), Some(&json!("gone")), "{body}");
+            assert_eq!(body["type"] == "error", path == "/v1/messages", "{body}");
+        }
+    }
 }

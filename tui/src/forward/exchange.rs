@@ -43,11 +43,13 @@ impl Exchange {
     /// Checks a request, sends it on with the key, and gives the answer back as it comes. If it is dropped, the
     /// request to the gateway breaks off.
     pub(super) async fn run(&self, request: Request<Incoming>, line: &mut Line) -> Response<Answer> {
+        let path = request.uri().path().to_owned();
+        let refuse = |status, why: &str| answer::error(&path, status, why);
         if let Err(refused) = guard::check(request.uri(), request.headers()) {
-            return answer::error(StatusCode::FORBIDDEN, &refused.to_string());
+            return refuse(StatusCode::FORBIDDEN, &refused.to_string());
         }
         if request.method() == Method::CONNECT {
-            return answer::error(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served");
+            return refuse(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served");
         }
         let request = self.onward(request);
         match line.send(&self.upstream, request).await {
@@ -56,7 +58,7 @@ impl Exchange {
                 strip(&mut head.headers);
                 Response::from_parts(head, Answer::Gateway(body))
             }
-            Err(error) => answer::error(StatusCode::BAD_GATEWAY, &error.to_string()),
+            Err(error) => refuse(StatusCode::BAD_GATEWAY, &error.to_string()),
         }
     }
 
