@@ -180,9 +180,18 @@ async fn detect(session: &mut Session<'_>) -> Result<Found, ProbeError> {
         Err(no_connection @ ProbeError::Call(CallError::Dial(_))) => return Err(no_connection),
         Err(error) => error,
     };
-    openai(session)
-        .await
-        .map_err(|openai| ProbeError::Neither { ollama: ollama.into(), openai: openai.into() })
+    let openai = match openai(session).await {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    // Others that speak Ollama's API have no version of it.
+    if ollama.is_elsewhere()
+        && openai.is_elsewhere()
+        && let Ok(found) = rest_of_ollama(session, None, Duration::ZERO).await
+    {
+        return Ok(found);
+    }
+    Err(ProbeError::Neither { ollama: ollama.into(), openai: openai.into() })
 }
 
 async fn ollama(session: &mut Session<'_>) -> Result<Found, ProbeError> {

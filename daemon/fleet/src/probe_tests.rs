@@ -73,11 +73,18 @@ async fn only_a_proper_answer_is_healthy() {
 }
 
 #[tokio::test]
-async fn an_ollama_without_a_version_is_one_where_that_was_said() {
+async fn an_ollama_without_a_version_is_one_all_the_same() {
     let node = FakeNode::ollama(&["m"]).await;
     node.answer("GET /api/version", 404, "");
-    let found = ask(&node, Some(NodeKind::Ollama)).await.unwrap();
-    assert_eq!((found.sight.version, found.sight.models.len()), (None, 1));
+    node.answer("GET /v1/models", 404, "");
+    for kind in [Some(NodeKind::Ollama), None] {
+        let found = ask(&node, kind).await.unwrap();
+        assert_eq!(
+            (found.kind, found.sight.version, found.sight.models.len()),
+            (NodeKind::Ollama, None, 1),
+            "{kind:?}"
+        );
+    }
 }
 
 #[tokio::test]
