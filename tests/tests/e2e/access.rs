@@ -155,9 +155,6 @@ async fn a_scope_opens_what_it_says_and_no_more() {
     refused(&daemon.ask(&bearer(chat(false), "wrong")).await, 401);
     let metrics = daemon.get("/metrics").await.expect(200).text();
     assert!(metrics.contains("\naivonx_denials_total 4\n"), "{metrics}");
-}
-
-#[tokio::test]
     // Scrapers that read nothing newer say so.
     for (accept, begins, kind) in [
         ("text/plain;version=0.0.4", "text/plain; version=0.0.4", "# TYPE aivonx_denials_total counter"),
@@ -171,6 +168,9 @@ async fn a_scope_opens_what_it_says_and_no_more() {
         assert!(answer.field("content-type").unwrap().starts_with(begins), "{accept}");
         assert!(answer.text().contains(kind), "{accept}");
     }
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_refused_at_once_and_its_stream_ends() {
     let node = FakeNode::ollama().await;
     let daemon = daemon("required", &[&node]).await;
