@@ -1,6 +1,6 @@
 //! The beginning of a node's answer, read before anything of it is passed on: until then another node may answer.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use aivonx_wire::api::{
     failure::{self, Opening},
@@ -21,6 +21,8 @@ const ENOUGH: usize = 1 << 10;
 /// How much of an error is kept while other nodes are asked, or of a stream before its first output; what is longer is
 /// not.
 const KEPT: usize = 64 << 10;
+
+static ERROR: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("error"));
 
 /// How long the rest of an error is waited for.
 const REST: Duration = Duration::from_secs(1);
@@ -159,7 +161,7 @@ async fn of_output(
 
 /// How an answer in one piece begins. Nothing of it is held back: an error is short enough to come at once.
 fn of_object(text: &[u8]) -> Opening {
-    if text.len() > ENOUGH || memmem::find(text, b"error").is_none() {
+    if text.len() > ENOUGH || ERROR.find(text).is_none() {
         return Opening::Output;
     }
     failure::words(text).map_or(Opening::Output, Opening::Error)
