@@ -283,16 +283,18 @@ fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Calle
 /// anybody's guess.
 fn credential<'h>(socket: bool, fields: &Fields<'h>) -> Result<Option<Cow<'h, str>>, NotKnown> {
     let mut found: Option<Cow<'h, str>> = None;
-    let schemed = fields.all(Field::Authorization).map(|value| of_scheme(text(value)?));
-    let plain = fields.all(Field::ApiKey).chain(fields.all(Field::AzureKey));
-    let plain = plain.map(|value| text(value).map(Cow::Borrowed));
-    let of_socket = of_socket(socket, fields).map(|key| Ok(Cow::Borrowed(key)));
-    for secret in schemed.chain(plain).chain(of_socket) {
-        let secret = secret?;
-        if found.as_ref().is_some_and(|other| *other != secret) {
-            return Err(NotKnown::Several);
-        }
-        found = Some(secret);
+    let mut add = |secret| match found.replace(secret) {
+        Some(other) if found.as_ref() != Some(&other) => Err(NotKnown::Several),
+        _ => Ok(()),
+    };
+    for value in fields.all(Field::Authorization) {
+        add(of_scheme(text(value)?)?)?;
+    }
+    for value in fields.all(Field::ApiKey).chain(fields.all(Field::AzureKey)) {
+        add(text(value)?.into())?;
+    }
+    for key in of_socket(socket, fields) {
+        add(key.into())?;
     }
     Ok(found)
 }
