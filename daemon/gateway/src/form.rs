@@ -34,7 +34,7 @@ pub(super) async fn read(
     flight: &Watched,
     sent: Sent<'_>,
     mut body: Collected,
-) -> Result<(Collected, Peek), Refusal> {
+) -> Result<(Collected, Box<Peek>), Refusal> {
     let content_type = sent.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = form::boundary(content_type.unwrap_or_default())?;
     // The body is there; what is waited for from now on is the answer.
@@ -58,5 +58,5 @@ pub(super) async fn read(
     let (segments, peek) = form.write(&headers::boundary(exchange.id()))?;
     let bytes = segments.iter().map(Bytes::len).sum::<usize>() as u64;
     let held = body.take().held.take();
-    Ok((Collected { segments: segments.into(), bytes, held }, peek))
+    Ok((Collected { segments: segments.into(), bytes, held }, Box::new(peek)))
 }

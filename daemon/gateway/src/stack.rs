@@ -427,7 +427,11 @@ fn before(fields: &Fields<'_>) -> Vec<HeaderValue> {
 }
 
 /// Reads what the gateway has to know of a body.
-async fn read(exchange: &Exchange, flight: &InFlight, body: Collected) -> Result<(Collected, Peek), Refusal> {
+async fn read(
+    exchange: &Exchange,
+    flight: &InFlight,
+    body: Collected,
+) -> Result<(Collected, Box<Peek>), Refusal> {
     if body.bytes <= aside::LARGE {
         let peek = Peek::read(&body.segments)?;
         return Ok((body, peek));

@@ -19,7 +19,7 @@ impl Peek {
     ///
     /// # Errors
     /// [`PeekError`]: what is wrong with the first thing that is.
-    pub fn read(segments: &[Bytes]) -> Result<Self, PeekError> {
+    pub fn read(segments: &[Bytes]) -> Result<Box<Self>, PeekError> {
         if segments.iter().flatten().all(u8::is_ascii_whitespace) {
             return Err(PeekError::Empty);
         }
@@ -37,7 +37,8 @@ impl Peek {
 
 #[derive(Debug, Default)]
 struct Reader {
-    peek: Peek,
+    /// Too large to be moved about.
+    peek: Box<Peek>,
     /// One bit per governed key seen.
     seen: u64,
     /// The same for keys inside the object at hand, and for those inside `stream_options`.

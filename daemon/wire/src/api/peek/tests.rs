@@ -10,7 +10,7 @@ pub(super) fn route(path: &str) -> Forward {
     forward
 }
 
-pub(super) fn read(body: &str) -> Result<Peek, PeekError> {
+pub(super) fn read(body: &str) -> Result<Box<Peek>, PeekError> {
     Peek::read(&[Bytes::copy_from_slice(body.as_bytes())])
 }
 
