@@ -1,5 +1,7 @@
 //! The cost of sending a request to a node: the predicted seconds to its first token.
 
+use std::cell::LazyCell;
+
 use crate::{
     JobId, ModelId, NodeId, Scheduler, Time,
     learned::{Assumed, Learned},
@@ -136,7 +138,8 @@ impl Scheduler {
             let heavy = on.unbegun.iter().map(|id| &self.jobs[id.0]).filter(|job| !job.is_light());
             serial = heavy.map(|job| job.begins_in(now)).fold(0.0, f64::max);
         }
-        let rank = self.rank(job, work, now);
+        // Mostly nobody waits.
+        let rank = LazyCell::new(|| self.rank(job, work, now));
         let mut ahead = 0;
         for other in on.queue.iter().filter(|other| Some(**other) != id) {
             let other = &self.jobs[other.0];

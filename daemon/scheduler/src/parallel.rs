@@ -97,12 +97,13 @@ impl Serial {
 
     /// Seen to be so.
     pub(crate) fn is_seen(&self, now: Time) -> bool {
-        self.votes(now) > 0.5
+        // Votes only fade, and what they come to now is reckoned many times a request.
+        self.votes > 0.5 && self.votes(now) > 0.5
     }
 
     /// Seen to be otherwise.
     pub(crate) fn is_refuted(&self, now: Time) -> bool {
-        self.votes(now) < -1.5
+        self.votes < -1.5 && self.votes(now) < -1.5
     }
 
     /// Two prompts met: the second waited for the first, or did not.
