@@ -274,10 +274,10 @@ impl Drop for OpenAnswer {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. What few connections come to lies apart: it would make the task of each larger.
 pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
     if cx.listener.proxy_protocol && forwarded::is_trusted(&cx.worker.settings().trusted, cx.peer) {
-        match proxy_protocol::read(&mut stream).await {
+        match Box::pin(proxy_protocol::read(&mut stream)).await {
             Some(Source::Client(address)) => cx.client = address,
             Some(Source::Itself) => {}
             None => {
@@ -288,10 +288,16 @@ pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
     }
     let cx = Rc::new(cx);
     let mut socket = ClientSocket::new(stream, &cx);
-    let Some(tls) = &cx.listener.tls else {
-        let Some(version) = socket.detect().await else { return };
-        return converse(cx, socket, version).await;
-    };
+    if cx.listener.tls.is_some() {
+        return Box::pin(serve_tls(cx, socket)).await;
+    }
+    if let Some(version) = socket.detect().await {
+        converse(cx, socket, version).await;
+    }
+}
+
+async fn serve_tls(cx: Rc<ConnContext>, socket: ClientSocket) {
+    let Some(tls) = &cx.listener.tls else { return };
     // Nothing is said in plain text, and a client that is closed on tries again.
     let Some(place) = cx.worker.shared.places.handshake(cx.client) else {
         return cx.worker.shared.closed.count(Reason::Full);
@@ -360,7 +366,7 @@ async fn speak(
                 state.relayed.set(true);
                 state.linger();
                 let parts = connection.into_parts();
-                session.run(parts.io.into_inner().into_inner(), &parts.read_buf).await;
+                Box::pin(session.run(parts.io.into_inner().into_inner(), &parts.read_buf)).await;
             }
         }
         HttpVersion::Two => {
@@ -376,7 +382,7 @@ async fn speak(
                 .max_concurrent_streams(STREAMS)
                 .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
-            drive(pin!(connection), &worker, &state).await;
+            drive(Box::pin(connection).as_mut(), &worker, &state).await;
         }
     }
 }
