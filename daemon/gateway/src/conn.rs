@@ -387,19 +387,20 @@ async fn speak(
     }
 }
 
-/// Answers one request; it is in flight until the last of its answer was handed over.
+/// Answers one request; it is in flight until the last of its answer was handed over. The memory of the work before that
+/// is given back when the answer begins: hyper would keep it for as long as the connection.
 fn respond(
     cx: Rc<ConnContext>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Tracked>, Infallible>> {
+) -> Pin<Box<impl Future<Output = Result<Response<Tracked>, Infallible>>>> {
     let in_flight = OpenAnswer::begin(cx.clone());
-    async move {
+    Box::pin(async move {
         let answer = stack::handle(cx, request).await;
         if answer.body().is_relayed() {
             in_flight.0.state.relayed.set(true);
         }
         Ok(answer.map(|body| Tracked::new(body, in_flight)))
-    }
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
