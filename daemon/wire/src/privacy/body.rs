@@ -397,7 +397,7 @@ impl Reader {
         if let Some(category) = self.worth(text.trim_ascii(), hint) {
             edits.push(Edit { range: 0..text.len(), text: Cow::Borrowed(marker(category)) });
         }
-        Ok(())
+        self.bounded()
     }
 
     /// Text, as a person reads it.

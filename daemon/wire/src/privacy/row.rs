@@ -143,9 +143,11 @@ impl Reader {
     pub(super) fn end_row(&mut self, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
         if self.row.len() > 1 {
             self.search_row(edits);
+            self.row.clear();
+            return self.bounded();
         }
         self.row.clear();
-        self.bounded()
+        Ok(())
     }
 
     fn search_row(&mut self, edits: &mut Vec<Edit>) {
