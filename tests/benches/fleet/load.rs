@@ -32,8 +32,12 @@ struct Line {
 }
 
 /// An hour of chat requests, one JSON object a line: `input_length`, `output_length` in tokens, `hash_ids` of blocks of
-/// 512 tokens. `AIVONX_TRACE` names it; None if there is none.
-pub(crate) fn trace() -> Option<Vec<Request>> {
+/// 512 tokens. `AIVONX_TRACE` names it; made-up conversations if there is none.
+pub(crate) fn trace() -> Vec<Request> {
+    read().unwrap_or_else(conversations)
+}
+
+fn read() -> Option<Vec<Request>> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces/conversation.jsonl");
     let path = std::env::var_os("AIVONX_TRACE").map_or_else(|| PathBuf::from(beside), PathBuf::from);
     let text = fs::read_to_string(path).ok()?;
@@ -93,6 +97,38 @@ pub(crate) fn of_two_organizations(mut requests: Vec<Request>) -> Vec<Request> {
     let mut random = SmallRng::seed_from_u64(13);
     requests.iter_mut().for_each(|request| request.organization = u64::from(random.random_range(0..11) == 0));
     requests
+}
+
+/// Conversations like those of the trace: one block that all begin with, prompts of some thousand tokens and a few that
+/// are much longer, a third of them the next turn of one before.
+fn conversations() -> Vec<Request> {
+    let mut random = SmallRng::seed_from_u64(19);
+    let mut open: Vec<(u64, Vec<Block>)> = Vec::new();
+    let mut next = |nth: u64| {
+        let goes_on = !open.is_empty() && random.random_bool(0.35);
+        let (session, mut blocks) = if goes_on {
+            open.swap_remove(random.random_range(0..open.len()))
+        } else {
+            let mut blocks = Vec::new();
+            grow(&mut blocks, 1, BLOCK);
+            (mix(nth, 5), blocks)
+        };
+        let more = if goes_on {
+            random.random_range(100..2000)
+        } else {
+            let normal = (0..12).map(|_| random.random_range(0.0..1.0)).sum::<f64>() - 6.0;
+            (6000.0 * normal.exp()).min(100_000.0) as u64
+        };
+        let input = blocks.last().map_or(0, |block| u64::from(block.tokens)) + more.max(1);
+        grow(&mut blocks, mix(session, input), input);
+        let output = (-random.random_range(f64::EPSILON..1.0).ln() * 340.0).min(2000.0) as u64;
+        open.push((session, blocks.clone()));
+        if open.len() > 300 {
+            open.swap_remove(0);
+        }
+        Request { at: 0.0, model: 0, input, output, session, organization: 0, blocks }
+    };
+    (0..12_000).map(&mut next).collect()
 }
 
 /// Agents: each kind has a system prompt of 8,000 tokens (30 KB), each run some ten turns that grow.

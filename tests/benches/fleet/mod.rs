@@ -31,7 +31,7 @@ struct Mix {
 }
 
 fn mixes() -> Vec<Mix> {
-    let trace = load::trace().unwrap_or_else(load::agents);
+    let trace = load::trace();
     let eight = vec![Machine::default(); 8];
     let mut asymmetric = eight.clone();
     for (machine, factor) in asymmetric.iter_mut().zip([0.3, 0.5, 0.7, 1.0, 1.0, 1.2, 1.5, 1.8]) {
@@ -116,7 +116,7 @@ fn compare(mix: &Mix, share: f64, report: &mut Report) {
 /// Two organizations, one of which asks ten times as much, while both have more to do than is served.
 fn fairness(report: &mut Report) {
     let machines = [Machine::default(); 8];
-    let trace = load::trace().unwrap_or_else(load::agents);
+    let trace = load::trace();
     let requests = load::paced(&load::of_two_organizations(trace), 40.0, 120.0);
     let outcome = run(&mut Ours::new(Policy::Cost, false), &machines, &requests, Trouble::None);
     let [more, less] = outcome.shares.map(|share| share / outcome.shares.iter().sum::<f64>());
