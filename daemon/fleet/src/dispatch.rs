@@ -40,7 +40,9 @@ struct State {
     nodes: HashMap<Arc<str>, NodeId>,
     /// By a node's number.
     bells: Vec<Bells>,
-    models: HashMap<Box<str>, ModelId>,
+    /// By normal name, and the names by number.
+    models: HashMap<Arc<str>, ModelId>,
+    names: Vec<Arc<str>>,
     /// By a request's number.
     seats: Vec<Seat>,
     held: HeldNodes,
@@ -135,12 +137,14 @@ impl Dispatch {
 
     /// The number of a model, by its normal name.
     pub(super) fn model(&self, normal: &str) -> ModelId {
-        let State { models, .. } = &mut *self.lock();
+        let State { models, names, .. } = &mut *self.lock();
         if let Some(model) = models.get(normal) {
             return *model;
         }
-        let model = ModelId(u32::try_from(models.len()).unwrap_or(u32::MAX));
-        models.insert(normal.into(), model);
+        let model = ModelId(u32::try_from(names.len()).unwrap_or(u32::MAX));
+        let name: Arc<str> = normal.into();
+        names.push(name.clone());
+        models.insert(name, model);
         model
     }
 
@@ -247,10 +251,9 @@ impl Dispatch {
     pub(super) fn memo(&self) -> Memo {
         let ((mut nodes, models), ids, names) = {
             let state = self.lock();
-            let names: HashMap<_, _> = state.models.iter().map(|(name, id)| (*id, name.clone())).collect();
-            (state.scheduler.memo(), state.nodes.clone(), names)
+            (state.scheduler.memo(), state.nodes.clone(), state.names.clone())
         };
-        let name = |model| names.get(&model).map(|name| name.to_string());
+        let name = |model: ModelId| names.get(model.0 as usize).map(ToString::to_string);
         let nodes = ids.into_iter().filter_map(|(id, node)| {
             let memo = nodes.remove(&node)?.rename(name);
             Some((id.to_string(), memo))
@@ -305,9 +308,9 @@ impl Dispatch {
         self.with(|state, now| {
             let lessons = state.nodes.get(id).map(|node| state.scheduler.lessons(*node, now));
             let lessons = lessons.unwrap_or_default();
-            let names: HashMap<ModelId, &str> =
-                state.models.iter().map(|(name, number)| (*number, &**name)).collect();
-            let name = |model: &ModelId| names.get(model).copied().unwrap_or_default().to_owned();
+            let name = |model: &ModelId| {
+                state.names.get(model.0 as usize).map(ToString::to_string).unwrap_or_default()
+            };
             let names = lessons.speeds.iter().map(|(model, _)| name(model)).collect();
             (lessons, names)
         })
@@ -327,7 +330,7 @@ impl Dispatch {
             *seat(&mut state.seats, job) = Seat::default();
             if node.is_none() {
                 let held = candidates.iter().filter(|candidate| candidate.held);
-                held.for_each(|one| state.held.add(one.node, target.model, &state.models, &nodes));
+                held.for_each(|one| state.held.add(one.node, target.model, &state.names, &nodes));
             }
             Some((job, node, state.scheduler.terms_of(job)))
         })?;

@@ -1,7 +1,7 @@
 //! Nodes that requests failed on, while others wait that they could serve: each gets one of those when it is to be tried
 //! again, and more one by one after that.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use aivonx_scheduler::{ModelId, NodeId, Scheduler, Time};
 
@@ -24,7 +24,7 @@ struct Held {
     model: Option<ModelId>,
     node: Arc<Node>,
     /// Normal name of the model.
-    normal: Box<str>,
+    normal: Arc<str>,
 }
 
 impl HeldNodes {
@@ -33,14 +33,13 @@ impl HeldNodes {
         &mut self,
         number: NodeId,
         model: Option<ModelId>,
-        names: &HashMap<Box<str>, ModelId>,
+        names: &[Arc<str>],
         nodes: impl Fn(NodeId) -> Option<Arc<Node>>,
     ) {
         if self.nodes.iter().any(|held| held.number == number && held.model == model) {
             return;
         }
-        let name = names.iter().find(|(_, number)| Some(**number) == model);
-        let normal = name.map_or_else(Box::default, |(normal, _)| normal.clone());
+        let normal = model.and_then(|model| names.get(model.0 as usize)).cloned().unwrap_or_default();
         self.nodes.extend(nodes(number).map(|node| Held { number, model, node, normal }));
     }
 
