@@ -64,6 +64,15 @@ impl Copies {
     }
 }
 
+/// What the last look at what is kept came to, by ids of nodes.
+#[derive(Debug, Default, PartialEq)]
+struct Looked {
+    /// Normal names of models that are not to be driven out there.
+    pinned: Vec<(String, String)>,
+    /// Those that hold a copy that is wanted, or load one.
+    in_use: HashSet<String>,
+}
+
 /// What a placement is to be.
 #[derive(Debug, Clone)]
 pub struct NewPlacement {
@@ -196,13 +205,14 @@ impl Fleet {
         let all = self.everywhere();
         let holding = |record: &CopiesRecord| -> Vec<_> {
             let nodes = nodes_for(record, &all).into_iter();
-            nodes.filter(|(_, inventory)| held(inventory, &record.normal).is_some()).collect()
+            nodes.filter(|(node, inventory)| held(node, inventory, &record.normal).is_some()).collect()
         };
         let mut wanted = new.filter(|new| new.pin).map(&holding).unwrap_or_default();
         wanted.truncate(new.map_or(0, |new| new.copies as usize));
         for (node, inventory) in holding(old) {
             let stays = wanted.iter().any(|(other, _)| other.id == node.id);
-            let is_for_ever = node.kind == NodeKind::Ollama && held(inventory, &old.normal) == Some(None);
+            let is_for_ever =
+                node.kind == NodeKind::Ollama && held(node, inventory, &old.normal) == Some(None);
             if stays || !is_for_ever {
                 continue;
             }
@@ -230,12 +240,15 @@ impl Fleet {
         let efforts = self.copies.efforts();
         let (mut loaded, mut loading, mut lacks) = (Vec::new(), Vec::new(), None);
         for (node, inventory) in &nodes {
-            if held(inventory, &record.normal).is_some() {
+            if held(node, inventory, &record.normal).is_some() {
                 loaded.push(node.name.clone());
             } else if efforts.is_under_way(&node.id, &record.normal) {
                 loading.push(node.name.clone());
             } else if let Some(error) = efforts.error(&node.id, &record.normal) {
                 lacks = Some(format!("{}: {error}", node.name));
+            } else if node.sleeps && has(inventory, &record.normal) {
+                lacks
+                    .get_or_insert_with(|| format!("{}: it is asleep, and woken if it is needed", node.name));
             }
         }
         let have = nodes.iter().filter(|(_, inventory)| has(inventory, &record.normal)).count();
@@ -269,19 +282,18 @@ impl Fleet {
     /// Sees to it that what is to be kept loaded is. Ends with the fleet.
     pub(super) async fn keep_copies(fleet: Weak<Self>) {
         let Some(copies) = fleet.upgrade().map(|fleet| fleet.copies.clone()) else { return };
-        let mut pinned = Vec::new();
+        let mut looked = Looked::default();
         loop {
             // Whatever changes is noticed at the next look.
             let _ = timeout(LOOK, copies.changed.notified()).await;
             let Some(fleet) = fleet.upgrade() else { return };
-            fleet.look_after_copies(&mut pinned);
+            fleet.look_after_copies(&mut looked);
         }
     }
 
-    /// `pinned` are the ids of nodes with the models that are not to be driven out there, as of the last look.
-    fn look_after_copies(self: &Arc<Self>, pinned: &mut Vec<(String, String)>) {
+    fn look_after_copies(self: &Arc<Self>, last: &mut Looked) {
         let records = self.copies.all();
-        if records.is_empty() && pinned.is_empty() {
+        if records.is_empty() && *last == Looked::default() {
             return;
         }
         let all = self.everywhere();
@@ -290,16 +302,19 @@ impl Fleet {
         let pins =
             pins.flat_map(|(record, nodes)| nodes.iter().map(|(n, _)| (n.id.clone(), record.normal.clone())));
         let pins: Vec<(String, String)> = pins.collect();
-        if pins != *pinned {
+        if pins != last.pinned {
             self.checker.registry.dispatch.pin(&pins);
-            *pinned = pins;
+            last.pinned = pins;
         }
         let mut placed: HashMap<String, usize> = HashMap::new();
         for (record, nodes) in records.iter().zip(&nodes) {
-            for (node, _) in nodes.iter().filter(|(_, inventory)| held(inventory, &record.normal).is_some()) {
+            let holding =
+                nodes.iter().filter(|(node, inventory)| held(node, inventory, &record.normal).is_some());
+            for (node, _) in holding {
                 *placed.entry(node.id.clone()).or_default() += 1;
             }
         }
+        let mut in_use = HashSet::new();
         for (record, nodes) in records.iter().zip(&nodes) {
             let spots: Vec<Spot> =
                 nodes.iter().map(|(node, inventory)| spot(node, inventory, record)).collect();
@@ -308,12 +323,28 @@ impl Fleet {
                 let Some((node, inventory)) = nodes.iter().find(|(node, _)| node.id == step.node()) else {
                     continue;
                 };
+                if node.sleeps {
+                    // It is loaded at one of the next looks, if no other node can do it until then.
+                    node.called.notify_one();
+                    continue;
+                }
                 if self.copies.efforts().begin(record, &step) {
                     *placed.entry(node.id.clone()).or_default() += 1;
                     let context = context(inventory, &record.normal);
                     tokio::spawn(self.clone().carry_out(record.clone(), node.clone(), step, context));
                 }
             }
+            let efforts = self.copies.efforts();
+            let uses = |(node, inventory): &&&Holder| {
+                held(node, inventory, &record.normal).is_some()
+                    || efforts.is_under_way(&node.id, &record.normal)
+            };
+            let used = nodes.iter().filter(uses).take(record.copies as usize);
+            in_use.extend(used.map(|(node, _)| node.id.clone()));
+        }
+        if in_use != last.in_use {
+            self.checker.registry.keep_awake(&in_use);
+            last.in_use = in_use;
         }
         let ids: Vec<String> = self.checker.registry.ids();
         let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();

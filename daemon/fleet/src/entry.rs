@@ -44,6 +44,8 @@ pub(super) struct Entry {
     /// Notified when it is to be woken.
     pub(super) called: Arc<Notify>,
     idle: Idle,
+    /// It holds a copy that is to be kept loaded, so that it is not left alone.
+    in_use: bool,
     /// When it was called in vain, until it may be called again.
     called_in_vain: Option<Instant>,
     /// The packets that it is sent while it is down.
@@ -116,6 +118,7 @@ impl Entry {
             wake: None,
             called: Arc::default(),
             idle: Idle::default(),
+            in_use: false,
             called_in_vain: None,
             calls: Calls::default(),
             at,
@@ -287,7 +290,7 @@ impl Entry {
         let after = Duration::from_secs(self.wake.as_ref()?.idle_seconds);
         let is_over = |at: Instant| now.saturating_duration_since(at) >= IN_VAIN;
         let why = match self.pool {
-            Pool::Active if idle >= after => "nobody asked it for a while",
+            Pool::Active if idle >= after && !self.in_use => "nobody asked it for a while",
             // Without knowing what it has, no request would be for it.
             Pool::Standby if self.sight.is_some() && self.called_in_vain.is_some_and(is_over) => {
                 "it did not wake, and may be called again"
@@ -300,6 +303,13 @@ impl Entry {
         self.pool = Pool::Asleep;
         self.called_in_vain = None;
         Some((Moved::Asleep, why))
+    }
+
+    /// Takes in whether it holds a copy that is to be kept loaded.
+    pub(super) fn stays_awake(&mut self, in_use: bool, now: Instant) {
+        if std::mem::replace(&mut self.in_use, in_use) && !in_use {
+            self.idle.ends(now);
+        }
     }
 
     /// How it is to be woken now: its checks find it down, it may only sleep, and a packet is due.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aivonx_domain::{model_name, now};
-use aivonx_protocol::node::{AdminState, NodeKind};
+use aivonx_protocol::node::NodeKind;
 use aivonx_store::CopiesRecord;
 use serde_json::{Value, json};
 
@@ -12,10 +12,9 @@ use super::{inventory::Inventory, keep::Spot, registry::Contact};
 /// A node and what it has.
 pub(super) type Holder = (Contact, Arc<Inventory>);
 
-/// Those of `all` that a model may be kept on now.
+/// Those of `all` that a model may be kept on now, or once they are awake.
 pub(super) fn nodes_for<'n>(record: &CopiesRecord, all: &'n [Holder]) -> Vec<&'n Holder> {
-    let may =
-        |(node, _): &&Holder| node.active && node.admin_state == AdminState::Enabled && is_on(record, node);
+    let may = |(node, _): &&Holder| (node.active || node.sleeps) && is_on(record, node);
     // Only Ollama pulls what it does not have.
     let can = |(node, inventory): &&Holder| node.kind == NodeKind::Ollama || has(inventory, &record.normal);
     all.iter().filter(may).filter(can).collect()
@@ -25,8 +24,9 @@ pub(super) fn spot(node: &Contact, inventory: &Inventory, record: &CopiesRecord)
     Spot {
         node: node.id.clone(),
         has: has(inventory, &record.normal),
-        held: held(inventory, &record.normal),
-        loaded: inventory.loaded.len(),
+        held: held(node, inventory, &record.normal),
+        sleeps: node.sleeps,
+        loaded: if node.sleeps { 0 } else { inventory.loaded.len() },
     }
 }
 
@@ -45,9 +45,11 @@ pub(super) fn has(inventory: &Inventory, normal: &str) -> bool {
     inventory.models.iter().any(|model| model_name::normalize(&model.name) == normal)
 }
 
-/// Whether the model is in memory, and until when: `Some(None)` is without an end.
-pub(super) fn held(inventory: &Inventory, normal: &str) -> Option<Option<Duration>> {
-    let loaded = inventory.loaded.iter().find(|model| model_name::normalize(&model.name) == normal)?;
+/// Whether the model is in memory, and until when: `Some(None)` is without an end. A node that sleeps holds nothing,
+/// whatever it held before.
+pub(super) fn held(node: &Contact, inventory: &Inventory, normal: &str) -> Option<Option<Duration>> {
+    let mut loaded = inventory.loaded.iter().filter(|_| !node.sleeps);
+    let loaded = loaded.find(|model| model_name::normalize(&model.name) == normal)?;
     let until = loaded.facts.expires();
     Some(until.map(|at| Duration::from_millis(at.saturating_sub(now()))).filter(|left| *left < FOR_EVER))
 }

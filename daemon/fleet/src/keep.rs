@@ -36,6 +36,8 @@ pub(super) struct Spot {
     pub(super) has: bool,
     /// Until when it holds the model in memory, if it does; `Some(None)` is without an end.
     pub(super) held: Option<Option<Duration>>,
+    /// It has to be woken first.
+    pub(super) sleeps: bool,
     /// Models it holds in memory.
     pub(super) loaded: usize,
 }
@@ -132,9 +134,10 @@ impl Efforts {
                 !self.under_way.contains_key(&key(&spot.node)) && self.is_due(&key(&spot.node), now)
             })
             .collect();
-        // Those that have it first, then those that carry least.
+        // Those that have it first, then those that are awake, then those that carry least.
         free.sort_by_key(|spot| {
-            (!spot.has, placed.get(&spot.node).copied().unwrap_or(0), spot.loaded, spot.node.clone())
+            let carries = placed.get(&spot.node).copied().unwrap_or(0);
+            (!spot.has, spot.sleeps, carries, spot.loaded, spot.node.clone())
         });
         let load = |spot: &Spot| Step::Load { node: spot.node.clone(), pull: !spot.has };
         steps.extend(free.into_iter().take(missing).map(load));
@@ -250,6 +253,11 @@ mod tests {
         assert_eq!(efforts.steps(&record(2), &spots, &placed, now), [load("b")]);
         // More than there are.
         assert_eq!(nodes(&efforts.steps(&record(9), &spots, &placed, now)), ["b", "a"]);
+        // One that sleeps is woken where those that are awake do not do.
+        let asleep = [Spot { sleeps: true, ..has("a") }, has("b"), has("c")];
+        let none = HashMap::new();
+        assert_eq!(nodes(&Efforts::default().steps(&record(2), &asleep, &none, now)), ["b", "c"]);
+        assert_eq!(nodes(&Efforts::default().steps(&record(3), &asleep, &none, now)), ["b", "c", "a"]);
         let pull = CopiesRecord { pull: true, ..record(9) };
         let steps = efforts.steps(&pull, &spots, &placed, now);
         assert_eq!(steps.last(), Some(&Step::Load { node: "d".into(), pull: true }));

@@ -2,7 +2,7 @@
 //! those who watch, if either has something new in it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -309,6 +309,13 @@ impl Registry {
             self.on_node(&id, |entry, _| entry.set_wake(wakes.get(&id).cloned()));
         }
         self.lock().wakes = wakes;
+    }
+
+    /// From now on these nodes, and no others, are not left alone though nobody asks them.
+    pub(super) fn keep_awake(&self, ids: &HashSet<String>) {
+        for (id, entry) in &mut self.lock().nodes {
+            entry.stays_awake(ids.contains(id), Instant::now());
+        }
     }
 
     /// Leaves a node alone, so that it may sleep, if it is time for that.

@@ -70,6 +70,43 @@ async fn a_node_that_nobody_asks_is_left_alone_and_woken_for_a_request() {
 }
 
 #[tokio::test]
+async fn a_model_that_is_to_be_kept_loaded_wakes_its_node_and_keeps_it_awake() {
+    let node = FakeNode::ollama().await;
+    let network = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = network.local_addr().unwrap().to_string();
+    let daemon = Daemon::run(&[&node], OFTEN).await;
+    let set = ["node", "set", "n0", "--wake", "AA-BB-CC-DD-EE-01", "--wake-at", &at, "--wake-idle", "1s"];
+    daemon.aivonx().ok(&set).await;
+    until_pool(&daemon, "asleep").await;
+    node.set_up(false);
+
+    daemon.aivonx().ok(&["model", "place", "m", "--copies", "1"]).await;
+    within("the packet", network.recv(&mut [0; 200])).await.unwrap();
+    let placed = daemon.aivonx().json(&["model", "place", "--list"]).await[0].clone();
+    assert!(placed["loaded"].as_array().unwrap().is_empty(), "{placed}");
+    assert!(placed["lacks"].as_str().unwrap().contains("asleep"), "{placed}");
+    node.set_up(true);
+    let holds = || node.with(|s| s.models.iter().any(|one| one.name == "m:latest" && one.loaded.is_some()));
+    let loaded = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the copy to be loaded", loaded).await;
+
+    // It goes on being checked for longer than it takes to be left alone.
+    let from = node.with(|s| s.recorded.len());
+    let checked = async {
+        while node.with(|s| s.recorded.len()) < from + 120 {
+            assert_eq!(daemon.nodes().await.remove(0)["pool"], "active");
+        }
+    };
+    within("forty checks", checked).await;
+    daemon.aivonx().ok(&["model", "place", "m", "--remove"]).await;
+    until_pool(&daemon, "asleep").await;
+}
+
+#[tokio::test]
 async fn what_is_said_of_waking_is_checked() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::run(&[&node], "").await;
