@@ -259,11 +259,11 @@ impl Dispatch {
             Some((id.to_string(), memo))
         });
         let models = models.into_iter().filter_map(|(model, memo)| Some((name(model)?, memo)));
-        Memo { nodes: nodes.collect(), models: models.collect() }
+        Memo { nodes: nodes.collect(), models: models.collect(), ..Memo::default() }
     }
 
     /// Takes in what was learned of nodes, those that are there, by another process.
-    pub(super) fn recall(&self, Memo { nodes, models }: Memo) {
+    pub(super) fn recall(&self, Memo { nodes, models, .. }: Memo) {
         for (id, memo) in nodes {
             let memo = memo.rename(|name| Some(self.model(&name)));
             self.with(|state, now| {

@@ -312,6 +312,16 @@ impl Entry {
         }
     }
 
+    /// Takes in what it had before the start, if it may sleep: until it answers it is thought to, so that a request for what
+    /// it has wakes it.
+    pub(super) fn slept(&mut self, inventory: Arc<Inventory>) {
+        if self.wake.is_some() && self.sight.is_none() && self.record.admin_state == AdminState::Enabled {
+            self.seen = Arc::new(inventory.seen());
+            self.sight = Some(inventory);
+            self.pool = Pool::Asleep;
+        }
+    }
+
     /// How it is to be woken now: its checks find it down, it may only sleep, and a packet is due.
     pub(super) fn is_to_be_woken(&mut self, now: Instant) -> Option<NodeWakeRecord> {
         let enabled = self.record.admin_state == AdminState::Enabled;

@@ -34,6 +34,7 @@ mod job_run;
 mod job_state;
 mod jobs;
 mod keep;
+mod kept_inventory;
 mod lacks;
 mod last_resort;
 mod learned;

@@ -1,4 +1,4 @@
-//! Keeping what was learned of the nodes over a restart. It is an estimate: what cannot be read is learned anew.
+//! Keeping what was learned of the nodes over a restart, and what those have that may sleep. It is an estimate: what cannot be read is learned anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,26 +11,30 @@ use aivonx_store::{Store, StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use super::Dispatch;
+use super::{health::Checker, inventory::Inventory, kept_inventory};
 
 /// Time between two writes.
 const EVERY: Duration = Duration::from_secs(120);
 
-/// Under this key lies what is known of models on all nodes; all others are ids of nodes.
+/// Under this key lies what is known of models on all nodes; all others are ids of nodes, those of what they have after
+/// [`INVENTORY`].
 const MODELS: &str = "models";
+const INVENTORY: &str = "inventory:";
 
 /// What was learned, by ids of nodes and names of models.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Memo {
     pub(super) nodes: BTreeMap<String, NodeMemo<String>>,
     pub(super) models: BTreeMap<String, ModelMemo>,
+    /// What nodes have that may sleep.
+    pub(super) inventories: BTreeMap<String, Arc<Inventory>>,
 }
 
 /// What was learned, as it is kept.
 #[derive(Debug)]
 pub(super) struct Recall {
     store: Store,
-    dispatch: Arc<Dispatch>,
+    checker: Arc<Checker>,
     /// The texts that are kept. Held while they are written.
     kept: Mutex<BTreeMap<String, String>>,
 }
@@ -40,12 +44,15 @@ impl Recall {
     ///
     /// # Errors
     /// If the store is closed. What cannot be read is left out, and logged.
-    pub(super) async fn open(store: Store, dispatch: Arc<Dispatch>) -> Result<(Self, Memo), StoreError> {
+    pub(super) async fn open(store: Store, checker: Arc<Checker>) -> Result<(Self, Memo), StoreError> {
         let (mut memo, mut kept, mut damaged) = (Memo::default(), BTreeMap::new(), 0_u64);
         for (key, text) in store.learned().load().await? {
             let text = text.unwrap_or_default();
             let read = if key == MODELS {
                 read(&text).map(|models| memo.models = models)
+            } else if let Some(id) = key.strip_prefix(INVENTORY) {
+                let read = kept_inventory::read(&text).map(Arc::new);
+                read.map(|inventory| drop(memo.inventories.insert(id.to_owned(), inventory)))
             } else {
                 read(&text).map(|node| drop(memo.nodes.insert(key.clone(), node)))
             };
@@ -59,16 +66,21 @@ impl Recall {
                 "what was learned of nodes and cannot be read is learned anew"
             );
         }
-        Ok((Self { store, dispatch, kept: Mutex::new(kept) }, memo))
+        Ok((Self { store, checker, kept: Mutex::new(kept) }, memo))
     }
 
     /// Keeps what was learned until now. A failure is logged: what was kept before stays.
     pub(super) async fn keep(&self) {
         let mut kept = self.kept.lock().await;
-        let Memo { nodes, models } = self.dispatch.memo();
+        let registry = &self.checker.registry;
+        let Memo { nodes, models, .. } = registry.dispatch.memo();
         let mut now: BTreeMap<String, String> =
             nodes.into_iter().filter_map(|(id, node)| Some((id, write(&node)?))).collect();
         now.extend(write(&models).map(|models| (MODELS.to_owned(), models)));
+        let inventories = registry.inventories_of_sleepers().into_iter();
+        now.extend(inventories.filter_map(|(id, inventory)| {
+            Some((format!("{INVENTORY}{id}"), kept_inventory::write(&inventory)?))
+        }));
         let keys: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
         let changed = keys.into_iter().filter(|key| kept.get(*key) != now.get(*key));
         let changed: Vec<_> = changed.map(|key| (key.clone(), now.get(key).cloned())).collect();
@@ -103,9 +115,14 @@ fn write<T: Serialize>(value: &T) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use aivonx_protocol::node::{Pool, Wake};
     use aivonx_scheduler::Answer;
 
-    use crate::{Place, RoutingRules, Want, Work, service::tests::Rig, testing::FakeNode};
+    use crate::{
+        Place, RoutingRules, Want, Work,
+        service::tests::{ALL, Rig},
+        testing::FakeNode,
+    };
 
     const WANT: Want<'_> = Want {
         overflow: crate::Overflow { after: 0.0, otherwise: None },
@@ -148,7 +165,7 @@ mod tests {
         let rig = rig.restart().await;
         assert!((load_predicted(&rig) - 100.0).abs() < 1.0, "{}", load_predicted(&rig));
         // A node that is gone is forgotten.
-        rig.fleet.remove(crate::service::tests::ALL, "gpu1", None).await.unwrap();
+        rig.fleet.remove(ALL, "gpu1", None).await.unwrap();
         let rig = rig.restart().await;
         let kept: Vec<_> =
             rig.store.learned().load().await.unwrap().into_iter().map(|(key, _)| key).collect();
@@ -167,5 +184,35 @@ mod tests {
         serve(&rig, 50.0);
         let rig = rig.restart().await;
         assert!((load_predicted(&rig) - 50.0).abs() < 1.0);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_sleeps_at_the_start_is_woken_for_what_it_had() {
+        let rig = Rig::new().await;
+        let node = FakeNode::ollama(&["m:latest"]).await;
+        rig.add("gpu1", &node).await;
+        let wake = Wake {
+            mac: "aa:bb:cc:dd:ee:ff".to_owned(),
+            address: Some("127.0.0.1:9".to_owned()),
+            idle_seconds: None,
+        };
+        rig.fleet.set_wake(ALL, "gpu1", Some(wake)).await.unwrap();
+        let address = node.address.to_string();
+        drop(node);
+        let rig = rig.restart().await;
+        assert_eq!(rig.pool("gpu1"), Pool::Asleep);
+        let waits = rig.fleet.hot().load().place(WANT, Work::default(), &[]).unwrap();
+        assert!(matches!(waits, Place::Waits(_)));
+        // One that is awake takes requests after its first check as ever.
+        let node = FakeNode::at(&address).await;
+        node.become_ollama(&["m:latest"]);
+        let rig = rig.restart().await;
+        assert!(rig.fleet.check(ALL, "gpu1").await.unwrap().healthy);
+        assert_eq!(rig.pool("gpu1"), Pool::Active);
+        // And one that nobody can wake is down.
+        rig.fleet.set_wake(ALL, "gpu1", None).await.unwrap();
+        drop(node);
+        let rig = rig.restart().await;
+        assert_eq!(rig.pool("gpu1"), Pool::Standby);
     }
 }

@@ -329,6 +329,18 @@ impl Registry {
         self.lock().nodes.get_mut(id)?.is_to_be_woken(Instant::now())
     }
 
+    /// Takes in what a node had before the start.
+    pub(super) fn slept(&self, id: &str, inventory: Arc<Inventory>) {
+        self.on_node(id, |entry, _| entry.slept(inventory));
+    }
+
+    /// What the nodes have that may sleep, by their ids.
+    pub(super) fn inventories_of_sleepers(&self) -> Vec<(String, Arc<Inventory>)> {
+        let state = self.lock();
+        let sleepers = state.nodes.iter().filter(|(_, entry)| entry.wake.is_some());
+        sleepers.filter_map(|(id, entry)| Some((id.clone(), entry.sight.clone()?))).collect()
+    }
+
     /// Whether a node may sleep now.
     pub(super) fn sleeps(&self, id: &str) -> bool {
         self.lock().nodes.get(id).is_some_and(|entry| entry.pool == node::Pool::Asleep)

@@ -102,7 +102,7 @@ impl Fleet {
             contexts,
         ));
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let (recall, learned) = Recall::open(store.clone(), checker.registry.dispatch.clone()).await?;
+        let (recall, learned) = Recall::open(store.clone(), checker.clone()).await?;
         let fleet = Arc::new(Self {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
@@ -138,6 +138,9 @@ impl Fleet {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);
             let at = fleet.restore(&node).await?;
             checker.registry.apply(node, at, None);
+            if let Some(inventory) = learned.inventories.get(&id) {
+                checker.registry.slept(&id, inventory.clone());
+            }
             if enabled {
                 let (checker, id) = (checker.clone(), id.clone());
                 first.spawn(async move { checker.check(&id).await });
