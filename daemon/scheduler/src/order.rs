@@ -1,7 +1,7 @@
 //! Who is next in a queue: the higher band, then who was served less, then the shorter one.
 //!
-//! None waits for ever, whatever else arrives. Of those that have waited for [`PATIENCE`] the first by age, which is arrival
-//! and [`AGEING`] times the own work, is passed over by at most [`PASSED_OVER`] others in a row. So a request is sent at the
+//! None waits for ever, whatever else arrives. Where one has waited for [`PATIENCE`], the first by age, which is arrival and
+//! [`AGEING`] times the own work, is passed over by at most [`PASSED_OVER`] others in a row. So a request is sent at the
 //! latest after the longer of [`PATIENCE`] and [`AGEING`] times its own work, and [`PASSED_OVER`] + 1 turns of its node for
 //! itself and for each that was there by then.
 
@@ -25,10 +25,10 @@ pub(crate) struct Rank {
 /// How many times its own work a request stands behind one that arrives with it and has none.
 pub(crate) const AGEING: f64 = 3.0;
 
-/// Seconds after which a request goes by its age alone when it was passed over often enough.
+/// Seconds of waiting from which on some turns go by age alone.
 pub(crate) const PATIENCE: Time = 30.0;
 
-/// How often in a row.
+/// Turns in a row that need not.
 pub(crate) const PASSED_OVER: u32 = 7;
 
 /// How many times less somebody has to have been served to be let in from another queue.
@@ -36,11 +36,11 @@ const MUCH_LESS: f64 = 0.9;
 
 impl Rank {
     /// The same by age alone, before all others.
-    pub(crate) fn overdue(self) -> Self {
+    pub(crate) fn by_age(self) -> Self {
         Self { band: u8::MAX, organization: 0.0, key: 0.0, ..self }
     }
 
-    pub(crate) fn is_overdue(&self) -> bool {
+    pub(crate) fn is_by_age(&self) -> bool {
         self.band == u8::MAX
     }
 

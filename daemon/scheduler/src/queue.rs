@@ -102,7 +102,7 @@ impl Scheduler {
                         self.move_to(id, idle, terms, now);
                     }
                     self.send(id, now);
-                    if rank.is_overdue() {
+                    if rank.is_by_age() {
                         self.nodes[usize::from(node.0)].passed_over = 0;
                     }
                 }
@@ -137,12 +137,12 @@ impl Scheduler {
     /// The first in the queue of a node.
     fn next(&self, node: NodeId, now: Time) -> Option<(JobId, Rank)> {
         let on = &self.nodes[usize::from(node.0)];
-        let by_age = on.passed_over >= PASSED_OVER;
+        let late = |id: &JobId| now - self.jobs[id.0].arrived >= PATIENCE;
+        let by_age = on.passed_over >= PASSED_OVER && on.queue.iter().any(late);
         let rank = |id: &JobId| {
             let job = &self.jobs[id.0];
             let rank = self.rank(job, self.loads(job, node, now) + job.terms.prefill, now);
-            let overdue = by_age && now - job.arrived >= PATIENCE;
-            (*id, if overdue { rank.overdue() } else { rank })
+            (*id, if by_age { rank.by_age() } else { rank })
         };
         on.queue.iter().map(rank).min_by(|(_, a), (_, b)| a.cmp(b))
     }
