@@ -55,6 +55,10 @@ const OVERDUE: f64 = 0.25;
 /// Share of the time that a fleet is thought to be busy at most.
 const MOST_BUSY: f64 = 0.95;
 
+/// How much more the prefill of a request counts to those after it than it takes: a prompt that is cached in one place more
+/// is one that drives out another there.
+const CACHED_AGAIN: f64 = 1.1;
+
 /// Seconds within which a request for a model that had to leave is thought to come.
 const WANTED_WITHIN: f64 = 60.0;
 
@@ -105,7 +109,7 @@ impl Scheduler {
         let wait = self.wait(None, job, load + prefill, node, now);
         let gain = if load > 0.0 && evict == 0.0 { self.gain(model, load, now) } else { 0.0 };
         let load = load.max(ready - now - wait);
-        let others = self.delayed(node, now) * (load + prefill) - gain;
+        let others = self.delayed(node, now) * (load + CACHED_AGAIN * prefill) - gain;
         Terms { wait, load, evict, prefill, others, cached }
     }
 
