@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{json::text, model::Keep, reply::Reply, state::NodeState};
+use crate::{Model, json::text, model::Keep, reply::Reply, state::NodeState};
 
 /// An engine that can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,9 @@ pub(crate) fn answer(
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let ok = |value: Value| Some(Reply::json(200, value.to_string()));
     match (face, method, target) {
-        (Face::Router, "GET", "/models") => ok(json!({"data": rows(state)})),
+        (Face::Router, "GET", "/models") => {
+            ok(json!({"data": state.models.iter().map(row).collect::<Vec<Value>>()}))
+        }
         (Face::Router, "POST", "/models/load" | "/models/unload") => {
             let name = text(&body, "model");
             if !set(state, name, target == "/models/load") {
@@ -84,13 +86,10 @@ pub(crate) fn answer(
     }
 }
 
-/// A router's list of models.
-pub(crate) fn rows(state: &NodeState) -> Vec<Value> {
-    let row = |model: &crate::Model| {
-        let value = if model.loaded.is_some() { "loaded" } else { "unloaded" };
-        json!({"id": model.name, "object": "model", "owned_by": Face::Router.owner(), "status": {"value": value}})
-    };
-    state.models.iter().map(row).collect()
+/// A model in a router's list.
+pub(crate) fn row(model: &Model) -> Value {
+    let value = if model.loaded.is_some() { "loaded" } else { "unloaded" };
+    json!({"id": model.name, "object": "model", "owned_by": Face::Router.owner(), "status": {"value": value}})
 }
 
 /// Puts a model into memory, or takes it out; false if there is none of this name.

@@ -24,19 +24,14 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
         "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses" | "/v1/messages"
     );
     if matches!((method, path), ("GET", "/v1/models")) {
-        let rows: Vec<String> = match state.face {
-            Some(Face::Router) => face::rows(state).iter().map(Value::to_string).collect(),
-            Some(face) => {
-                let own = |row: String| row.replace("library", face.owner());
-                state.models.iter().map(|model| own(row(model, &model.name))).collect()
-            }
-            None => state.models.iter().map(|model| row(model, &model.name)).collect(),
-        };
+        let rows: Vec<String> =
+            state.models.iter().map(|model| listed(state.face, model, &model.name)).collect();
         return Reply::v1(200, format!(r#"{{"object":"list","data":[{}]}}"#, rows.join(",")));
     }
     if let Some(name) = path.strip_prefix("/v1/models/").filter(|_| method == "GET") {
+        let face = state.face;
         return match state.model(name) {
-            Some(model) => Reply::v1(200, row(model, name)),
+            Some(model) => Reply::v1(200, listed(face, model, name)),
             None => not_found(false, name),
         };
     }
@@ -84,6 +79,15 @@ fn refuse(anthropic: bool, status: u16, kind: &str, message: &str) -> Reply {
         format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":null}}}}"#)
     };
     Reply::v1(status, body)
+}
+
+/// A model in the list, and by itself.
+fn listed(face: Option<Face>, model: &Model, name: &str) -> String {
+    match face {
+        Some(Face::Router) => face::row(model).to_string(),
+        Some(face) => row(model, name).replace("library", face.owner()),
+        None => row(model, name),
+    }
 }
 
 fn row(model: &Model, name: &str) -> String {

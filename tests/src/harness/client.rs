@@ -67,6 +67,13 @@ impl Request {
         self
     }
 
+    /// The same to another target.
+    #[must_use]
+    pub fn at(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// With one more field; `Host` replaces the one sent otherwise.
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> Self {

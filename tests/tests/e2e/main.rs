@@ -16,6 +16,7 @@ mod chaos;
 mod check;
 mod choose;
 mod completion;
+mod conformance;
 mod console;
 mod damage;
 mod descriptors;

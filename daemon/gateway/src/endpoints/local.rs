@@ -76,10 +76,9 @@ pub(crate) async fn answer(
             let object = snapshot.lists(eligible).model(name).cloned().or_else(alias).ok_or_else(|| {
                 Refusal::NoNode(NoNode::UnknownModel { model: name.to_owned(), nearest: Vec::new() })
             })?;
-            ok(if asked.dialect == Dialect::Anthropic {
-                anthropic_model(&object).to_string().into()
-            } else {
-                object
+            ok(match asked.dialect {
+                Dialect::Anthropic => anthropic_model(&object).to_string().into(),
+                _ => policy::as_asked(object, name),
             })
         }
         Local::Health => {

@@ -31,6 +31,12 @@ struct Named<'a> {
     name: Cow<'a, str>,
 }
 
+#[derive(Deserialize)]
+struct Id<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
 /// The caller's list of models with its aliases at the end: each looks like the first model of its list that is there,
 /// under its own name. An alias in the place of a model of the same name is not listed twice, and one none of
 /// whose models is there not at all.
@@ -80,6 +86,16 @@ pub fn entry(name: &str, rules: &Rules, snapshot: &Snapshot, eligible: &RoutingR
     let all: &Lists = &snapshot.lists(&eligible.for_all_models());
     let object = alias.allowed(eligible).find_map(|model| all.model(model))?;
     renamed(std::str::from_utf8(object).ok()?, &alias.name).map(Into::into)
+}
+
+/// The object of a model under the name that it was asked for, as Ollama answers.
+#[must_use]
+pub fn as_asked(object: Bytes, name: &str) -> Bytes {
+    if serde_json::from_slice(&object).is_ok_and(|Id { id }| id == name) {
+        return object;
+    }
+    let renamed = std::str::from_utf8(&object).ok().and_then(|object| renamed(object, name));
+    renamed.map_or(object, Into::into)
 }
 
 fn by_name(tags: &[u8]) -> table::Map<String, &RawValue> {

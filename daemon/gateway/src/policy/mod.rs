@@ -17,7 +17,7 @@ mod service;
 mod shares;
 
 pub use check::keep_alive_as_sent as keep_alive;
-pub use listing::{Shape, entry, with_aliases};
+pub use listing::{Shape, as_asked, entry, with_aliases};
 pub use plan::{Candidate, Plan};
 pub use rules::Rules;
 pub use service::{Hot, Policies};
