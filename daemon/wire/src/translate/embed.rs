@@ -8,6 +8,7 @@ use super::{
     Api, Refused,
     answer::About,
     json::{Json, Object},
+    lenient::{Count, Lenient},
     openai_node::Unreadable,
 };
 
@@ -42,12 +43,12 @@ struct Given<'a> {
     #[serde(borrow, default)]
     embeddings: Option<Vec<&'a RawValue>>,
     #[serde(default)]
-    prompt_eval_count: u64,
+    prompt_eval_count: Lenient<Count>,
     /// OpenAI's.
     #[serde(borrow, default)]
     data: Option<Vec<One<'a>>>,
     #[serde(default)]
-    usage: Option<Counts>,
+    usage: Lenient<Counts>,
 }
 
 #[derive(Deserialize)]
@@ -55,13 +56,13 @@ struct One<'a> {
     #[serde(borrow)]
     embedding: &'a RawValue,
     #[serde(default)]
-    index: usize,
+    index: Lenient<usize>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Counts {
-    prompt_tokens: u64,
+    prompt_tokens: Lenient<Count>,
 }
 
 /// Translates an answer; `base64` is how the client wants its vectors.
@@ -70,11 +71,12 @@ struct Counts {
 /// It is not what a node sends.
 pub(super) fn answer(client: Api, about: &About, base64: bool, object: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let given: Given<'_> = serde_json::from_slice(object).map_err(|_| Unreadable)?;
-    let tokens = given.usage.map_or(given.prompt_eval_count, |usage| usage.prompt_tokens);
+    let tokens = given.usage.0.map_or(given.prompt_eval_count, |usage| usage.prompt_tokens);
+    let tokens = tokens.0.map_or(0, |count| count.0);
     let vectors = match (given.embeddings, given.data) {
         (Some(vectors), _) => vectors,
         (None, Some(mut data)) => {
-            data.sort_by_key(|one| one.index);
+            data.sort_by_key(|one| one.index.0);
             data.into_iter().map(|one| one.embedding).collect()
         }
         (None, None) => return Err(Unreadable),

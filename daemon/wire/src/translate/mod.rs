@@ -8,6 +8,7 @@ mod chat;
 mod embed;
 mod in_turn;
 mod json;
+mod lenient;
 mod ollama;
 mod ollama_node;
 mod openai;

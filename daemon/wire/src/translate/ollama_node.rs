@@ -1,6 +1,6 @@
 //! Ollama's chat, as nodes serve it.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,6 +10,7 @@ use super::{
     answer::{Event, Stop, Usage, compact},
     chat::{Chat, Choice, Format, Image, Message, Part, Think},
     json::Json,
+    lenient::{Count, Entries, Lenient, Text},
     openai_node::Unreadable,
 };
 
@@ -159,38 +160,37 @@ fn images<'i>(item: &mut Json, images: impl Iterator<Item = &'i Image<'i>>) {
 #[serde(default)]
 struct Line<'a> {
     #[serde(borrow)]
-    message: Option<Said<'a>>,
-    done: bool,
-    done_reason: Option<Cow<'a, str>>,
-    prompt_eval_count: Option<u64>,
-    eval_count: Option<u64>,
+    message: Lenient<Said<'a>>,
+    done: Lenient<bool>,
+    done_reason: Lenient<Text>,
+    prompt_eval_count: Lenient<Count>,
+    eval_count: Lenient<Count>,
     /// Nanoseconds.
-    prompt_eval_duration: Option<u64>,
-    eval_duration: Option<u64>,
+    prompt_eval_duration: Lenient<Count>,
+    eval_duration: Lenient<Count>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Said<'a> {
+    content: Lenient<Text>,
+    thinking: Lenient<Text>,
     #[serde(borrow)]
-    content: Option<Cow<'a, str>>,
-    thinking: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<Call<'a>>>,
+    tool_calls: Lenient<Entries<Call<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Call<'a> {
-    id: Option<Cow<'a, str>>,
+    id: Lenient<Text>,
     #[serde(borrow)]
-    function: Option<Function<'a>>,
+    function: Lenient<Function<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Function<'a> {
-    name: Option<Cow<'a, str>>,
+    name: Lenient<Text>,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
 }
@@ -214,39 +214,36 @@ impl Reader {
     /// It is not what a node of this dialect sends.
     pub(super) fn read(&mut self, object: &[u8], mut event: impl FnMut(Event<'_>)) -> Result<(), Unreadable> {
         let line: Line<'_> = serde_json::from_slice(object).map_err(|_| Unreadable)?;
-        let said = line.message.unwrap_or_default();
-        let some =
-            |text: &Option<Cow<'_, str>>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
-        if let Some(text) = some(&said.thinking) {
-            event(Event::Thinking(&text));
+        let said = line.message.0.unwrap_or_default();
+        let written = |text: Lenient<Text>| text.0.map(|text| text.0).unwrap_or_default();
+        let (thinking, content) = (written(said.thinking), written(said.content));
+        if !thinking.is_empty() {
+            event(Event::Thinking(&thinking));
         }
-        if let Some(text) = some(&said.content) {
-            event(Event::Text(&text));
+        if !content.is_empty() {
+            event(Event::Text(&content));
         }
-        for call in said.tool_calls.unwrap_or_default() {
-            let Some(function) = call.function else { continue };
+        for call in said.tool_calls.0.map(|entries| entries.0).unwrap_or_default() {
+            let Some(function) = call.function.0 else { continue };
             let at = self.calls;
             self.calls += 1;
-            event(Event::Call {
-                at,
-                id: call.id.as_deref().unwrap_or_default(),
-                name: function.name.as_deref().unwrap_or_default(),
-            });
+            event(Event::Call { at, id: &written(call.id), name: &written(function.name) });
             event(Event::Arguments { at, text: function.arguments.map_or("{}", compact) });
         }
-        self.over |= line.done;
-        if line.done {
+        let count = |count: Lenient<Count>| count.0.map_or(0, |count| count.0);
+        if line.done.0 == Some(true) {
+            self.over = true;
             event(Event::Usage(Usage {
-                prompt: line.prompt_eval_count.unwrap_or(0),
+                prompt: count(line.prompt_eval_count),
                 cached: 0,
-                output: line.eval_count.unwrap_or(0),
-                reading: Duration::from_nanos(line.prompt_eval_duration.unwrap_or(0)),
-                writing: Duration::from_nanos(line.eval_duration.unwrap_or(0)),
+                output: count(line.eval_count),
+                reading: Duration::from_nanos(count(line.prompt_eval_duration)),
+                writing: Duration::from_nanos(count(line.eval_duration)),
             }));
-            event(Event::Stop(match line.done_reason.as_deref() {
+            event(Event::Stop(match &*written(line.done_reason) {
                 // It sends calls whole, or not at all.
                 _ if self.calls > 0 => Stop::Calls,
-                Some("length") => Stop::Length,
+                "length" => Stop::Length,
                 _ => Stop::End,
             }));
         }

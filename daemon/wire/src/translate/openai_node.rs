@@ -10,6 +10,7 @@ use super::{
     answer::{Event, Stop, Usage},
     chat::{Chat, Choice, Format, Image, Message, Part, Sampling, Think},
     json::Json,
+    lenient::{Count, Entries, Lenient, Text},
 };
 
 /// Writes a request. `usage` asks for the counts of a stream.
@@ -196,9 +197,9 @@ fn image(image: &Image<'_>, list: &mut Json) {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Chunk {
-    choices: Option<Vec<OneChoice>>,
-    usage: Option<Counts>,
-    timings: Option<Timings>,
+    choices: Lenient<Entries<OneChoice>>,
+    usage: Lenient<Counts>,
+    timings: Lenient<Timings>,
 }
 
 /// What llama.cpp says of its work, in milliseconds.
@@ -213,10 +214,10 @@ struct Timings {
 #[serde(default)]
 struct OneChoice {
     #[serde(alias = "message")]
-    delta: Option<Delta>,
+    delta: Lenient<Delta>,
     /// Of a completion.
-    text: Option<String>,
-    finish_reason: Option<String>,
+    text: Lenient<Text>,
+    finish_reason: Lenient<Text>,
     /// The text that stopped it, as vLLM says it: a number is a token of the model's own.
     stop_reason: Option<Value>,
     /// The same as SGLang says it.
@@ -226,40 +227,40 @@ struct OneChoice {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Delta {
-    content: Option<String>,
-    refusal: Option<String>,
-    reasoning_content: Option<String>,
-    reasoning: Option<String>,
-    tool_calls: Option<Vec<ToolCall>>,
+    content: Lenient<Text>,
+    refusal: Lenient<Text>,
+    reasoning_content: Lenient<Text>,
+    reasoning: Lenient<Text>,
+    tool_calls: Lenient<Entries<ToolCall>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ToolCall {
-    index: Option<usize>,
-    id: Option<String>,
-    function: Option<Function>,
+    index: Lenient<usize>,
+    id: Lenient<Text>,
+    function: Lenient<Function>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Function {
-    name: Option<String>,
-    arguments: Option<String>,
+    name: Lenient<Text>,
+    arguments: Lenient<Text>,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Counts {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<Details>,
+    prompt_tokens: Lenient<Count>,
+    completion_tokens: Lenient<Count>,
+    prompt_tokens_details: Lenient<Details>,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Details {
-    cached_tokens: Option<u64>,
+    cached_tokens: Lenient<Count>,
 }
 
 /// Reads a stream's data, or the one object of an answer.
@@ -285,18 +286,18 @@ impl Reader {
     pub(super) fn read(&mut self, object: &[u8], mut event: impl FnMut(Event<'_>)) -> Result<(), Unreadable> {
         let chunk: Chunk = serde_json::from_slice(object).map_err(|_| Unreadable)?;
         // Of several answers there is one: no other dialect can ask for more.
-        if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
-            let delta = choice.delta.unwrap_or_default();
-            for thinking in [delta.reasoning_content.or(delta.reasoning)].into_iter().flatten() {
-                text(&thinking).map(Event::Thinking).into_iter().for_each(&mut event);
+        if let Some(choice) = chunk.choices.0.and_then(|entries| entries.0.into_iter().next()) {
+            let delta = choice.delta.0.unwrap_or_default();
+            if let Some(thinking) = delta.reasoning_content.0.or(delta.reasoning.0) {
+                text(&thinking.0).map(Event::Thinking).into_iter().for_each(&mut event);
             }
-            for said in [delta.content, delta.refusal, choice.text].into_iter().flatten() {
-                text(&said).map(Event::Text).into_iter().for_each(&mut event);
+            for said in [delta.content.0, delta.refusal.0, choice.text.0].into_iter().flatten() {
+                text(&said.0).map(Event::Text).into_iter().for_each(&mut event);
             }
-            for call in delta.tool_calls.unwrap_or_default() {
+            for call in delta.tool_calls.0.map(|entries| entries.0).unwrap_or_default() {
                 self.call(&call, &mut event);
             }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            if let Some(Text(reason)) = choice.finish_reason.0.filter(|reason| !reason.0.is_empty()) {
                 event(Event::Stop(match &*reason {
                     "length" => Stop::Length,
                     "content_filter" => Stop::Refused,
@@ -310,24 +311,26 @@ impl Reader {
                 }
             }
         }
-        if let Some(counts) = chunk.usage {
-            let timings = chunk.timings.unwrap_or_default();
+        if let Some(counts) = chunk.usage.0 {
+            let timings = chunk.timings.0.unwrap_or_default();
+            let count = |count: Lenient<Count>| count.0.map_or(0, |count| count.0);
             let time = |ms: f64| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
             event(Event::Usage(Usage {
                 reading: time(timings.prompt_ms),
                 writing: time(timings.predicted_ms),
-                prompt: counts.prompt_tokens.unwrap_or(0),
-                cached: counts.prompt_tokens_details.and_then(|d| d.cached_tokens).unwrap_or(0),
-                output: counts.completion_tokens.unwrap_or(0),
+                prompt: count(counts.prompt_tokens),
+                cached: counts.prompt_tokens_details.0.map_or(0, |details| count(details.cached_tokens)),
+                output: count(counts.completion_tokens),
             }));
         }
         Ok(())
     }
 
     fn call(&mut self, call: &ToolCall, event: &mut impl FnMut(Event<'_>)) {
-        let function = call.function.as_ref();
-        let name = function.and_then(|function| function.name.as_deref()).unwrap_or_default();
-        let known = match call.index {
+        let function = call.function.0.as_ref();
+        let written = |text: &Lenient<Text>| text.0.as_ref().map_or_else(String::new, |text| text.0.clone());
+        let name = &function.map(|function| written(&function.name)).unwrap_or_default();
+        let known = match call.index.0 {
             Some(index) => self.calls.get(&index).copied(),
             // Without an index a piece without a name goes on with the last call.
             None => name.is_empty().then(|| self.begun.checked_sub(1)).flatten(),
@@ -335,11 +338,13 @@ impl Reader {
         let at = known.unwrap_or_else(|| {
             let at = self.begun;
             self.begun += 1;
-            self.calls.entry(call.index.unwrap_or(at)).or_insert(at);
-            event(Event::Call { at, id: call.id.as_deref().unwrap_or_default(), name });
+            self.calls.entry(call.index.0.unwrap_or(at)).or_insert(at);
+            event(Event::Call { at, id: &written(&call.id), name });
             at
         });
-        if let Some(text) = function.and_then(|function| function.arguments.as_deref()).and_then(text) {
+        if let Some(Text(arguments)) = function.and_then(|function| function.arguments.0.as_ref())
+            && let Some(text) = text(arguments)
+        {
             event(Event::Arguments { at, text });
         }
     }

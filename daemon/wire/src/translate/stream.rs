@@ -305,6 +305,10 @@ impl Lines {
             out.extend_from_slice(&client.dialect().stream_error(words, &about.id));
             return Ok(());
         }
+        // Keep-alives and the like.
+        if self.events && !object.starts_with(b"{") {
+            return Ok(());
+        }
         let Self { reader, writer, pieces, counted, .. } = self;
         reader.read(about, object, |event| {
             *pieces +=

@@ -11,6 +11,7 @@ type Finder = LazyLock<memmem::Finder<'static>>;
 
 static USAGE: Finder = LazyLock::new(|| memmem::Finder::new("\"usage\""));
 static DONE: Finder = LazyLock::new(|| memmem::Finder::new("\"done\""));
+static ERROR: Finder = LazyLock::new(|| memmem::Finder::new("\"error\""));
 static TIMINGS: Finder = LazyLock::new(|| memmem::Finder::new("\"timings\""));
 static FINISH_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"finish_reason\""));
 static STOP: Finder = LazyLock::new(|| memmem::Finder::new("\"stop\""));
@@ -26,6 +27,11 @@ static LAST_MESSAGES: [Finder; 2] = [
     LazyLock::new(|| memmem::Finder::new("\"message_stop\"")),
     LazyLock::new(|| memmem::Finder::new("\"error\"")),
 ];
+
+/// The node's words if this line of Ollama's reports an error, in whatever order and spacing.
+pub(super) fn error(line: &[u8]) -> Option<String> {
+    ERROR.find(line).and_then(|_| failure::words(line))
+}
 
 /// Whether these lines have a `done` that is true.
 pub(super) fn has_done(lines: &[u8]) -> bool {

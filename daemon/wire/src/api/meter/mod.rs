@@ -240,9 +240,9 @@ impl Meter {
             last = line;
         }
         let is_only = last.len() + 1 == lines.len();
-        if last.starts_with(b"{\"error\"") {
+        if let Some(words) = lines::error(last) {
             self.ended = true;
-            self.failure = failure::words(last);
+            self.failure = Some(words);
         } else if is_only && last.ends_with(UNDONE) {
             // One line, as nearly all are: an object of its own whose last member says that it goes on.
         } else if has_done(lines) {

@@ -291,6 +291,28 @@ fn an_answer_in_one_piece_is_translated() {
 }
 
 #[test]
+fn odd_members_cost_nobody_the_answer() {
+    let openai = json!({"choices": [7, {"finish_reason": "stop", "message": {"role": "assistant", "content":
+        [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}], "tool_calls": ["?"]}}],
+        "usage": {"prompt_tokens": "5", "completion_tokens": 2.0, "prompt_tokens_details": []}, "timings": 1});
+    let ollama = json!({"message": {"content": "Hi", "tool_calls": {}}, "done": true, "done_reason": 5,
+        "prompt_eval_count": 5.0, "eval_count": "2", "eval_duration": -1});
+    for (node, object) in [(Api::Chat, openai), (Api::OllamaChat, ollama)] {
+        let message = whole(Api::Messages, node, &object);
+        assert_eq!(message["content"], json!([{"type": "text", "text": "Hi"}]));
+        let usage = (&message["usage"]["input_tokens"], &message["usage"]["output_tokens"]);
+        assert_eq!(usage, (&json!(5), &json!(2)));
+    }
+    let chunks = "data: ping\n\ndata: {\"choices\":[{\"delta\":{\"content\":[{\"text\":\"Hi\"}],\"tool_calls\":\
+        [{\"id\":1,\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1}}}]}}]}\n\n\
+        data: {\"choices\":[{\"finish_reason\":5,\"delta\":null}],\"usage\":{\"prompt_tokens\":3.0}}\n\ndata: [DONE]\n\n";
+    let (all, done) = stream(Api::OllamaChat, Api::Chat, &[chunks.as_bytes()]);
+    let lines = objects(&all);
+    assert!(done && lines[0]["message"]["content"] == "Hi", "{all}");
+    assert!(all.contains(r#""arguments":{"a":1}"#) && all.contains(r#""prompt_eval_count":3"#), "{all}");
+}
+
+#[test]
 fn pieces_are_counted_where_the_node_does_not_count() {
     let text = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n";
     let lines = objects(&stream(Api::OllamaChat, Api::Chat, &[text.as_bytes()]).0);
@@ -452,7 +474,7 @@ fn errors_come_in_the_clients_dialect() {
 
 #[test]
 fn what_is_no_answer_is_said_to_be_none() {
-    let (all, done) = stream(Api::Messages, Api::Chat, &[b"data: {\"choices\":7}\n\n"]);
+    let (all, done) = stream(Api::Messages, Api::Chat, &[b"data: {\"choices\":7\n\n"]);
     assert!(!done && all.contains("could not be read"), "{all}");
     let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), Wishes::default());
     let mut out = Pieces::default();
