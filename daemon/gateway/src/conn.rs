@@ -15,6 +15,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -458,6 +459,26 @@ async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
     };
     // Either way it is over.
     let _ = tokio::time::timeout(LINGER, discard).await;
+}
+
+/// Most that is taken of a stream whose answer is there: a body up to the largest that is served by default.
+const REST_BYTES: u64 = 64 << 20;
+
+/// Takes what the client still sends on a stream that has its answer: the reset that would end it (RFC 9113, 8.1) is
+/// taken for the answer by many clients.
+pub(super) fn drop_rest(mut incoming: Incoming) {
+    tokio::task::spawn_local(async move {
+        let discard = async {
+            let mut taken = 0;
+            while taken < REST_BYTES
+                && let Some(Ok(frame)) = incoming.frame().await
+            {
+                taken += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+        };
+        // Either way it is over.
+        let _ = tokio::time::timeout(LINGER, discard).await;
+    });
 }
 
 /// Runs the tasks of an HTTP/2 connection on this thread, one per stream.

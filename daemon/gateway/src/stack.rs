@@ -19,7 +19,7 @@ use super::{
     authenticate,
     body::{self, Collected, Sender, VerdictError},
     candidates::Many,
-    conn::ConnContext,
+    conn::{self, ConnContext},
     cors,
     deadline::{InFlight, Waiting},
     endpoints::{account, blob, change, count_tokens, local, manage, own_usage, response, unload},
@@ -85,6 +85,9 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     let unread = head.version < Version::HTTP_2 && !body::is_read(&head.headers, &mut incoming).await;
     if unread {
         cx.state.linger();
+    }
+    if head.version == Version::HTTP_2 && !incoming.is_end_stream() {
+        conn::drop_rest(incoming);
     }
     // Before HTTP/1.1 an answer without a length ends with its connection (RFC 9112, 6.3).
     let endless = head.version == Version::HTTP_10 && answer.body().size_hint().exact().is_none();
