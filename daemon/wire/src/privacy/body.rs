@@ -283,13 +283,17 @@ impl Reader {
         let slice = &text[raw.clone()];
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
         let (key, says) = (rules::key(zone, decoded), names::says(decoded));
+        // Where names mean something a pattern of an organization's own would change what the request is.
+        let own = if zone == Zone::Free { None } else { self.own.take() };
+        let mut searched = Ok(());
         if decoded.len() >= 6 || self.own.is_some() {
             let first = edits.len();
-            self.text(decoded, Hint::FORMS, edits)?;
+            searched = self.text(decoded, Hint::FORMS, edits);
             place(edits, first, slice, raw.start, plain);
         }
+        self.own = self.own.take().or(own);
         self.put_back(buffer);
-        Ok((key, says))
+        searched.map(|()| (key, says))
     }
 
     /// A string value.
@@ -419,7 +423,7 @@ impl Reader {
 
     /// What matches patterns of the organization's own.
     pub(super) fn own(&mut self, text: &[u8], edits: &mut Vec<Edit>) {
-        let Some(own) = self.own.clone() else { return };
+        let Some(own) = self.own.clone().filter(|_| !rules::is_word_of_the_apis(text)) else { return };
         let first = edits.len();
         for Match { start, end, pattern } in pattern::find(&own, text) {
             self.findings.add(Category::Pattern);

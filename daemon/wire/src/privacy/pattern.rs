@@ -90,7 +90,8 @@ pub fn of_words(words: &[String]) -> String {
         format!(
             "{}{}{}",
             bound(word.chars().next()),
-            regex_syntax::escape(word),
+            // Answers break their lines anywhere.
+            word.split_whitespace().map(regex_syntax::escape).collect::<Vec<_>>().join(r"\s{1,8}"),
             bound(word.chars().next_back())
         )
     };

@@ -72,6 +72,70 @@ pub(super) fn key(zone: Zone, key: &[u8]) -> Key {
     }
 }
 
+/// Whether a whole value is a word of the APIs themselves: a role, a type or why an answer ended. A pattern of an
+/// organization's own would change what the request or answer is.
+pub(super) fn is_word_of_the_apis(value: &[u8]) -> bool {
+    const WORDS: [&[u8]; 56] = [
+        b"any",
+        b"array",
+        b"assistant",
+        b"auto",
+        b"base64",
+        b"boolean",
+        b"chat.completion",
+        b"chat.completion.chunk",
+        b"completed",
+        b"content_filter",
+        b"developer",
+        b"embedding",
+        b"end_turn",
+        b"ephemeral",
+        b"error",
+        b"failed",
+        b"float",
+        b"function",
+        b"function_call",
+        b"function_call_output",
+        b"high",
+        b"image_url",
+        b"in_progress",
+        b"incomplete",
+        b"input_image",
+        b"input_text",
+        b"integer",
+        b"json",
+        b"json_object",
+        b"json_schema",
+        b"length",
+        b"list",
+        b"load",
+        b"low",
+        b"max_tokens",
+        b"medium",
+        b"message",
+        b"none",
+        b"number",
+        b"object",
+        b"output_text",
+        b"refusal",
+        b"required",
+        b"response",
+        b"stop",
+        b"stop_sequence",
+        b"string",
+        b"system",
+        b"text",
+        b"text_completion",
+        b"thinking",
+        b"tool",
+        b"tool_calls",
+        b"tool_result",
+        b"tool_use",
+        b"user",
+    ];
+    WORDS.binary_search(&value).is_ok()
+}
+
 /// Parameters that may have nine digits or more, or that are lists of tokens without being a prompt.
 fn is_parameter(key: &[u8]) -> bool {
     matches!(

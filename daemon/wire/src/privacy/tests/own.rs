@@ -38,6 +38,33 @@ fn they_have_actions_of_their_own_in_every_mode() {
 }
 
 #[test]
+fn they_leave_the_words_of_the_apis_alone() {
+    let words = ["user", "role", "content", "messages", "stream", "a"].map(String::from);
+    let screening = screening(PrivacyMode::Off, &of_words(&words), PatternAction::Redact);
+    let body =
+        "{\"stream\":false,\"messages\":[{\"role\":\"user\",\"content\":\"a user, {\\\"role\\\":1}\"}]}";
+    let mut edits = Edits::default();
+    screen(&screening, body.as_bytes(), &mut edits).unwrap();
+    let got = edits.apply(&[bytes::Bytes::copy_from_slice(body.as_bytes())]).concat();
+    let safe = "{\"stream\":false,\"messages\":[{\"role\":\"user\",\"content\":\"[OWN] [OWN], {\\\"[OWN]\\\":1}\"}]}";
+    assert_eq!(String::from_utf8(got).unwrap(), safe);
+    let arguments =
+        "{\"messages\":[{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"role\":\"x\"}}}]}]}";
+    let mut edits = Edits::default();
+    screen(&screening, arguments.as_bytes(), &mut edits).unwrap();
+    assert!(!edits.is_empty(), "names in arguments are the model's own");
+}
+
+#[test]
+fn blanks_between_the_words_of_a_phrase_may_be_any() {
+    let refuse = screening(PrivacyMode::Off, &of_words(&["blue moon".into()]), PatternAction::Refuse);
+    for text in ["a blue\n moon", "BLUE  MOON", "blue\u{a0}moon"] {
+        assert!(matches!(redact_text(&refuse, text), Err(Blocked::Refused(..))), "{text}");
+    }
+    assert!(redact_text(&refuse, "bluemoon").is_ok());
+}
+
+#[test]
 fn tokens_do_not_pass_them_and_numbers_are_searched() {
     for mode in [PrivacyMode::Off, PrivacyMode::Detect, PrivacyMode::Redact] {
         let searched = |action, body: &str| {
