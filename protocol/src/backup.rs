@@ -42,6 +42,9 @@ operations! {
     "backup.newest" Newest -> Option<UnixMillis> as NewestBackup, needs Status;
 }
 
+/// How the text of a recipient's private key begins, so that nobody takes it for the public one.
+pub const PRIVATE_KEY: &str = "aivonx-backup-private-key:";
+
 /// What a backup is to be opened with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sealing {

@@ -9,7 +9,7 @@ use aes_gcm::{
 use aivonx_protocol::{
     WireSecret,
     audit::HexBytes,
-    backup::{SealedKey, Sealing},
+    backup::{PRIVATE_KEY, SealedKey, Sealing},
 };
 use aivonx_store::secrets::MasterKey;
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -197,13 +197,23 @@ pub fn public_key(private: &WireSecret) -> Result<String, String> {
     parse_private(private).map(|private| STANDARD.encode(Kem::sk_to_pk(&private).to_bytes()))
 }
 
+/// Reads a private key, also one of before they were marked.
 fn parse_private(text: &WireSecret) -> Result<<Kem as hpke::Kem>::PrivateKey, String> {
-    let bytes = Zeroizing::new(STANDARD.decode(text.expose().trim()).unwrap_or_default());
+    let text = text.expose().trim();
+    let bytes =
+        Zeroizing::new(STANDARD.decode(text.strip_prefix(PRIVATE_KEY).unwrap_or(text)).unwrap_or_default());
     <Kem as hpke::Kem>::PrivateKey::from_bytes(&bytes)
-        .map_err(|_| "this is no private key: 256 bits in base64 are expected".to_owned())
+        .map_err(|_| format!("this is no private key: {PRIVATE_KEY} and 256 bits in base64 are expected"))
 }
 
 fn parse_public(text: &str) -> Result<<Kem as hpke::Kem>::PublicKey, BackupError> {
+    if text.trim().starts_with(PRIVATE_KEY) {
+        return Err(BackupError::Sealing(
+            "this is the private key, and would stand in the backup for all to read: name the public key that \
+             `aivonx backup generate-key` printed"
+                .to_owned(),
+        ));
+    }
     let bytes = STANDARD.decode(text.trim()).unwrap_or_default();
     <Kem as hpke::Kem>::PublicKey::from_bytes(&bytes).map_err(|_| {
         BackupError::Sealing(format!(

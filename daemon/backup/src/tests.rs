@@ -3,14 +3,18 @@ use std::{fs, path::Path};
 use aivonx_config::{self as config, Config, StoreOptions};
 use aivonx_domain::TenantScope;
 use aivonx_ledgers::audit::{Audit, Entry};
-use aivonx_protocol::{WireSecret, audit::Action, backup::Sealing};
+use aivonx_protocol::{
+    WireSecret,
+    audit::Action,
+    backup::{PRIVATE_KEY, Sealing},
+};
 use aivonx_store::{
     OrganizationRecord, Store, StoreError,
     secrets::{MasterKey, Vault},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{BackupError, Backups, KeyPlaced, Opener, open, public_key, restore};
+use super::{BackupError, Backups, KeyPlaced, Opener, open, public_key, restore, seal::check_recipient};
 
 struct Gateway {
     store: Store,
@@ -72,7 +76,7 @@ fn phrase(text: &str) -> WireSecret {
 #[tokio::test]
 async fn each_opens_with_what_it_was_sealed_with_and_nothing_else() {
     let gateway = Gateway::new(config::Backup::default()).await;
-    let private = WireSecret::new(STANDARD.encode([9_u8; 32]));
+    let private = WireSecret::new(format!("{PRIVATE_KEY}{}", STANDARD.encode([9_u8; 32])));
     let recipient = public_key(&private).unwrap();
     let at = tempfile::tempdir().unwrap();
     let path = |name: &str| at.path().join(name);
@@ -80,6 +84,11 @@ async fn each_opens_with_what_it_was_sealed_with_and_nothing_else() {
     gateway.export(Sealing::Passphrase(phrase("correct horse")), &path("phrase")).await;
     gateway.export(Sealing::Recipient(recipient), &path("recipient")).await;
     assert_eq!(fs::read_dir(gateway.dir().join("backups")).unwrap().count(), 0, "nothing of them is kept");
+    let mistaken = check_recipient(private.expose()).unwrap_err().to_string();
+    assert!(
+        mistaken.contains("this is the private key") && !mistaken.contains(private.expose()),
+        "{mistaken}"
+    );
     let master = || Opener::Master(MasterKey::load(&gateway.dir().join("master.key")).unwrap());
     let other = path("other.key");
     let other = || Opener::Master(MasterKey::load_or_generate(&other).unwrap());

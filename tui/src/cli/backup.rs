@@ -212,7 +212,7 @@ fn generate(context: &mut Context, file: PathBuf) -> Result<(), Failure> {
     rand::rngs::OsRng
         .try_fill_bytes(&mut bits[..])
         .map_err(|error| Failure::failed(format!("the system gives no random numbers: {error}")))?;
-    let private = WireSecret::new(STANDARD.encode(&bits[..]));
+    let private = WireSecret::new(format!("{}{}", backup::PRIVATE_KEY, STANDARD.encode(&bits[..])));
     let recipient = STANDARD.encode(PublicKey::from(&StaticSecret::from(*bits)));
     super::secrets::write_secret(&file, private.expose())?;
     let made = KeyPair { file, recipient };
