@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use aivonx_config::Config;
 use aivonx_domain::named;
 use aivonx_fleet::address::NodeUrl;
-use aivonx_protocol::{check::max_age, node::Node, secrets::Check};
+use aivonx_protocol::{check::max_age, network::Network, node::Node, secrets::Check};
 
 /// The steps in which `Strict-Transport-Security` is raised, seconds.
 const HSTS_FULL: u64 = 31_536_000;
@@ -45,6 +45,28 @@ pub(super) fn hosts(config: &Config) -> Check {
         return Check::warn("allowed hosts", "requests for any host are taken", fix);
     }
     Check::ok("allowed hosts", "requests for other hosts are refused")
+}
+
+/// Prefixes below which a network is more than any that is somebody's own: 10.0.0.0/8, fc00::/7.
+const OWN_V4: u8 = 8;
+const OWN_V6: u8 = 7;
+
+/// Whether clients can say that they are somebody else.
+pub(super) fn proxies(config: &Config) -> Check {
+    let wide =
+        |network: &&Network| network.prefix() < if network.address().is_ipv4() { OWN_V4 } else { OWN_V6 };
+    let found: Vec<String> = config.proxy.trusted.iter().filter(wide).map(Network::to_string).collect();
+    if found.is_empty() {
+        return Check::ok("trusted proxies", "nobody else says for whom a request is");
+    }
+    Check::fail(
+        "trusted proxies",
+        format!(
+            "clients can forge the address that limits, lockouts and blocks go by: all of {} is trusted",
+            named(&found)
+        ),
+        "name the addresses of the proxies alone in proxy.trusted",
+    )
 }
 
 /// Whether browsers stay with HTTPS for a year.
@@ -118,6 +140,22 @@ mod tests {
         assert_eq!(plain(&open_one).outcome, Ok);
         open_one.access.allowed_hosts = vec!["*".into()];
         assert_eq!([hosts(&open_one).outcome, hosts(&config("127.0.0.1:1")).outcome], [Warn, Ok]);
+    }
+
+    #[test]
+    fn proxies_are_not_everybody() {
+        for (network, outcome) in [
+            ("10.0.0.0/8", Ok),
+            ("192.0.2.7", Ok),
+            ("0.0.0.0/0", Fail),
+            ("0.0.0.0/1", Fail),
+            ("::/0", Fail),
+            ("fc00::/7", Ok),
+        ] {
+            let mut config = config("127.0.0.1:1");
+            config.proxy.trusted = vec![network.parse().unwrap()];
+            assert_eq!(proxies(&config).outcome, outcome, "{network}");
+        }
     }
 
     #[test]

@@ -31,10 +31,12 @@ pub(crate) async fn run(services: &Services, actor: &Actor) -> Result<Vec<Check>
         services.certificates.served().iter().map(|one| tls::certificate(one, jiff::Timestamp::now())),
     );
     checks.extend(services.certificates.refused().map(|why| tls::refused(&why)));
+    checks.extend(services.certificates.troubles().warnings().iter().map(|why| tls::not_obtained(why)));
     checks.extend([
         access::plain(&config),
         access::open(&config),
         access::hosts(&config),
+        access::proxies(&config),
         access::hsts(&config),
         access::nodes(&services.fleet.list(&TenantScope::All)),
     ]);

@@ -31,6 +31,15 @@ pub(super) fn refused(why: &str) -> Check {
     Check::fail(NAME, finding, "put a usable pair there, then: aivonx config reload")
 }
 
+/// One that could not be obtained by ACME.
+pub(super) fn not_obtained(why: &str) -> Check {
+    Check::fail(
+        NAME,
+        why,
+        "mend what it says; it is tried again by itself, and at once after: aivonx config reload",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use aivonx_protocol::secrets::CheckOutcome::{Fail, Ok, Warn};

@@ -41,12 +41,13 @@ pub(crate) fn outcome(report: &PrivacyReport) -> String {
                 safe(why)
             )
         }
-        (None, PrivacyMode::Off) => {
-            format!("The mode {whose} is off: it goes out as it is; redact would send what is shown here.")
-        }
-        (None, PrivacyMode::Detect) => {
-            format!("The mode {whose} is detect: it goes out as it is and is counted.")
-        }
+        (None, PrivacyMode::Off) => format!(
+            "The mode {whose} is off: it goes out as it is, but for its own patterns; redact would send what is \
+             shown here."
+        ),
+        (None, PrivacyMode::Detect) => format!(
+            "The mode {whose} is detect: it goes out as it is, but for its own patterns, and is counted."
+        ),
         (None, mode) => format!("The mode {whose} is {}: it goes out as shown here.", privacy_name(mode)),
     }
 }
