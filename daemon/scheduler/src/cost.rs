@@ -139,7 +139,7 @@ impl Scheduler {
         let one_by_one = !job.embeds && !on.serial.is_refuted(now);
         let mut serial = 0.0_f64;
         if one_by_one {
-            let heavy = on.unbegun.iter().map(|id| &self.jobs[id.0]).filter(|job| !job.is_light());
+            let heavy = on.heavy.iter().map(|id| &self.jobs[id.0]);
             serial = heavy.map(|job| job.begins_in(now)).fold(0.0, f64::max);
         }
         // Mostly nobody waits.
@@ -176,9 +176,10 @@ impl Scheduler {
             }
         };
         self.times = times;
-        // What should have begun long ago takes a place, too.
-        let overdue = |id: &&JobId| self.jobs[id.0].begins + OVERDUE < now;
-        let at_once = on.running.len() + on.unbegun.iter().filter(overdue).count();
+        // What should have begun long ago takes a place, too. They stand in the order in which they were sent.
+        let sent = on.unbegun.iter().map(|id| &self.jobs[id.0]).take_while(|job| job.sent + OVERDUE < now);
+        let overdue = sent.filter(|job| job.begins + OVERDUE < now);
+        let at_once = on.running.len() + overdue.count();
         serial.max(places) + f64::from(on.parallel.beyond_seen(at_once)) * UNSEEN + on.wakes_in(now)
     }
 

@@ -49,6 +49,10 @@ pub(crate) struct Node {
     pub(crate) learned: Learned,
     /// Sent, and not begun to answer.
     pub(crate) unbegun: Vec<JobId>,
+    /// Those of them that are no light work.
+    pub(crate) heavy: Vec<JobId>,
+    /// Requests that were ever sent.
+    pub(crate) sends: u64,
     /// Answering.
     pub(crate) running: Vec<JobId>,
     /// Waiting to be sent, in no order.
@@ -85,6 +89,8 @@ impl Node {
             reach: REACH,
             learned: Learned::default(),
             unbegun: Vec::new(),
+            heavy: Vec::new(),
+            sends: 0,
             running: Vec::new(),
             queue: Vec::new(),
             passed_over: 0,
@@ -107,6 +113,12 @@ impl Node {
     /// Requests there.
     pub(crate) fn active(&self) -> usize {
         self.unbegun.len() + self.running.len()
+    }
+
+    /// Takes a request out of those that have not begun.
+    pub(crate) fn remove_unbegun(&mut self, id: JobId) {
+        self.unbegun.retain(|other| *other != id);
+        self.heavy.retain(|other| *other != id);
     }
 
     /// A prompt whose beginning was sent so many tokens `ago` was found cached, or not.

@@ -82,7 +82,7 @@ impl Scheduler {
 
     /// Sends what can be sent to `node` now; takes over what is due there sooner than where it waits.
     pub(crate) fn pump(&mut self, node: NodeId, now: Time) {
-        loop {
+        while !self.waiting.is_empty() {
             let next = self.next(node, now);
             let light = next.is_some_and(|(id, _)| self.jobs[id.0].is_light() && !self.waits_for_load(id));
             if !self.can_take(node, light, now) {
@@ -163,13 +163,13 @@ impl Scheduler {
             let other = &self.jobs[other.0];
             other.terms.load > 0.0 && other.here.weights == job.here.weights
         };
-        !job.here.resident && self.nodes[usize::from(job.node.0)].unbegun.iter().any(loads)
+        !job.here.resident && self.nodes[usize::from(job.node.0)].heavy.iter().any(loads)
     }
 
     pub(crate) fn can_take(&mut self, node: NodeId, light: bool, now: Time) -> bool {
         let on = &self.nodes[usize::from(node.0)];
-        let before = || on.unbegun.iter().map(|id| &self.jobs[id.0]).filter(|job| !job.is_light());
-        let (before, loading) = (before().count(), before().any(|job| job.terms.load > 0.0));
+        let before = on.heavy.len();
+        let loading = on.heavy.iter().any(|id| self.jobs[id.0].terms.load > 0.0);
         let on = &mut self.nodes[usize::from(node.0)];
         on.usable && !on.sleeps && on.takes(light, before, loading, now)
     }
@@ -259,8 +259,7 @@ impl Scheduler {
         let job = &self.jobs[id.0];
         let node = job.node;
         let on = &self.nodes[usize::from(node.0)];
-        let behind = on.unbegun.iter().map(|id| &self.jobs[id.0]).filter(|job| !job.is_light());
-        let behind = behind.map(|job| job.begins).max_by(Time::total_cmp);
+        let behind = on.heavy.iter().map(|id| self.jobs[id.0].begins).max_by(Time::total_cmp);
         let (beside, met) = (on.active(), !on.unbegun.is_empty());
         let fresh = job.first.is_some_and(|(block, at)| self.prefixes.mark(&block, node) == Some(at));
         let decode = self.decode(node, job.model);
@@ -273,20 +272,22 @@ impl Scheduler {
         (job.stage, job.sent, job.beside, job.behind) = (Stage::Unbegun, now, beside, behind);
         (job.met, job.fresh) = (met, fresh);
         let held = held(job, after + load, now);
-        let (organization, key) = (job.organization, job.key);
+        let (organization, key, light, work) = (job.organization, job.key, job.is_light(), job.work());
         let tokens = f64::from(job.prompt) + job.output;
         self.waits_no_more(organization);
         let on = &mut self.nodes[usize::from(node.0)];
         on.queue.retain(|other| *other != id);
         on.passed_over = on.passed_over.saturating_add(1);
-        for other in &on.unbegun {
-            self.jobs[other.0].met = true;
-        }
+        on.sends += 1;
+        self.jobs[id.0].sends = on.sends;
         on.unbegun.push(id);
+        if !light {
+            on.heavy.push(id);
+        }
         if let Some(held) = held {
             on.memory.take(held, &on.capacity);
         }
-        self.work.add(self.jobs[id.0].work(), now);
+        self.work.add(work, now);
         self.service.add(organization, tokens, now);
         self.service.add(key, tokens, now);
         self.ready.push_back((id, node));

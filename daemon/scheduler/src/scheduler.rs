@@ -126,8 +126,10 @@ pub(crate) struct Job {
     /// Requests that were at work on the node when it was sent there, and whether one had not begun to answer.
     pub(crate) beside: usize,
     pub(crate) behind: Option<Time>,
-    /// Whether another was sent there that had not begun to answer before it did.
+    /// Whether another was sent there that had not begun to answer before it did: once it has begun.
     pub(crate) met: bool,
+    /// Requests that were sent there before, and this one.
+    pub(crate) sends: u64,
     /// The load that it causes goes on without it.
     pub(crate) outlived: bool,
     /// The first block of its prompt that the node had not been sent, and when it was sent it for this one.
@@ -295,6 +297,7 @@ impl Scheduler {
             self.doubted.push(node);
         }
         let on = &mut self.nodes[usize::from(node.0)];
+        job.met |= on.sends != job.sends;
         on.memory.is_ready(weights, now);
         on.planned.is_ready(weights, now);
         self.learn_begin(id, now);
@@ -302,7 +305,7 @@ impl Scheduler {
         let job = &mut self.jobs[id.0];
         job.ends = now + job.output * decode;
         let on = &mut self.nodes[usize::from(node.0)];
-        on.unbegun.retain(|other| *other != id);
+        on.remove_unbegun(id);
         on.running.push(id);
         on.parallel.saw(on.running.len());
         self.pump(node, now);
@@ -331,8 +334,10 @@ impl Scheduler {
         }
         let on = &mut self.nodes[usize::from(node.0)];
         on.ended = now;
-        for list in [&mut on.unbegun, &mut on.running, &mut on.queue] {
-            list.retain(|other| *other != id);
+        match job.stage {
+            Stage::Queued => on.queue.retain(|other| *other != id),
+            Stage::Unbegun => on.remove_unbegun(id),
+            Stage::Running => on.running.retain(|other| *other != id),
         }
         if job.stage == Stage::Queued {
             self.waits_no_more(job.organization);
@@ -437,6 +442,7 @@ impl Scheduler {
             beside: 0,
             behind: None,
             met: false,
+            sends: 0,
             outlived: false,
             first: None,
             fresh: false,

@@ -454,6 +454,8 @@ proptest! {
             for (node, on) in (0..).map(NodeId).zip(&fleet.nodes) {
                 prop_assert_eq!(on.active(), at_work.get(&node).copied().unwrap_or(0));
                 prop_assert!(on.active() <= 2, "a place was given twice");
+                let heavy = |id: &&JobId| !fleet.jobs[id.0].is_light();
+                prop_assert!(on.heavy.iter().eq(on.unbegun.iter().filter(heavy)));
             }
             let waiting = jobs.iter().filter(|(_, node, _)| node.is_none());
             prop_assert_eq!(waiting.clone().count(), fleet.queued());
