@@ -35,19 +35,20 @@ fn of_last_members(tail: &[u8]) -> Option<Usage> {
     let (rest, output) = last_member(rest, b",\"eval_count\":")?;
     let (rest, _) = last_member(rest, b",\"prompt_eval_duration\":")?;
     let (_, prompt) = last_member(rest, b"\"prompt_eval_count\":")?;
-    Some(Usage {
-        prompt: Some(prompt.parse().ok()?),
-        output: Some(output.parse().ok()?),
-        cached: 0,
-        total: None,
-    })
+    Some(Usage { prompt: Some(whole(prompt)?), output: Some(whole(output)?), cached: 0, total: None })
 }
 
 /// Splits a member off the end whose value is all digits: what is before it, and these.
-fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a str)> {
+fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (rest, digits) = text.split_at(text.len() - digits);
-    Some((rest.strip_suffix(name)?, str::from_utf8(digits).ok()?))
+    Some((rest.strip_suffix(name)?, digits))
+}
+
+/// The number of these digits.
+fn whole(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, digit: &u8| number.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.first().and_then(|_| digits.iter().try_fold(0, add))
 }
 
 /// The counts under all their names, anywhere in the tail.

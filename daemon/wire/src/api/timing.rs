@@ -25,7 +25,8 @@ impl Timing {
     pub fn read(text: &[u8]) -> Self {
         // Where one thing has two names, what stands under the first counts.
         let (mut first, mut second, mut total) = (Self::default(), Self::default(), None);
-        for (name, value) in members(text) {
+        // Those below end so, and few others do.
+        for (name, value) in named(text, |end| matches!(end, b'n' | b's')) {
             let (said, unit, most) = match name {
                 b"load_duration" => (&mut first.load, 1e9, LONGEST),
                 b"prompt_eval_duration" => (&mut first.prefill, 1e9, LONGEST),
@@ -66,8 +67,14 @@ pub(super) fn last(text: &[u8], name: &[u8]) -> Option<f64> {
 /// The members of all objects in `text`: each name, and what follows its colon. Names cannot be confused with text, whose
 /// quotes are escaped.
 fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    memchr_iter(b':', text).filter_map(|colon| {
+    named(text, |_| true)
+}
+
+/// Those of them whose names end in what `ends` accepts.
+fn named(text: &[u8], ends: impl Fn(u8) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
+    memchr_iter(b':', text).filter_map(move |colon| {
         let name = text[..colon].trim_ascii_end().strip_suffix(b"\"")?;
+        name.last().filter(|last| ends(**last))?;
         let quote = memrchr(b'"', name)?;
         Some((&name[quote + 1..], &text[colon + 1..]))
     })
@@ -77,8 +84,17 @@ fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 fn number(text: &[u8]) -> Option<f64> {
     let text = text.trim_ascii_start();
     let end = text.iter().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    str::from_utf8(&text[..end.unwrap_or(text.len())]).ok()?.parse().ok()
+    let text = &text[..end.unwrap_or(text.len())];
+    if !text.is_empty() && text.len() <= EXACT && text.iter().all(u8::is_ascii_digit) {
+        let number = text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+        #[expect(clippy::cast_precision_loss, reason = "a number of so few digits is exact")]
+        return Some(number as f64);
+    }
+    str::from_utf8(text).ok()?.parse().ok()
 }
+
+/// Digits of whole numbers that an `f64` holds exactly, however they are.
+const EXACT: usize = 15;
 
 #[cfg(test)]
 mod tests {
@@ -114,6 +130,14 @@ mod tests {
             ),
             (r#"{"eval_duration":1000000000,"eval_duration":"later"}"#, Timing::default()),
             (r#":"eval_duration":"cached_tokens": "#, Timing::default()),
+            (
+                r#"{"cache_n":123456789012345,"cached_tokens":12345678901234567890,"prompt_ms":,"load_duration":007}"#,
+                Timing { cached: Some(123_456_789_012_345.0), load: Some(7e-9), ..Timing::default() },
+            ),
+            (
+                r#"{"cached_tokens":12345678901234567890}"#,
+                Timing { cached: Some(12_345_678_901_234_567_890.0), ..Timing::default() },
+            ),
             ("", Timing::default()),
         ] {
             assert_eq!(Timing::read(text.as_bytes()), want, "{text}");
