@@ -29,14 +29,17 @@ impl Snapshot {
     /// # Errors
     /// The caller may not have the model, or no node has it.
     pub fn explain(&self, want: Want<'_>, work: Work<'_>, realm: &NodeScope) -> Result<Explained, NoNode> {
-        let (target, candidates) = match self.candidates(want, &[]) {
-            Ok((target, found)) => {
-                let found = self.own_first(want.overflow, target, work, found);
-                (target, found.unwrap_or_default())
+        let mut candidates = Candidates::new();
+        let target = match self.candidates(want, &[], &mut candidates) {
+            Ok(target) => {
+                if self.own_first(want.overflow, target, work, &mut candidates).is_err() {
+                    candidates.clear();
+                }
+                target
             }
             // Why, is said of each node.
             Err(NoNode::Down | NoNode::Unserved(_)) => {
-                (self.target(self.entries(want.model.unwrap_or_default()).next()), Candidates::new())
+                self.target(self.entries(want.model.unwrap_or_default()).next())
             }
             Err(error) => return Err(error),
         };

@@ -92,8 +92,9 @@ impl Snapshot {
     /// # Errors
     /// [`NoNode`] says why there is none; with `tried` not empty it means that no other node is left.
     pub fn place(&self, want: Want<'_>, work: Work<'_>, tried: &[Arc<Node>]) -> Result<Place, NoNode> {
-        let (target, nodes) = self.candidates(want, tried)?;
-        let nodes = self.own_first(want.overflow, target, work, nodes)?;
+        let mut nodes = Candidates::new();
+        let target = self.candidates(want, tried, &mut nodes)?;
+        self.own_first(want.overflow, target, work, &mut nodes)?;
         let place = self.dispatch.submit(target, work, &nodes, |number| {
             let at = self.numbers.iter().position(|other| *other == number)?;
             self.nodes.get(at).cloned()
@@ -101,7 +102,7 @@ impl Snapshot {
         place.ok_or(NoNode::Down)
     }
 
-    /// The candidates without those that are third parties, unless the fleet's own are none or would begin too late.
+    /// Takes those that are third parties out of the candidates, unless the fleet's own are none or would begin too late.
     ///
     /// # Errors
     /// [`NoNode::Down`] if third parties alone are left, and are not to be asked yet.
@@ -110,10 +111,10 @@ impl Snapshot {
         overflow: Overflow,
         target: Target,
         work: Work<'_>,
-        nodes: Candidates,
-    ) -> Result<Candidates, NoNode> {
+        nodes: &mut Candidates,
+    ) -> Result<(), NoNode> {
         if !self.third_parties {
-            return Ok(nodes);
+            return Ok(());
         }
         let (others, own): (Candidates, Candidates) =
             nodes.iter().copied().partition(|candidate| self.is_third_party(candidate.node));
@@ -124,10 +125,11 @@ impl Snapshot {
             chosen.and_then(|at| terms.get(at)).map(Terms::first_token)
         };
         match begins {
-            Some(begins) if begins <= overflow.after && own.is_empty() => Err(NoNode::Down),
-            Some(begins) if begins <= overflow.after => Ok(own),
-            _ => Ok(nodes),
+            Some(begins) if begins <= overflow.after && own.is_empty() => return Err(NoNode::Down),
+            Some(begins) if begins <= overflow.after => *nodes = own,
+            _ => {}
         }
+        Ok(())
     }
 
     fn is_third_party(&self, number: aivonx_scheduler::NodeId) -> bool {
@@ -144,8 +146,8 @@ impl Snapshot {
         }
     }
 
-    /// The nodes that can take a request now, in a while or once they are back, but for those in `tried`, and what
-    /// the scheduler is asked for.
+    /// Finds the nodes that can take a request now, in a while or once they are back, but for those in `tried`. They go
+    /// into `found`, which is large to be returned. What the scheduler is asked for.
     ///
     /// # Errors
     /// As [`Self::place`].
@@ -153,14 +155,15 @@ impl Snapshot {
         &self,
         want: Want<'_>,
         tried: &[Arc<Node>],
-    ) -> Result<(Target, Candidates), NoNode> {
+        found: &mut Candidates,
+    ) -> Result<Target, NoNode> {
         match want.model {
             Some(model) => {
-                model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
+                model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried, found))
             }
             None => {
                 let all = self.admitted(want, 0..self.nodes.len());
-                Ok((self.target(None), self.choose_among(want, "", all, tried)?))
+                self.choose_among(want, "", all, tried, found).map(|()| self.target(None))
             }
         }
     }
@@ -168,7 +171,7 @@ impl Snapshot {
     /// Whether a node can take a request that wants `want` now, or in a while.
     #[must_use]
     pub fn is_served(&self, want: Want<'_>) -> bool {
-        self.candidates(want, &[]).is_ok()
+        self.candidates(want, &[], &mut Candidates::new()).is_ok()
     }
 
     fn choose_model(
@@ -177,19 +180,21 @@ impl Snapshot {
         model: &str,
         normal: &str,
         tried: &[Arc<Node>],
-    ) -> Result<(Target, Candidates), NoNode> {
+        found: &mut Candidates,
+    ) -> Result<Target, NoNode> {
         // First of all, so that the answer is the same whether the fleet has the model or not.
         if !want.granted && !want.eligible.allows_normal(normal) {
             return Err(self.unknown(want, model));
         }
-        let entries = || [self.ollama.get(normal), self.openai.get(model)].into_iter().flatten();
+        let entries = [self.ollama.get(normal), self.openai.get(model)];
+        let entries = || entries.into_iter().flatten();
         let having = self.admitted(want, entries().flat_map(|entry| &entry.nodes).map(|at| usize::from(*at)));
         if having.clone().next().is_none() {
             return Err(self.unknown(want, model));
         }
         let target = self.target(entries().next());
         if want.eligible.cloud() {
-            return Ok((target, self.choose_among(want, normal, having, tried)?));
+            return self.choose_among(want, normal, having, tried, found).map(|()| target);
         }
         let handed_on =
             |at: &usize| entries().any(|e| e.cloud.iter().any(|cloud| usize::from(*cloud) == *at));
@@ -197,7 +202,7 @@ impl Snapshot {
         if here.clone().next().is_none() {
             return Err(NoNode::Cloud(model.to_owned()));
         }
-        Ok((target, self.choose_among(want, normal, here, tried)?))
+        self.choose_among(want, normal, here, tried, found).map(|()| target)
     }
 
     /// What a request for a model, if it is for one, wants of the scheduler.
@@ -230,7 +235,8 @@ impl Snapshot {
         normal: &str,
         having: impl Iterator<Item = usize> + Clone,
         tried: &[Arc<Node>],
-    ) -> Result<Candidates, NoNode> {
+        found: &mut Candidates,
+    ) -> Result<(), NoNode> {
         let serving = || {
             let nodes = having.clone().filter_map(|at| self.nodes.get(at).zip(self.numbers.get(at)));
             nodes.filter(|(node, _)| serves(node, want))
@@ -244,11 +250,11 @@ impl Snapshot {
         let active = enabled().filter(|(node, _)| node.pool != Pool::Standby);
         if let Some(best) = active.map(|(node, _)| node.live.standing(normal)).min() {
             // What waits goes to one that is down once it is back, and to one that fails once it is to be tried.
-            let candidates = enabled().map(|(node, number)| {
+            found.extend(enabled().map(|(node, number)| {
                 let held = node.pool != Pool::Standby && node.live.standing(normal) != best;
                 candidate(node, *number, held)
-            });
-            return Ok(candidates.collect());
+            }));
+            return Ok(());
         }
         if serving().next().is_some() {
             return Err(NoNode::Down);
