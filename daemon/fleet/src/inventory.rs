@@ -219,6 +219,8 @@ impl SeenModel {
 
 #[derive(Deserialize)]
 struct Listed {
+    /// It must be there, though it may be null.
+    #[serde(deserialize_with = "Option::deserialize")]
     models: Option<Vec<Box<RawValue>>>,
 }
 

@@ -33,6 +33,15 @@ async fn finds_out_the_kind() {
     let found = ask(&openai, None).await.unwrap();
     assert_eq!((found.kind, &*found.sight.models[0].name), (NodeKind::Openai, "M"));
 
+    for body in ["{}", r#"{"tags":["a"]}"#, r#"{"status":"starting"}"#] {
+        let other = FakeNode::bare().await;
+        for line in ["GET /api/version", "GET /api/tags", "GET /api/ps", "GET /v1/models"] {
+            other.answer(line, 200, body);
+        }
+        let neither = ask(&other, None).await.unwrap_err();
+        assert!(matches!(neither, ProbeError::Neither { .. }), "{body}: {neither}");
+    }
+
     let neither = ask(&FakeNode::bare().await, None).await.unwrap_err();
     assert!(!neither.unreachable());
     assert!(neither.to_string().contains("/api/version answered 404"), "{neither}");
