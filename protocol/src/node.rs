@@ -438,7 +438,8 @@ operations! {
         noted |op| Noted::new(Action::Update, "node", &op.node)
             .with("wake", op.wake.as_ref().map_or("never", |wake| &wake.mac));
 
-    /// Wake one that sleeps, though no request waits for it: it is called until it answers, or for too long.
+    /// Wake one that sleeps, though no request waits for it: it is called until it answers, or for too long. One that does
+    /// not sleep, as far as is known, is sent a single packet.
     "node.wake" WakeUp {
         /// Name or id.
         node: String,

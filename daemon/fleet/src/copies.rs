@@ -23,6 +23,7 @@ use super::{
     record::check_model_name,
     registry::Contact,
     sanitize::shown,
+    wake::Cause,
 };
 
 /// Most nodes that one model is kept on.
@@ -245,7 +246,12 @@ impl Fleet {
             } else if efforts.is_under_way(&node.id, &record.normal) {
                 loading.push(node.name.clone());
             } else if let Some(error) = efforts.error(&node.id, &record.normal) {
-                lacks = Some(format!("{}: {error}", node.name));
+                let asleep = if node.sleeps {
+                    "; it is asleep, and woken again once the model is placed anew"
+                } else {
+                    ""
+                };
+                lacks = Some(format!("{}: {error}{asleep}", node.name));
             } else if node.sleeps && has(inventory, &record.normal) {
                 lacks
                     .get_or_insert_with(|| format!("{}: it is asleep, and woken if it is needed", node.name));
@@ -325,7 +331,7 @@ impl Fleet {
                 };
                 if node.sleeps {
                     // It is loaded at one of the next looks, if no other node can do it until then.
-                    node.called.notify_one();
+                    node.called.call(Cause::Placement);
                     continue;
                 }
                 if self.copies.efforts().begin(record, &step) {

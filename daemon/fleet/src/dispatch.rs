@@ -24,6 +24,7 @@ use super::{
     recall::Memo,
     scheduler::policy,
     snapshot::Target,
+    wake::{Called, Cause},
 };
 
 /// What waits and runs on the nodes, and what was learned of them.
@@ -53,8 +54,8 @@ struct State {
 pub(super) struct Bells {
     /// Notified when it should be looked at.
     pub(super) look: Arc<Notify>,
-    /// Notified when it is to be woken.
-    pub(super) wake: Arc<Notify>,
+    /// Called when it is to be woken.
+    pub(super) wake: Arc<Called>,
 }
 
 /// Where a request that waits is sent.
@@ -121,7 +122,7 @@ impl Dispatch {
         }
         while let Some(node) = scheduler.called() {
             if let Some(bells) = bells.get(usize::from(node.0)) {
-                bells.wake.notify_one();
+                bells.wake.call(Cause::Request);
             }
         }
         drop(state);
@@ -259,11 +260,11 @@ impl Dispatch {
             Some((id.to_string(), memo))
         });
         let models = models.into_iter().filter_map(|(model, memo)| Some((name(model)?, memo)));
-        Memo { nodes: nodes.collect(), models: models.collect(), ..Memo::default() }
+        Memo { nodes: nodes.collect(), models: models.collect() }
     }
 
     /// Takes in what was learned of nodes, those that are there, by another process.
-    pub(super) fn recall(&self, Memo { nodes, models, .. }: Memo) {
+    pub(super) fn recall(&self, Memo { nodes, models }: Memo) {
         for (id, memo) in nodes {
             let memo = memo.rename(|name| Some(self.model(&name)));
             self.with(|state, now| {

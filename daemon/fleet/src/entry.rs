@@ -21,11 +21,12 @@ use super::{
     Counting, Endpoint, Live, Node, Seen,
     doubt::{Caller, Doubts},
     inventory::Inventory,
+    kept_inventory::KeptInventory,
     probe::Found,
     rates::Rates,
     simulated::is_simulated,
     tenants::Tenants,
-    wake::{Calls, Idle},
+    wake::{Called, Calls, Idle},
 };
 
 /// An endpoint, and why it must not be used if so (a credential that does not decrypt, a damaged CA).
@@ -41,8 +42,8 @@ pub(super) struct Entry {
     pub(super) traits: NodeTraitsRecord,
     /// How it is woken, if it may sleep.
     pub(super) wake: Option<NodeWakeRecord>,
-    /// Notified when it is to be woken.
-    pub(super) called: Arc<Notify>,
+    /// Called when it is to be woken.
+    pub(super) called: Arc<Called>,
     idle: Idle,
     /// It holds a copy that is to be kept loaded, so that it is not left alone.
     in_use: bool,
@@ -314,10 +315,14 @@ impl Entry {
 
     /// Takes in what it had before the start, if it may sleep: until it answers it is thought to, so that a request for what
     /// it has wakes it.
-    pub(super) fn slept(&mut self, inventory: Arc<Inventory>) {
-        if self.wake.is_some() && self.sight.is_none() && self.record.admin_state == AdminState::Enabled {
-            self.seen = Arc::new(inventory.seen());
-            self.sight = Some(inventory);
+    pub(super) fn slept(&mut self, kept: KeptInventory) {
+        let is_same = self.record.url == kept.url && self.record.kind == kept.kind;
+        if self.wake.is_none() || self.sight.is_some() || !is_same {
+            return;
+        }
+        self.seen = Arc::new(kept.inventory.seen());
+        self.sight = Some(kept.inventory);
+        if self.record.admin_state == AdminState::Enabled {
             self.pool = Pool::Asleep;
         }
     }

@@ -73,3 +73,16 @@ fn a_node_that_was_called_in_vain_may_be_called_again_after_a_pause() {
     unknown.called_in_vain = Some(begun);
     assert!(unknown.rests(begun + 6 * MINUTE).is_none());
 }
+
+#[test]
+fn what_a_node_had_before_the_start_is_taken_in_for_the_same_server_alone() {
+    for (url, kind, is_same) in [
+        ("http://gpu1", NodeKind::Ollama, true),
+        ("http://gpu2", NodeKind::Ollama, false),
+        ("http://gpu1", NodeKind::Openai, false),
+    ] {
+        let mut entry = sleeper();
+        entry.slept(KeptInventory { url: url.into(), kind, inventory: Arc::default() });
+        assert_eq!((entry.sight.is_some(), entry.pool == Pool::Asleep), (is_same, is_same), "{url} {kind:?}");
+    }
+}

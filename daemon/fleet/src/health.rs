@@ -197,13 +197,14 @@ async fn keep_checking(checker: Arc<Checker>, id: String, just_checked: bool) {
     while let Some(contact) = checker.registry.contact(&id) {
         if contact.sleeps {
             tokio::select! {
-                () = contact.called.notified() => wake(&checker, &contact).await,
+                Some(cause) = contact.called.heard() => wake(&checker, &contact, cause).await,
                 // What else changes of it.
                 () = contact.doubted.notified() => {}
                 () = tokio::time::sleep(ASLEEP) => {}
             }
             continue;
         }
+        contact.called.ends();
         if due && contact.admin_state != AdminState::Disabled {
             checker.check(&id).await;
             checker.registry.rests(&contact);

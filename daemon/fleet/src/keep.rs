@@ -131,7 +131,10 @@ impl Efforts {
             .filter(idle)
             .filter(|spot| spot.has || record.pull)
             .filter(|spot| {
-                !self.under_way.contains_key(&key(&spot.node)) && self.is_due(&key(&spot.node), now)
+                // A machine is woken for what may work, and not again for what did not.
+                let in_vain = spot.sleeps && self.error(&spot.node, &record.normal).is_some();
+                let key = key(&spot.node);
+                !in_vain && !self.under_way.contains_key(&key) && self.is_due(&key, now)
             })
             .collect();
         // Those that have it first, then those that are awake, then those that carry least.
@@ -258,6 +261,13 @@ mod tests {
         let none = HashMap::new();
         assert_eq!(nodes(&Efforts::default().steps(&record(2), &asleep, &none, now)), ["b", "c"]);
         assert_eq!(nodes(&Efforts::default().steps(&record(3), &asleep, &none, now)), ["b", "c", "a"]);
+        // But not for what did not work there, until somebody asks for it anew.
+        let mut tried = Efforts::default();
+        tried.end("a", "m:latest", Some(Err("no room".into())), now);
+        let later = now + LONGEST_PAUSE;
+        assert_eq!(nodes(&tried.steps(&record(3), &asleep, &none, later)), ["b", "c"]);
+        tried.anew("m:latest");
+        assert_eq!(nodes(&tried.steps(&record(3), &asleep, &none, later)), ["b", "c", "a"]);
         let pull = CopiesRecord { pull: true, ..record(9) };
         let steps = efforts.steps(&pull, &spots, &placed, now);
         assert_eq!(steps.last(), Some(&Step::Load { node: "d".into(), pull: true }));

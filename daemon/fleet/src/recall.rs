@@ -1,4 +1,5 @@
-//! Keeping what was learned of the nodes over a restart, and what those have that may sleep. It is an estimate: what cannot be read is learned anew.
+//! Keeping what was learned of the nodes over a restart, and what those have that may sleep. It is an estimate: what cannot
+//! be read is learned anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +12,7 @@ use aivonx_store::{Store, StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use super::{health::Checker, inventory::Inventory, kept_inventory};
+use super::{health::Checker, kept_inventory::KeptInventory};
 
 /// Time between two writes.
 const EVERY: Duration = Duration::from_secs(120);
@@ -26,8 +27,14 @@ const INVENTORY: &str = "inventory:";
 pub(super) struct Memo {
     pub(super) nodes: BTreeMap<String, NodeMemo<String>>,
     pub(super) models: BTreeMap<String, ModelMemo>,
-    /// What nodes have that may sleep.
-    pub(super) inventories: BTreeMap<String, Arc<Inventory>>,
+}
+
+/// What was kept.
+#[derive(Debug, Default)]
+pub(super) struct Recalled {
+    pub(super) memo: Memo,
+    /// What nodes have that may sleep, by their ids.
+    pub(super) inventories: BTreeMap<String, KeptInventory>,
 }
 
 /// What was learned, as it is kept.
@@ -44,15 +51,15 @@ impl Recall {
     ///
     /// # Errors
     /// If the store is closed. What cannot be read is left out, and logged.
-    pub(super) async fn open(store: Store, checker: Arc<Checker>) -> Result<(Self, Memo), StoreError> {
-        let (mut memo, mut kept, mut damaged) = (Memo::default(), BTreeMap::new(), 0_u64);
+    pub(super) async fn open(store: Store, checker: Arc<Checker>) -> Result<(Self, Recalled), StoreError> {
+        let (mut recalled, mut kept, mut damaged) = (Recalled::default(), BTreeMap::new(), 0_u64);
+        let Recalled { memo, inventories } = &mut recalled;
         for (key, text) in store.learned().load().await? {
             let text = text.unwrap_or_default();
             let read = if key == MODELS {
                 read(&text).map(|models| memo.models = models)
             } else if let Some(id) = key.strip_prefix(INVENTORY) {
-                let read = kept_inventory::read(&text).map(Arc::new);
-                read.map(|inventory| drop(memo.inventories.insert(id.to_owned(), inventory)))
+                KeptInventory::read(&text).map(|kept| drop(inventories.insert(id.to_owned(), kept)))
             } else {
                 read(&text).map(|node| drop(memo.nodes.insert(key.clone(), node)))
             };
@@ -66,21 +73,19 @@ impl Recall {
                 "what was learned of nodes and cannot be read is learned anew"
             );
         }
-        Ok((Self { store, checker, kept: Mutex::new(kept) }, memo))
+        Ok((Self { store, checker, kept: Mutex::new(kept) }, recalled))
     }
 
     /// Keeps what was learned until now. A failure is logged: what was kept before stays.
     pub(super) async fn keep(&self) {
         let mut kept = self.kept.lock().await;
         let registry = &self.checker.registry;
-        let Memo { nodes, models, .. } = registry.dispatch.memo();
+        let Memo { nodes, models } = registry.dispatch.memo();
         let mut now: BTreeMap<String, String> =
             nodes.into_iter().filter_map(|(id, node)| Some((id, write(&node)?))).collect();
         now.extend(write(&models).map(|models| (MODELS.to_owned(), models)));
         let inventories = registry.inventories_of_sleepers().into_iter();
-        now.extend(inventories.filter_map(|(id, inventory)| {
-            Some((format!("{INVENTORY}{id}"), kept_inventory::write(&inventory)?))
-        }));
+        now.extend(inventories.filter_map(|(id, kept)| Some((format!("{INVENTORY}{id}"), kept.write()?))));
         let keys: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
         let changed = keys.into_iter().filter(|key| kept.get(*key) != now.get(*key));
         let changed: Vec<_> = changed.map(|key| (key.clone(), now.get(key).cloned())).collect();
@@ -115,7 +120,7 @@ fn write<T: Serialize>(value: &T) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use aivonx_protocol::node::{Pool, Wake};
+    use aivonx_protocol::node::{AdminState, Pool, Wake};
     use aivonx_scheduler::Answer;
 
     use crate::{
@@ -203,6 +208,16 @@ mod tests {
         assert_eq!(rig.pool("gpu1"), Pool::Asleep);
         let waits = rig.fleet.hot().load().place(WANT, Work::default(), &[]).unwrap();
         assert!(matches!(waits, Place::Waits(_)));
+        // What it has is known over restarts in which it is not used, too.
+        let set = async |rig: &Rig, state| {
+            rig.fleet.set_state(ALL, "gpu1", None, state).await.unwrap();
+        };
+        set(&rig, AdminState::Disabled).await;
+        let rig = rig.restart().await.restart().await;
+        assert_eq!(rig.pool("gpu1"), Pool::Standby);
+        set(&rig, AdminState::Enabled).await;
+        let rig = rig.restart().await;
+        assert_eq!(rig.pool("gpu1"), Pool::Asleep);
         // One that is awake takes requests after its first check as ever.
         let node = FakeNode::at(&address).await;
         node.become_ollama(&["m:latest"]);

@@ -25,12 +25,14 @@ use super::{
     error::FleetError,
     holders,
     inventory::Inventory,
+    kept_inventory::KeptInventory,
     nearest::nearest,
     node_scope::NodeScope,
     probe::Found,
     record, spare,
     strategies::Strategies,
     tenants::Tenants,
+    wake::Called,
     watch::Told,
 };
 
@@ -71,8 +73,8 @@ pub(super) struct Contact {
     pub(super) sleeps: bool,
     /// How it is woken, if it may sleep.
     pub(super) wake: Option<NodeWakeRecord>,
-    /// Notified when it is to be woken.
-    pub(super) called: Arc<Notify>,
+    /// Called when it is to be woken.
+    pub(super) called: Arc<Called>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
@@ -330,15 +332,19 @@ impl Registry {
     }
 
     /// Takes in what a node had before the start.
-    pub(super) fn slept(&self, id: &str, inventory: Arc<Inventory>) {
-        self.on_node(id, |entry, _| entry.slept(inventory));
+    pub(super) fn slept(&self, id: &str, kept: KeptInventory) {
+        self.on_node(id, |entry, _| entry.slept(kept));
     }
 
     /// What the nodes have that may sleep, by their ids.
-    pub(super) fn inventories_of_sleepers(&self) -> Vec<(String, Arc<Inventory>)> {
+    pub(super) fn inventories_of_sleepers(&self) -> Vec<(String, KeptInventory)> {
         let state = self.lock();
         let sleepers = state.nodes.iter().filter(|(_, entry)| entry.wake.is_some());
-        sleepers.filter_map(|(id, entry)| Some((id.clone(), entry.sight.clone()?))).collect()
+        let kept = |entry: &Entry| {
+            let (url, kind) = (entry.record.url.clone(), entry.record.kind);
+            Some(KeptInventory { url, kind, inventory: entry.sight.clone()? })
+        };
+        sleepers.filter_map(|(id, entry)| Some((id.clone(), kept(entry)?))).collect()
     }
 
     /// Whether a node may sleep now.

@@ -102,7 +102,7 @@ impl Fleet {
             contexts,
         ));
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let (recall, learned) = Recall::open(store.clone(), checker.clone()).await?;
+        let (recall, mut recalled) = Recall::open(store.clone(), checker.clone()).await?;
         let fleet = Arc::new(Self {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
@@ -138,8 +138,8 @@ impl Fleet {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);
             let at = fleet.restore(&node).await?;
             checker.registry.apply(node, at, None);
-            if let Some(inventory) = learned.inventories.get(&id) {
-                checker.registry.slept(&id, inventory.clone());
+            if let Some(kept) = recalled.inventories.remove(&id) {
+                checker.registry.slept(&id, kept);
             }
             if enabled {
                 let (checker, id) = (checker.clone(), id.clone());
@@ -147,7 +147,7 @@ impl Fleet {
             }
             fleet.tasks.watch(&id, true);
         }
-        checker.registry.dispatch.recall(learned);
+        checker.registry.dispatch.recall(recalled.memo);
         let all = async { while first.join_next().await.is_some() {} };
         if tokio::time::timeout(FIRST_CHECKS, all).await.is_err() {
             first.detach_all();

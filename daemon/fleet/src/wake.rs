@@ -1,4 +1,5 @@
-//! Nodes that may sleep: left alone once nobody has asked them for a while, and woken when a request waits for one.
+//! Nodes that may sleep: left alone once nobody has asked them for a while, and woken for a request, for a model that is to
+//! be kept loaded there, or by hand.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -8,7 +9,7 @@ use std::{
 use aivonx_domain::TenantScope;
 use aivonx_protocol::node::{Node, NodeWake, Wake};
 use aivonx_store::{NodeWakeRecord, StoreError};
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, sync::watch};
 
 use super::{Fleet, error::FleetError, health::Checker, registry::Contact};
 
@@ -26,6 +27,47 @@ const CALLS: Duration = Duration::from_secs(1);
 /// How long after the first packet to a node that is down the next one is sent; each further one waits twice as long.
 const AGAIN: Duration = Duration::from_secs(5);
 const AGAIN_MAX: Duration = Duration::from_secs(600);
+
+/// What a node is woken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Request,
+    Placement,
+    ByHand,
+}
+
+impl Cause {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Placement => "placement",
+            Self::ByHand => "by hand",
+        }
+    }
+}
+
+/// What a node that sleeps is to be woken for, until it is awake.
+#[derive(Debug, Default)]
+pub(super) struct Called(watch::Sender<Option<Cause>>);
+
+impl Called {
+    /// Has it woken.
+    pub(super) fn call(&self, cause: Cause) {
+        self.0.send_replace(Some(cause));
+    }
+
+    /// Waits until it is to be woken.
+    pub(super) async fn heard(&self) -> Option<Cause> {
+        let mut calls = self.0.subscribe();
+        // Its sender is right here.
+        calls.wait_for(Option::is_some).await.ok().and_then(|cause| *cause)
+    }
+
+    /// It is awake: it is not to be woken again for what it was woken for.
+    pub(super) fn ends(&self) {
+        self.0.send_replace(None);
+    }
+}
 
 impl Fleet {
     /// How a node is woken, or all within reach that are.
@@ -70,22 +112,30 @@ impl Fleet {
         self.wakes(reach, Some(&id)).await
     }
 
-    /// Wakes a node that sleeps, though no request waits for it. Returns at once.
+    /// Wakes a node that sleeps, though no request waits for it. Returns once the first packet is sent; one that does not
+    /// sleep, as far as is known, gets no other.
     ///
     /// # Errors
-    /// There is no such node within reach, or nobody said how it is woken.
+    /// There is no such node within reach, nobody said how it is woken, or the packet cannot be sent.
     pub async fn wake_up(&self, reach: &TenantScope, node: &str) -> Result<Node, FleetError> {
         let id = self.checker.registry.resolve(&reach.into(), node)?;
         if let Some(contact) = self.checker.registry.contact(&id) {
-            match &contact.wake {
-                None => {
-                    let message = format!("nobody said how {} is woken", contact.name);
-                    let fix = format!("say it: aivonx node set {} --wake MAC", contact.name);
-                    return Err(FleetError::field("node", message, fix));
-                }
-                Some(_) if contact.sleeps => contact.called.notify_one(),
-                // It may sleep all the same, if it was called in vain.
-                Some(wake) => call(&contact, wake).await,
+            let Some(wake) = &contact.wake else {
+                let message = format!("nobody said how {} is woken", contact.name);
+                let fix = format!("say it: aivonx node set {} --wake MAC", contact.name);
+                return Err(FleetError::field("node", message, fix));
+            };
+            // Whatever is known of it, it may sleep: it may have been called in vain.
+            send(wake).await.map_err(|error| {
+                let message = format!("the packet that wakes {} cannot be sent: {error}", contact.name);
+                let fix = format!(
+                    "say where it goes: aivonx node set {} --wake MAC --wake-at ADDRESS:PORT",
+                    contact.name
+                );
+                FleetError::field("wake_at", message, fix)
+            })?;
+            if contact.sleeps {
+                contact.called.call(Cause::ByHand);
             }
         }
         self.view(reach, &id)
@@ -163,10 +213,10 @@ impl Idle {
 }
 
 /// Wakes a node, if it sleeps: until it answers a check, or for too long.
-pub(super) async fn wake(checker: &Checker, node: &Contact) {
+pub(super) async fn wake(checker: &Checker, node: &Contact, cause: Cause) {
     let Some(wake) = &node.wake else { return };
     tracing::info!(event = "node_called", node = %node.name, organization = node.organization.as_deref(),
-        "node is woken");
+        reason = cause.text(), "node is woken");
     let begun = Instant::now();
     let mut said = false;
     while begun.elapsed() < CALLED_FOR && checker.registry.sleeps(&node.id) {

@@ -26,7 +26,7 @@
 //! | `node_added`, `node_changed`, `node_removed` | by an administrator; simulated nodes at the next start |
 //! | `node_state` | an administrator enabled, drained or disabled a node |
 //! | `node_active`, `node_standby`, `node_absent` | health: a node takes requests, takes none, is waited for |
-//! | `node_asleep`, `node_called` | a node that nobody asks is left alone; it is woken for a request |
+//! | `node_asleep`, `node_called` | a node that nobody asks is left alone; it is woken, with `reason` `request`, `placement` or `by hand` |
 //! | `engine_roused` | a vLLM that slept is woken for a request |
 //! | `node_kind` | the kind of a node that did not answer when it was added is now known |
 //! | `node_checked` | a probe's finding (`debug`) |

@@ -8,7 +8,7 @@ use aivonx_tests::{
     within,
 };
 use serde_json::{Value, json};
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, time::timeout};
 
 const OFTEN: &str = "[health]\ninterval = \"100ms\"\nfailures = 1\nsuccesses = 1\n";
 
@@ -81,7 +81,10 @@ async fn a_model_that_is_to_be_kept_loaded_wakes_its_node_and_keeps_it_awake() {
     node.set_up(false);
 
     daemon.aivonx().ok(&["model", "place", "m", "--copies", "1"]).await;
-    within("the packet", network.recv(&mut [0; 200])).await.unwrap();
+    // It is looked at again and again until it is awake.
+    for _ in 0..3 {
+        within("the packet", network.recv(&mut [0; 200])).await.unwrap();
+    }
     let placed = daemon.aivonx().json(&["model", "place", "--list"]).await[0].clone();
     assert!(placed["loaded"].as_array().unwrap().is_empty(), "{placed}");
     assert!(placed["lacks"].as_str().unwrap().contains("asleep"), "{placed}");
@@ -102,8 +105,13 @@ async fn a_model_that_is_to_be_kept_loaded_wakes_its_node_and_keeps_it_awake() {
         }
     };
     within("forty checks", checked).await;
+    while timeout(Duration::from_millis(50), network.recv(&mut [0; 200])).await.is_ok() {}
     daemon.aivonx().ok(&["model", "place", "m", "--remove"]).await;
     until_pool(&daemon, "asleep").await;
+    // Not for what it was woken for before.
+    let woken = timeout(Duration::from_secs(1), network.recv(&mut [0; 200])).await;
+    assert!(woken.is_err(), "it is woken though nobody asks it");
+    assert_eq!(daemon.nodes().await.remove(0)["pool"], "asleep");
 }
 
 #[tokio::test]
@@ -138,4 +146,9 @@ async fn a_node_is_woken_by_hand() {
     let mut packet = [0; 200];
     within("the packet", network.recv(&mut packet)).await.unwrap();
     until_pool(&daemon, "active").await;
+
+    // An address of one link, and nobody says which.
+    aivonx.ok(&["node", "set", "n0", "--wake", "AA-BB-CC-DD-EE-01", "--wake-at", "[fe80::1]:9"]).await;
+    let refused = aivonx.run(&["node", "wake", "n0"]).await;
+    assert!(refused.code != 0 && refused.stderr.contains("cannot be sent"), "{}", refused.stderr);
 }
