@@ -5,12 +5,16 @@ are prefilled one after the other, beginnings of prompts are cached.
     cargo build --workspace --bins --release
     tests/benches/fleet_real.py --trace conversation.jsonl [--seconds 200] [--rate 1.5] [--target target/release]
 
-The trace is JSON lines with `input_length`, `output_length` and `hash_ids`, the prompt in blocks of 512 tokens.
+The trace is JSON lines with `input_length`, `output_length` and `hash_ids`, the prompt in blocks of 512 tokens. The engines
+are made here: those of aivonx-sim work on each prompt by itself and cache none, which is what this is about.
+
+Fails if aivonx loses a request, or its first tokens come later than behind nginx.
 """
 
 import argparse
 import asyncio
 import collections
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -18,6 +22,7 @@ import random
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import time
 
@@ -168,26 +173,40 @@ async def request(port, model, line):
         await reader.read()
         writer.close()
         return first
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
         return None
 
 
+@contextlib.asynccontextmanager
+async def running(*command, **options):
+    process = await asyncio.create_subprocess_exec(*command, **options)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
 async def aivonx(folder, ports, target):
     nodes = [argument for port in ports for argument in ("--node", f"http://127.0.0.1:{port}")]
     arguments = ["dev", "--dir", f"{folder}/data", "--listen", "127.0.0.1:0", "--until-eof", *nodes]
     pipe = asyncio.subprocess.PIPE
     with open(pathlib.Path(folder, "log"), "wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            target / "aivonxd", *arguments, stdin=pipe, stdout=pipe, stderr=log
-        )
-    while line := await process.stdout.readline():
-        if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
+        async with running(target / "aivonxd", *arguments, stdin=pipe, stdout=pipe, stderr=log) as process:
+            while line := await process.stdout.readline():
+                if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
+                    break
+            else:
+                raise RuntimeError("aivonxd did not start")
             # What it says later is of no interest, and must not fill the pipe.
             drained = asyncio.create_task(process.stdout.read())
-            return int(found[1]), process, drained
-    raise RuntimeError("aivonxd did not start")
+            yield int(found[1])
+            drained.cancel()
 
 
+@contextlib.asynccontextmanager
 async def nginx(folder, ports, _):
     # It cannot have the kernel choose.
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -202,29 +221,27 @@ async def nginx(folder, ports, _):
         f"proxy_read_timeout 1h; proxy_buffering off;"
         f"location / {{ proxy_pass http://engines; }} }} }}"
     )
-    process = await asyncio.create_subprocess_exec("nginx", "-c", f"{folder}/nginx.conf", "-p", folder)
-    await asyncio.sleep(1)
-    return port, process, None
+    async with running("nginx", "-c", f"{folder}/nginx.conf", "-p", folder):
+        await asyncio.sleep(1)
+        yield port
 
 
 async def measure(name, start, lines, options):
+    """The 50th and the 95th percentile, and how many requests were lost."""
     engines = [Engine() for _ in range(NODES)]
-    served = [await engine.start() for engine in engines]
-    folder = tempfile.mkdtemp()
-    port, process, _reading = await start(folder, [port for port, _ in served], options.target)
-    chance, at, sent = random.Random(7), 0.0, []
-    began = time.monotonic()
-    for line in lines:
-        at += chance.expovariate(options.rate)
-        if at > options.seconds:
-            break
-        await asyncio.sleep(max(began + at - time.monotonic(), 0))
-        sent.append(asyncio.create_task(request(port, f"m{chance.randrange(MODELS)}", line)))
-    # What has not begun a while after the last came counts as never.
-    await asyncio.wait(sent, timeout=options.seconds)
-    times = sorted(task.result() if task.done() and task.result() else float("inf") for task in sent)
-    for task in sent:
-        task.cancel()
+    served, sent = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for engine in engines:
+                served.append(await engine.start())
+            async with start(folder, [port for port, _ in served], options.target) as port:
+                times = await replay(port, lines, options, sent)
+        finally:
+            for task in sent:
+                task.cancel()
+            for engine, (_, server) in zip(engines, served):
+                engine.worker.cancel()
+                server.close()
     at = lambda share: times[int((len(times) - 1) * share)]
     loads, cached = sum(engine.loads for engine in engines), sum(engine.cached for engine in engines)
     tokens = max(sum(engine.tokens for engine in engines), 1)
@@ -232,12 +249,24 @@ async def measure(name, start, lines, options):
     seconds = f"p50 {at(0.5):7.2f}  p95 {at(0.95):7.2f}"
     work = f"loads {loads:4}  cached {100 * cached // tokens:3} %  requests {len(times)}  lost {lost}"
     print(f"{name:<18} {seconds}  {work}", flush=True)
-    process.terminate()
-    await process.wait()
-    for engine, (_, server) in zip(engines, served):
-        engine.worker.cancel()
-        server.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    return at(0.5), at(0.95), lost
+
+
+async def replay(port, lines, options, sent):
+    """Seconds to the first token of each request, in order; what has not begun a while after the last came counts as
+    never."""
+    chance, at = random.Random(7), 0.0
+    began = time.monotonic()
+    for line in lines:
+        at += chance.expovariate(options.rate)
+        if at > options.seconds:
+            break
+        await asyncio.sleep(max(began + at - time.monotonic(), 0))
+        sent.append(asyncio.create_task(request(port, f"m{chance.randrange(MODELS)}", line)))
+    if not sent:
+        raise SystemExit("no request was sent: give a trace with more, or a higher --rate or --seconds")
+    await asyncio.wait(sent, timeout=options.seconds)
+    return sorted(task.result() if task.done() and task.result() else float("inf") for task in sent)
 
 
 async def main():
@@ -250,11 +279,19 @@ async def main():
     options = parser.parse_args()
     lines = [json.loads(line) for line in options.trace.read_text().splitlines()]
     print(f"twelve models, {options.rate} requests a second for {options.seconds:.0f} s; seconds to the first token")
+    ours = other = None
     if options.only != "nginx":
-        await measure("aivonx", aivonx, lines, options)
+        ours = await measure("aivonx", aivonx, lines, options)
     if options.only != "aivonx" and shutil.which("nginx"):
-        await measure("nginx least_conn", nginx, lines, options)
+        other = await measure("nginx least_conn", nginx, lines, options)
+    verdicts = {
+        "aivonx loses no request": ours and ours[2] == 0,
+        "p50 and p95 no worse than behind nginx": ours and other and ours[0] <= other[0] and ours[1] <= other[1],
+    }
+    for text, holds in verdicts.items():
+        print(f"  {'not run ' if holds is None else 'pass    ' if holds else 'FAIL    '} {text}")
+    return int(False in verdicts.values() or (ours or other) is None)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))
