@@ -50,12 +50,13 @@ impl Body for Answer {
     }
 }
 
-/// An error as the clients show it that ask for this `path`.
-pub(super) fn error(path: &str, status: StatusCode, message: &str) -> Response<Answer> {
+/// An error as the clients show it that ask for this `path`; `is_anthropic` is whether they say so of themselves by the
+/// field `anthropic-version`, for the paths that they share with others.
+pub(super) fn error(path: &str, is_anthropic: bool, status: StatusCode, message: &str) -> Response<Answer> {
     let kind = if status == StatusCode::FORBIDDEN { "permission_error" } else { "api_error" };
     let body = match path.strip_prefix("/v1/") {
         None => json!({ "error": message }),
-        Some(rest) if rest.starts_with("messages") => {
+        Some(rest) if is_anthropic || rest.split('/').next() == Some("messages") => {
             json!({"type": "error", "error": {"type": kind, "message": message}})
         }
         Some(_) => json!({"error": {"message": message, "type": kind, "param": null, "code": null}}),
@@ -75,15 +76,21 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_has_the_form_of_its_path() {
-        for (path, place) in [
-            ("/api/chat", "/error"),
-            ("/v1/chat/completions", "/error/message"),
-            ("/v1/messages", "/error/message"),
+        for (path, asks, place, anthropic) in [
+            ("/api/chat", false, "/error", false),
+            ("/api/chat", true, "/error", false),
+            ("/v1/chat/completions", false, "/error/message", false),
+            ("/v1/messages", false, "/error/message", true),
+            ("/v1/messages/count_tokens", false, "/error/message", true),
+            ("/v1/messages-of-mine", false, "/error/message", false),
+            ("/v1/models", false, "/error/message", false),
+            ("/v1/models", true, "/error/message", true),
         ] {
-            let body = error(path, StatusCode::BAD_GATEWAY, "gone").into_body().collect().await.unwrap();
+            let answer = error(path, asks, StatusCode::BAD_GATEWAY, "gone");
+            let body = answer.into_body().collect().await.unwrap();
             let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
             assert_eq!(body.pointer(place), Some(&json!("gone")), "{body}");
-            assert_eq!(body["type"] == "error", path == "/v1/messages", "{body}");
+            assert_eq!(body["type"] == "error", anthropic, "{path} {body}");
         }
     }
 }

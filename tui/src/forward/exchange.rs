@@ -44,7 +44,8 @@ impl Exchange {
     /// request to the gateway breaks off.
     pub(super) async fn run(&self, request: Request<Incoming>, line: &mut Line) -> Response<Answer> {
         let path = request.uri().path().to_owned();
-        let refuse = |status, why: &str| answer::error(&path, status, why);
+        let is_anthropic = request.headers().contains_key("anthropic-version");
+        let refuse = |status, why: &str| answer::error(&path, is_anthropic, status, why);
         if let Err(refused) = guard::check(request.uri(), request.headers()) {
             return refuse(StatusCode::FORBIDDEN, &refused.to_string());
         }
