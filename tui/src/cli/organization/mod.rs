@@ -94,7 +94,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "hide_usage")]
     pub no_hide_usage: bool,
     /// Only if the record still has this revision (see org show)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["hide_usage", "no_hide_usage", "node_networks", "no_node_networks"])]
     pub revision: Option<u64>,
 }
 
@@ -375,6 +375,17 @@ mod tests {
         let labels = [("zone".into(), "b".into()), ("rack".into(), "1".into())].into();
         assert_eq!(all.nodes, Some(NodeAccess::Labels(labels)));
         assert_eq!((all.privacy, all.limit_profile), (Some(PrivacyMode::Block), Some(LimitProfile::Team)));
+    }
+
+    /// They are no part of the record whose revision that is.
+    #[test]
+    fn what_has_no_revision_is_not_set_by_one() {
+        use clap::Parser as _;
+        for option in ["--hide-usage", "--no-hide-usage", "--no-node-networks", "--node-networks 10.0.0.0/8"]
+        {
+            let line = format!("aivonx org set a {option} --revision 3");
+            assert!(crate::cli::Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 
     #[test]
