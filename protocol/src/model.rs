@@ -215,7 +215,7 @@ operations! {
 
     /// Keep loaded no longer.
     "model.unplace" Unplace {
-        /// Model name.
+        /// Model name, or id of the placement.
         model: String,
     } -> () as Done, needs ModelsWrite, noted |op| Noted::new(Action::Delete, "placement", &op.model);
 

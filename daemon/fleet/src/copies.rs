@@ -162,7 +162,8 @@ impl Fleet {
     }
 
     /// Keeps a model loaded no longer. What is loaded leaves when its node has other use for the memory. One who reaches
-    /// the whole fleet removes what an organization keeps if the fleet itself and no other organization does.
+    /// the whole fleet removes what an organization keeps if it names it by its id, or if neither the fleet itself nor
+    /// another organization keeps that model.
     ///
     /// # Errors
     /// It is not kept loaded within reach, or several organizations keep it.
@@ -171,9 +172,10 @@ impl Fleet {
         let normal = model_name::normalize(model);
         let records = self.store.copies();
         let mut found = records.list(reach).await?;
-        found.retain(|record| record.normal == normal);
-        let own = found.iter().position(|record| record.organization.as_deref() == scope.organization());
-        let record = match (own, &found[..]) {
+        found.retain(|record| record.id == model || record.normal == normal);
+        let own = |record: &CopiesRecord| record.organization.as_deref() == scope.organization();
+        let named = found.iter().position(|record| record.id == model);
+        let record = match (named.or_else(|| found.iter().position(own)), &found[..]) {
             (Some(at), _) => found.swap_remove(at),
             (None, [_]) => found.remove(0),
             (None, []) => {
@@ -188,7 +190,8 @@ impl Fleet {
                     shown(model.to_owned()),
                     owners.join(", ")
                 );
-                return Err(FleetError::field("model", message, "have each of them remove it"));
+                let fix = "remove one by its id: aivonx model place ID --remove";
+                return Err(FleetError::field("model", message, fix));
             }
         };
         records.remove(reach, &record.id, None).await?;

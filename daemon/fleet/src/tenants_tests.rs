@@ -354,6 +354,14 @@ async fn what_is_kept_loaded_is_removed_by_its_owner_by_the_fleet_and_with_its_o
         told.contains("several organizations") && told.contains("acme") && told.contains("other"),
         "{told}"
     );
+    // By its id it is that one and no other.
+    place(ALL).await;
+    let kept = fleet.placements(ALL).await.unwrap();
+    let acmes = &kept.iter().find(|one| one.organization.as_deref() == Some("acme")).unwrap().id;
+    assert!(fleet.unplace_model(&two.other, acmes).await.is_err(), "it is not within reach");
+    fleet.unplace_model(ALL, acmes).await.unwrap();
+    assert!(!owners().await.contains(&Some("acme".into())) && owners().await.len() == 2);
+    place(&two.acme).await;
     // The fleet's own comes first.
     place(ALL).await;
     fleet.unplace_model(ALL, "m").await.unwrap();

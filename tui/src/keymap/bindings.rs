@@ -77,10 +77,10 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::ModelStrategies, &["ctrl-d"], Do::Remove, "remove", "let them have the fleet's again")
         .takes(Right::StrategyWrite),
     key(Scope::Restrictions, &["a"], Do::Add, "add", "have models for some organizations alone")
-        .takes(Right::PolicyWrite),
-    key(Scope::Restrictions, &["e"], Do::Edit, "edit", "change it").takes(Right::PolicyWrite),
+        .takes(Right::RestrictionsWrite),
+    key(Scope::Restrictions, &["e"], Do::Edit, "edit", "change it").takes(Right::RestrictionsWrite),
     key(Scope::Restrictions, &["ctrl-d"], Do::Remove, "remove", "let every organization use them again")
-        .takes(Right::PolicyWrite),
+        .takes(Right::RestrictionsWrite),
     key(
         Scope::ModelTabs,
         &["tab"],

@@ -18,7 +18,7 @@
 
 use std::borrow::Cow;
 
-use aivonx_protocol::model::Placement;
+use aivonx_protocol::{model::Placement, model_name};
 
 use super::{Field, Noun, View};
 use crate::{
@@ -41,9 +41,14 @@ fn on(one: &Placement) -> Option<&str> {
     one.on.as_deref().or(one.organization.as_deref())
 }
 
+/// Whether it keeps the model of that name, however that is spelled.
+pub(crate) fn is_of(one: &Placement, model: &str) -> bool {
+    model_name::normalize(&one.model) == model_name::normalize(model)
+}
+
 /// How a model is kept loaded, in a line; None if it is not.
 pub(crate) fn said(all: &[Placement], model: &str) -> Option<String> {
-    let one = all.iter().find(|one| one.model == model || format!("{}:latest", one.model) == model)?;
+    let one = all.iter().find(|one| is_of(one, model))?;
     let lacks = one.lacks.as_ref().map_or_else(String::new, |lacks| format!("; {}", safe(lacks)));
     Some(format!("Kept loaded on {} of {} nodes{lacks}.", one.loaded.len(), one.copies))
 }

@@ -179,8 +179,8 @@ pub(crate) enum FormFor {
     PushModel(String, Option<String>),
     /// Choose how nodes are chosen.
     Strategy,
-    /// Something that holds for models by name.
-    Model(super::models::ModelForm),
+    /// Something that holds for models by name: that name, where it is there already.
+    Model(super::models::ModelForm, Option<String>),
     /// Say how the node with this id is woken.
     Wake(String),
     /// Add an organization.

@@ -74,6 +74,8 @@ pub(crate) enum Right {
     PolicyRead,
     /// Set model policies and aliases.
     PolicyWrite,
+    /// Say for which organizations models are, which takes one who is bound to none.
+    RestrictionsWrite,
     /// See what happens to personal data in prompts.
     PrivacyRead,
     /// Say what shall happen to it.
@@ -130,7 +132,7 @@ impl Right {
             Self::PricesRead => &[Permission::PriceRead],
             Self::PricesWrite => &[Permission::PriceWrite],
             Self::PolicyRead => &[Permission::PolicyRead],
-            Self::PolicyWrite => &[Permission::PolicyWrite],
+            Self::PolicyWrite | Self::RestrictionsWrite => &[Permission::PolicyWrite],
             Self::PrivacyRead => &[Permission::PrivacyRead],
             Self::PrivacyWrite => &[Permission::PrivacyWrite],
             Self::ConfigRead => &[Permission::ConfigRead],
@@ -149,6 +151,9 @@ impl Right {
 
     /// Whether `role` has it; `bound` is whether it is bound to an organization.
     fn is_of(self, role: Role, bound: bool) -> bool {
+        if bound && self == Self::RestrictionsWrite {
+            return false;
+        }
         self.permissions().iter().any(|permission| permission.is_of(role, bound))
     }
 }
@@ -186,6 +191,9 @@ pub(super) fn why_not(
     }
     if right.is_of(role, who.organization.is_some()) {
         return None;
+    }
+    if right.is_of(role, false) {
+        return Some("you are bound to an organization; this takes somebody who is not".into());
     }
     let may = Role::ALL.into_iter().find(|role| {
         *role != Role::Superadmin && [false, true].into_iter().any(|bound| right.is_of(*role, bound))

@@ -87,7 +87,7 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::CreateModel(from, node) => models::create(form, from, node),
         FormFor::PushModel(name, node) => Ok(models::push(form, name, node)),
         FormFor::Strategy => strategy::set(form),
-        FormFor::Model(what) => model_rules::prepared(form, *what),
+        FormFor::Model(what, known) => model_rules::prepared(form, *what, known.as_deref()),
         FormFor::Wake(node) => nodes::set_wake(form, node),
         FormFor::AddOrganization => access::add_organization(form),
         FormFor::EditOrganization(id, revision) => access::change_organization(model, form, id, *revision),

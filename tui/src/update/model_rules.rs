@@ -11,6 +11,8 @@ use aivonx_protocol::{
 use super::{dialogs, forms, nodes::Prepared};
 use crate::{
     keymap::Do,
+    nouns::placement::is_of,
+    render::text::plural,
     state::{
         Model, Topic,
         calls::Act,
@@ -22,87 +24,116 @@ use crate::{
 /// A key of the tabs beside the list of models.
 pub(super) fn carry_out(model: &mut Model, does: Do) {
     match (does, model.models.tab) {
-        (Do::Add, Tab::Kept) => keep(model, ""),
+        (Do::Add, Tab::Kept) => forms::open(model, keep_form("", None)),
         (Do::Add, Tab::Strategies) => forms::open(model, strategy_form(None)),
         (Do::Add, Tab::Restrictions) => forms::open(model, restriction_form(None)),
+        (Do::Edit, Tab::Kept) => {
+            let Some(one) = model.models.kept.chosen() else { return };
+            if !is_own(model, one) {
+                let (name, owner) = (&one.model, one.organization.as_deref().unwrap_or("the fleet"));
+                let why = format!("{name} is kept loaded by {owner}, which alone can change it");
+                return model.warn(why);
+            }
+            let form = keep_form(&one.model, Some(one));
+            forms::open(model, form);
+        }
         (Do::Edit, tab) => {
             let form = match tab {
-                Tab::Models => None,
-                Tab::Kept => model.models.kept.chosen().map(|one| keep_form(&one.model, Some(one))),
                 Tab::Strategies => model.models.strategies.chosen().map(|one| strategy_form(Some(one))),
                 Tab::Restrictions => {
                     model.models.restrictions.chosen().map(|one| restriction_form(Some(one)))
                 }
+                _ => None,
             };
             if let Some(form) = form {
                 forms::open(model, form);
             }
         }
         (Do::Remove, Tab::Kept) => {
-            let names = named(model.models.kept.targets(), |one: &Placement| &one.model);
             let line = "It stays in memory until its node needs the room or does not use it any more.";
-            remove(model, "Keep", "loaded no longer?", line, names, |model| {
-                (Request::from(model::Unplace { model }), Topic::Kept)
+            let requests = model.models.kept.targets().into_iter().map(|one| {
+                let name = match &one.organization {
+                    Some(organization) => format!("{} of {organization}", one.model),
+                    None => one.model.clone(),
+                };
+                // Several may keep a model of that name.
+                let request = model::Unplace { model: one.id.clone() };
+                let done = format!("{name} is kept loaded no longer");
+                (name, Request::from(request), done, Topic::Kept)
             });
+            let requests = requests.collect();
+            remove(model, |what| format!("Keep {what} loaded no longer?"), line, requests);
         }
         (Do::Remove, Tab::Strategies) => {
-            let names = named(model.models.strategies.targets(), |one: &ModelStrategy| &one.model);
             let line = "Nodes are chosen for them as the whole fleet has it.";
-            remove(model, "Forget the strategy of", "?", line, names, |model| {
-                (Request::from(strategy::SetModel { model, strategy: None }), Topic::ModelStrategies)
+            let requests = model.models.strategies.targets().into_iter().map(|one| {
+                let request = strategy::SetModel { model: one.model.clone(), strategy: None };
+                let done = format!("{} has the fleet's strategy", one.model);
+                (one.model.clone(), Request::from(request), done, Topic::ModelStrategies)
             });
+            let requests = requests.collect();
+            remove(model, |what| format!("Forget the strategy of {what}?"), line, requests);
         }
         (Do::Remove, Tab::Restrictions) => {
-            let names = named(model.models.restrictions.targets(), |one: &ModelAccess| &one.model);
-            let line = "Every organization sees and uses them then.";
-            remove(model, "Let everyone use", "?", line, names, |model| {
+            let line = "What other lines and the organizations' own settings say of them still holds.";
+            let requests = model.models.restrictions.targets().into_iter().map(|one| {
                 let (only, deny) = (Some(Vec::new()), Some(Vec::new()));
-                (Request::from(policy::SetAccess { model, only, deny }), Topic::Restrictions)
+                let request = policy::SetAccess { model: one.model.clone(), only, deny };
+                let done = format!("{} is for every organization", one.model);
+                (one.model.clone(), Request::from(request), done, Topic::Restrictions)
             });
+            let requests = requests.collect();
+            remove(model, |what| format!("Let every organization use {what}?"), line, requests);
         }
         _ => {}
     }
 }
 
-fn named<T>(chosen: Vec<&T>, name: fn(&T) -> &String) -> Vec<String> {
-    chosen.into_iter().map(|one| name(one).clone()).collect()
+/// Whether what the caller sets for that model is this one: those of others are beside it.
+fn is_own(model: &Model, one: &Placement) -> bool {
+    one.organization == model.identity.as_ref().and_then(|who| who.organization.clone())
 }
 
-/// Asks before something is taken back for models of these names.
+/// Asks before something is taken back: of what, how, what is said then, and what is looked at again.
 fn remove(
     model: &mut Model,
-    verb: &str,
-    end: &str,
+    title: impl Fn(&str) -> String,
     line: &str,
-    names: Vec<String>,
-    request: impl Fn(String) -> (Request, Topic),
+    all: Vec<(String, Request, String, Topic)>,
 ) {
-    let what = match &*names {
+    let title = match &*all {
         [] => return,
-        [one] => one.clone(),
-        more => format!("{} of them", more.len()),
+        [(name, ..)] => title(name),
+        more => title(&format!("{} of them", more.len())),
     };
-    let blank = if end == "?" { "" } else { " " };
-    let requests = names.into_iter().map(|name| {
-        let (request, topic) = request(name.clone());
-        let what = Act {
-            doing: format!("Changing {name}"),
-            done: format!("{name} is changed"),
-            reload: vec![topic],
-        };
-        (request, what)
+    let requests = all.into_iter().map(|(name, request, done, topic)| {
+        (request, Act { doing: format!("Changing {name}"), done, reload: vec![topic] })
     });
     let requests = requests.collect();
-    dialogs::confirm(model, format!("{verb} {what}{blank}{end}"), vec![line.into()], "Do it", None, requests);
+    dialogs::confirm(model, title, vec![line.into()], "Do it", None, requests);
 }
 
-fn open(what: ModelForm, title: &str, intro: &str, fields: Vec<Field>) -> Form {
-    Form::new(FormFor::Model(what), title, intro, fields)
+/// A form about models; one that is `known` is changed, and keeps its name.
+fn form(
+    what: ModelForm,
+    known: Option<&str>,
+    title: [&str; 2],
+    intro: &str,
+    name: Field,
+    mut fields: Vec<Field>,
+) -> Form {
+    let [new, change] = title;
+    let title = known.map_or_else(|| new.to_owned(), |name| format!("{change} {name}"));
+    if known.is_none() {
+        fields.insert(0, name.required());
+    }
+    Form::new(FormFor::Model(what, known.map(str::to_owned)), title, intro, fields)
 }
 
 /// Opens the form for keeping a model loaded.
 pub(super) fn keep(model: &mut Model, name: &str) {
-    let known = model.models.kept.all().iter().find(|one| one.model == name);
+    let mut all = model.models.kept.all().iter();
+    let known = all.find(|one| is_of(one, name) && is_own(model, one));
     let form = keep_form(name, known);
     forms::open(model, form);
 }
@@ -110,56 +141,53 @@ pub(super) fn keep(model: &mut Model, name: &str) {
 fn keep_form(name: &str, known: Option<&Placement>) -> Form {
     let copies = known.map_or(1, |one| one.copies).to_string();
     let on = known.and_then(|one| one.on.clone()).unwrap_or_default();
-    let pin = "nodes keep it without an end, and requests for other models leave it there";
+    let pin = "nodes keep it, and requests for other models leave it there";
     let fields = vec![
-        Field::text("model", "Model", "its name; no tag is :latest", name).required(),
         Field::text("copies", "Copies", "on how many nodes", &copies).required().checked(form::number),
         Field::text("on", "On", "NODE or LABEL=VALUE; empty: any shared node", &on),
         Field::toggle("pin", "Pin", pin, known.is_some_and(|one| one.pin)),
         Field::toggle("pull", "Pull", "to nodes that do not have it", known.is_some_and(|one| one.pull)),
     ];
+    let field = Field::text("model", "Model", "its name; no tag is :latest", name);
     let intro = "The gateway loads it again after a restart, and elsewhere when a node goes.";
-    open(ModelForm::Keep, "Keep a model loaded", intro, fields)
+    let titles = ["Keep a model loaded", "Keep loaded:"];
+    form(ModelForm::Keep, known.map(|one| &*one.model), titles, intro, field, fields)
+}
+
+fn models_field() -> Field {
+    Field::text("model", "Models", "their names; * and ? are wildcards: llama3*", "")
 }
 
 fn strategy_form(known: Option<&ModelStrategy>) -> Form {
     let options = Strategy::ALL.map(|strategy| (strategy.name(), strategy.about()));
     let chosen = known.map(|one| one.strategy).unwrap_or_default();
-    let name = known.map_or("", |one| &one.model);
-    let fields = vec![
-        Field::text("model", "Models", "their names; * and ? are wildcards: llama3*", name).required(),
-        Field::choice("strategy", "Strategy", "", &options, chosen.name()),
-    ];
+    let fields = vec![Field::choice("strategy", "Strategy", "", &options, chosen.name())];
     let intro =
         "How a node is chosen for these models, in place of the fleet's way. The most specific name counts.";
-    open(ModelForm::Strategy, "A strategy for models", intro, fields)
+    let titles = ["A strategy for models", "The strategy of"];
+    form(ModelForm::Strategy, known.map(|one| &*one.model), titles, intro, models_field(), fields)
 }
 
 fn restriction_form(known: Option<&ModelAccess>) -> Form {
     let words = |of: fn(&ModelAccess) -> &Vec<String>| known.map(|one| of(one).join(" ")).unwrap_or_default();
-    let name = known.map_or("", |one| &one.model);
+    let about = "organizations, with blanks between; empty: all";
     let fields = vec![
-        Field::text("model", "Models", "their names; * and ? are wildcards: llama3*", name).required(),
-        Field::text(
-            "only",
-            "Only for",
-            "organizations, with blanks between; empty: all",
-            &words(|one| &one.only),
-        ),
+        Field::text("only", "Only for", about, &words(|one| &one.only)),
         Field::text("deny", "Not for", "organizations, with blanks between", &words(|one| &one.deny)),
     ];
     let intro = "Others neither see nor use these models, under whatever name.";
-    open(ModelForm::Restriction, "For which organizations models are", intro, fields)
+    let titles = ["For which organizations models are", "The organizations of"];
+    form(ModelForm::Restriction, known.map(|one| &*one.model), titles, intro, models_field(), fields)
 }
 
-/// The request of such a form.
-pub(super) fn prepared(form: &Form, what: ModelForm) -> Prepared {
-    let model = form.value("model");
+/// The request of such a form, for the model that it changes or names.
+pub(super) fn prepared(form: &Form, what: ModelForm, known: Option<&str>) -> Prepared {
+    let model = known.map_or_else(|| form.value("model"), str::to_owned);
     let (request, done, topic) = match what {
         ModelForm::Keep => {
             let copies: u32 =
                 form.value("copies").parse().map_err(|_| "copies: a whole number".to_owned())?;
-            let done = format!("{model} is kept loaded on {copies} of the nodes");
+            let done = format!("{model} is to be kept loaded on {}", plural(copies.into(), "node"));
             let (on, pin, pull) = (form.given("on"), form.is_on("pin"), form.is_on("pull"));
             let request = model::Place { model: model.clone(), copies, on, pin, pull };
             (Request::from(request), done, Topic::Kept)
@@ -167,7 +195,7 @@ pub(super) fn prepared(form: &Form, what: ModelForm) -> Prepared {
         ModelForm::Strategy => {
             let chosen = form.value("strategy");
             let strategy = Strategy::ALL.into_iter().find(|known| known.name() == chosen);
-            let done = format!("the strategy of {model} is {chosen}");
+            let done = format!("strategy of {model} is {chosen}");
             let request = strategy::SetModel { model: model.clone(), strategy };
             (Request::from(request), done, Topic::ModelStrategies)
         }
@@ -176,7 +204,10 @@ pub(super) fn prepared(form: &Form, what: ModelForm) -> Prepared {
             if only.is_empty() && deny.is_empty() {
                 return Err("name an organization; ctrl-d in the list lets everyone use them".to_owned());
             }
-            let done = format!("{model} is for whom you said");
+            let named = [("only for", &only), ("not for", &deny)].into_iter();
+            let named = named.filter(|(_, all)| !all.is_empty());
+            let named: Vec<String> = named.map(|(how, all)| format!("{how} {}", all.join(", "))).collect();
+            let done = format!("{model} is {}", named.join(", and "));
             let request = policy::SetAccess { model: model.clone(), only: Some(only), deny: Some(deny) };
             (Request::from(request), done, Topic::Restrictions)
         }

@@ -24,6 +24,7 @@ use crate::{
 
 mod audit;
 mod logs;
+mod model_rules;
 mod nodes;
 mod requests;
 mod security;

@@ -63,8 +63,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
                 .draw(buffer, area, model);
         }
         Tab::Restrictions => {
-            let empty = "Every organization sees and uses every model, as far as its own settings go.\n\nPress a \
-                         to have some for some organizations alone.";
+            let bound = model.identity.as_ref().is_some_and(|who| who.organization.is_some());
+            let empty = if bound {
+                "For which organizations models are is shown to those alone who run the fleet."
+            } else {
+                "Every organization sees and uses every model, as far as its own settings go.\n\nPress a to have \
+                 some for some organizations alone."
+            };
             Pane::new(&title, "for whom models are", &models.restrictions, Right::PolicyRead, empty)
                 .draw(buffer, area, model);
         }
