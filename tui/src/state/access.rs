@@ -39,10 +39,10 @@ pub(crate) struct Access {
     pub(crate) tab: Tab,
     /// The tenants.
     pub(crate) organizations: List<Organization>,
-    /// Where their operators may place nodes, by id.
-    pub(crate) networks: HashMap<String, Vec<String>>,
-    /// Ids of those that hide from their members what they use.
-    pub(crate) hidden_usage: Vec<String>,
+    /// Where their operators may place nodes, by id; None while that is not known.
+    pub(crate) networks: Option<HashMap<String, Vec<String>>>,
+    /// Ids of those that hide from their members what they use; None while that is not known.
+    pub(crate) hidden_usage: Option<Vec<String>>,
     /// Who may log in.
     pub(crate) users: List<User>,
     /// What clients send.

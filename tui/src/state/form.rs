@@ -49,13 +49,15 @@ pub(crate) struct Field {
     shown: Option<Shown>,
     /// Whether it holds what it was opened with, untouched: what is typed then takes its place.
     pub(crate) untouched: bool,
+    /// What it was opened with; empty for secrets.
+    opened: String,
     /// What is wrong with it.
     pub(crate) error: Option<String>,
 }
 
 impl Field {
     fn new(key: &'static str, label: &'static str, about: &'static str, kind: Kind) -> Self {
-        Self {
+        let field = Self {
             key,
             label,
             about,
@@ -64,8 +66,10 @@ impl Field {
             check: None,
             shown: None,
             untouched: false,
+            opened: String::new(),
             error: None,
-        }
+        };
+        Self { opened: field.value(), ..field }
     }
 
     /// A line that holds `value`.
@@ -315,6 +319,11 @@ impl Form {
     /// The same, None if it is empty.
     pub(crate) fn given(&self, key: &str) -> Option<String> {
         Some(self.value(key)).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it has this field, and that holds something else than it was opened with.
+    pub(crate) fn changes(&self, key: &str) -> bool {
+        self.fields.iter().any(|field| field.key == key && field.value() != field.opened)
     }
 
     /// Whether a toggle is on.

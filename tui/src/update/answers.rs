@@ -100,9 +100,10 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         Reply::Strategy(strategy) => super::strategy::show(model, strategy),
         Reply::Organizations(all) => model.access.organizations.set(all, model.now),
         Reply::NodeNetworks(all) => {
-            model.access.networks = all.into_iter().map(|one| (one.organization, one.networks)).collect();
+            let all = all.into_iter().map(|one| (one.organization, one.networks));
+            model.access.networks = Some(all.collect());
         }
-        Reply::HiddenUsage(ids) => model.access.hidden_usage = ids,
+        Reply::HiddenUsage(ids) => model.access.hidden_usage = Some(ids),
         Reply::Users(users) => model.access.users.set(users, model.now),
         Reply::Keys(keys) => model.access.keys.set(keys, model.now),
         Reply::DisabledKeys(ids) => model.access.disabled_keys = ids,

@@ -264,6 +264,34 @@ fn nobody_there_asks_nothing() {
     assert!(!update(&mut model, Msg::Tick(start + 704_000)).is_empty());
 }
 
+#[test]
+fn what_is_not_known_yet_is_not_changed_unasked() {
+    use aivonx_protocol::organization::{HideUsage, OrganizationRequest};
+    let mut model = full(80, 24);
+    model.access.hidden_usage = None;
+    model.access.networks = None;
+    press(&mut model, "5");
+    let acme = model.access.organizations.all().iter().find(|one| one.slug == "acme");
+    let id = acme.unwrap().id.clone();
+    model.access.organizations.choose(&id);
+    press(&mut model, "e");
+    let Some(Dialog::Form(form)) = model.dialogs.last() else { panic!() };
+    assert!(form.fields.iter().all(|field| !["hide_usage", "node_networks"].contains(&field.key)));
+    // It becomes known while the form is open.
+    model.access.hidden_usage = Some(vec![id.clone()]);
+    model.access.networks = Some([(id.clone(), vec!["10.0.0.0/8".to_owned()])].into());
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    assert!(shot(&model).contains("nothing was changed"), "{}", shot(&model));
+    // And another is known when it is sent than when it was opened.
+    press_all(&mut model, "esc e");
+    model.access.hidden_usage = Some(Vec::new());
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    press_all(&mut model, "backtab space");
+    let effects = press(&mut model, "ctrl-s");
+    let wanted = HideUsage { organization: id, hidden: false };
+    assert_eq!(*call(&effects).1, Request::Organization(OrganizationRequest::HideUsage(wanted)));
+}
+
 /// Models in which the bindings of each scope hold.
 fn holding(scope: Scope) -> Model {
     let mut model = full(80, 24);

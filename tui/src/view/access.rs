@@ -19,10 +19,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     match access.tab {
         Tab::Organizations => Pane {
             facts: &|one: &Organization, table| {
-                if let Some(known) = access.networks.get(&one.id) {
+                if let Some(known) = access.networks.as_ref().and_then(|all| all.get(&one.id)) {
                     networks(table, known);
                 }
-                if access.hidden_usage.contains(&one.id) {
+                if access.hidden_usage.as_ref().is_some_and(|all| all.contains(&one.id)) {
                     usage(table, true);
                 }
                 limit_facts(model, table, &one.id);

@@ -179,14 +179,22 @@ fn form(model: &Model, one: Option<&Organization>) -> Form {
         Field::toggle("require_totp", "2FA", "its users must have a second factor", totp),
         Field::toggle("cloud_models", "Cloud", "models that a node passes on to a third party", cloud),
     ];
-    if model.why_not(Right::OrganizationsAdd).is_none() {
-        let networks = one.map(|one| networks(model, &one.id).join(" ")).unwrap_or_default();
-        let help = "where its operators may add nodes, such as 10.1.0.0/16; empty: nowhere";
+    // What is not known yet cannot be changed.
+    let networks = match one {
+        None => Some(String::new()),
+        Some(one) => model
+            .access
+            .networks
+            .as_ref()
+            .map(|all| all.get(&one.id).map(|networks| networks.join(" ")).unwrap_or_default()),
+    };
+    if let Some(networks) = networks.filter(|_| model.why_not(Right::OrganizationsAdd).is_none()) {
+        let help = "where its operators may add nodes: 10.1.0.0/16; empty: nowhere";
         fields.push(Field::text("node_networks", "Networks", help, &networks));
     }
-    if let Some(one) = one {
-        let (help, hidden) = ("what it uses of its limits, from its members", hides_usage(model, &one.id));
-        fields.push(Field::toggle("hide_usage", "Hide use", help, hidden));
+    if let (Some(one), Some(all)) = (one, &model.access.hidden_usage) {
+        let help = "what it uses of its limits, from its members";
+        fields.push(Field::toggle("hide_usage", "Hide use", help, all.contains(&one.id)));
     }
     match one {
         None => Form::new(FormFor::AddOrganization, "Add an organization", "", fields),
@@ -261,17 +269,12 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
     Ok((request, what))
 }
 
-/// Where the operators of the organization with this id may place nodes, as far as is known.
-fn networks<'m>(model: &'m Model, id: &str) -> &'m [String] {
-    model.access.networks.get(id).map_or(&[], Vec::as_slice)
-}
-
-/// Says where the operators of the organization of this form may place nodes, if the form says something else.
-fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Request, Act)> {
-    let networks = form.words("node_networks");
-    if form.fields.iter().all(|field| field.key != "node_networks") || networks == known {
+/// Says where the operators of the organization of this form may place nodes, if that is to change.
+fn set_networks(form: &Form, organization: &str) -> Option<(Request, Act)> {
+    if !form.changes("node_networks") {
         return None;
     }
+    let networks = form.words("node_networks");
     let slug = form.value("slug");
     let what = says(format!("Changing {slug}"), format!("{slug} is changed"), &[Topic::Networks]);
     let request = OrganizationRequest::SetNetworks(organization::SetNetworks {
@@ -281,16 +284,12 @@ fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Re
     Some((Request::Organization(request), what))
 }
 
-fn hides_usage(model: &Model, id: &str) -> bool {
-    model.access.hidden_usage.iter().any(|other| other == id)
-}
-
 /// Hides from the members of the organization of this form what it uses, or shows it, if that is to change.
-fn hide_usage(form: &Form, organization: &str, known: bool) -> Option<(Request, Act)> {
-    let hidden = form.is_on("hide_usage");
-    if hidden == known {
+fn hide_usage(form: &Form, organization: &str) -> Option<(Request, Act)> {
+    if !form.changes("hide_usage") {
         return None;
     }
+    let hidden = form.is_on("hide_usage");
     let slug = form.value("slug");
     let what = says(format!("Changing {slug}"), format!("{slug} is changed"), &[Topic::HiddenUsage]);
     let request = OrganizationRequest::HideUsage(organization::HideUsage {
@@ -301,16 +300,15 @@ fn hide_usage(form: &Form, organization: &str, known: bool) -> Option<(Request, 
 }
 
 /// What the form changes beside the record.
-fn beside(model: &Model, form: &Form, id: &str) -> impl Iterator<Item = (Request, Act)> {
-    let networks = set_networks(form, id, networks(model, id));
-    networks.into_iter().chain(hide_usage(form, id, hides_usage(model, id)))
+fn beside(form: &Form, id: &str) -> impl Iterator<Item = (Request, Act)> {
+    set_networks(form, id).into_iter().chain(hide_usage(form, id))
 }
 
 /// What follows once the first request of this form was answered.
 pub(super) fn then(model: &Model, form: &Form, id: &str) -> Vec<(Request, Act)> {
     let one = model.access.organizations.all().iter().find(|one| one.id == id);
     let is_record_changed = one.is_some_and(|one| changes(form, one) != OrganizationChange::default());
-    beside(model, form, id).skip(usize::from(!is_record_changed)).collect()
+    beside(form, id).skip(usize::from(!is_record_changed)).collect()
 }
 
 /// Changes what the form changes.
@@ -319,7 +317,7 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
     let one = known.ok_or_else(|| "it was removed meanwhile".to_owned())?;
     let change = changes(form, one);
     if change == OrganizationChange::default() {
-        return beside(model, form, id).next().ok_or_else(|| "nothing was changed".into());
+        return beside(form, id).next().ok_or_else(|| "nothing was changed".into());
     }
     let request = OrganizationRequest::Set(organization::Set {
         organization: id.to_owned(),
