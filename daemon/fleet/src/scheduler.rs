@@ -168,10 +168,10 @@ impl Snapshot {
         }
     }
 
-    /// Whether a node can take a request that wants `want` now, or in a while.
+    /// Whether a node that is not in `but` can take a request that wants `want` now, or in a while.
     #[must_use]
-    pub fn is_served(&self, want: Want<'_>) -> bool {
-        self.candidates(want, &[], &mut Candidates::new()).is_ok()
+    pub fn is_served(&self, want: Want<'_>, but: &[Arc<Node>]) -> bool {
+        self.candidates(want, but, &mut Candidates::new()).is_ok()
     }
 
     fn choose_model(

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{
+    answer::Answer,
     aside::{self, aside, discard},
     body::{BodyError, Collected},
     cold::Cold,
@@ -50,6 +51,10 @@ pub(super) struct Candidates<'a> {
     /// And is to be in this API, which is not the client's.
     to: Option<Api>,
     translated: Option<Translated>,
+    /// Something in the request has no counterpart in another API.
+    untranslatable: bool,
+    /// Nodes that there was no connection to.
+    unreachable: Vec<Arc<Node>>,
     /// A node did not take the question for usage.
     rejected: bool,
     /// Seconds until one of the models before would be answered by a node of the fleet's own, if one would.
@@ -108,6 +113,8 @@ impl<'a> Candidates<'a> {
             asks: false,
             to: None,
             translated: None,
+            untranslatable: false,
+            unreachable: Vec::new(),
             rejected: false,
             otherwise: None,
         }
@@ -155,6 +162,16 @@ impl<'a> Candidates<'a> {
         {
             node.live.has_not(self.bit, self.model());
         }
+    }
+
+    /// Remembers that there was no connection to `node`.
+    pub(super) fn cannot_reach(&mut self, node: &Arc<Node>) {
+        self.unreachable.push(node.clone());
+    }
+
+    /// From now on only nodes that speak the client's API are asked.
+    pub(super) fn translate_no_more(&mut self) {
+        self.untranslatable = true;
     }
 
     /// Leaves out what `node` rejected the request for, or may have; false if that is something else.
@@ -259,17 +276,30 @@ impl<'a> Candidates<'a> {
         work.variant = self.variant(work.variant);
         let place = snapshot.place(self.want(), work, tried);
         match (place, self.want_translated()) {
-            // Not while a node that speaks the client's API is there to be waited for.
             (Err(NoNode::Unserved(_)), Some(want)) => snapshot.place(want, work, tried),
-            (Err(NoNode::Down), Some(want)) => snapshot.place(want, work, tried).map_err(|_| NoNode::Down),
+            // Not while a node that speaks the client's API is up, even if it just failed or was busy.
+            (Err(NoNode::Down), Some(want)) if !snapshot.is_served(self.want(), &self.unreachable) => {
+                snapshot.place(want, work, tried).map_err(|_| NoNode::Down)
+            }
             (place, _) => place,
         }
     }
 
-    /// Whether the request asks what a model is that a node lists which is up and says no more of it.
-    pub(super) fn is_listed(&self, snapshot: &Snapshot) -> bool {
+    /// Whether this is /api/show for a model that an active OpenAI node lists; the gateway then answers from that list.
+    fn is_listed(&self, snapshot: &Snapshot) -> bool {
         self.call.route.path == show::PATH
-            && snapshot.is_served(Want { ollama: None, openai: true, ..self.want() })
+            && snapshot.is_served(Want { ollama: None, openai: true, ..self.want() }, &[])
+    }
+
+    /// The gateway's own answer to /api/show, which clients ask before they chat, where no node can answer because of
+    /// `why`.
+    pub(super) fn shown(&self, snapshot: &Snapshot, why: &NoNode) -> Option<Answer> {
+        let shows = match why {
+            NoNode::Unserved(_) => self.call.route.path == show::PATH,
+            NoNode::Down => self.is_listed(snapshot),
+            _ => false,
+        };
+        shows.then(|| show::answer(snapshot, self.model(), self.call.eligible))
     }
 
     /// The options of the runner as the node gets them, of a client that sends `sent`: policy may set the size of the
@@ -418,7 +448,7 @@ impl<'a> Candidates<'a> {
 
     /// What a node needs that is asked in another API.
     fn want_translated(&self) -> Option<Want<'a>> {
-        let api = self.api?;
+        let api = self.api.filter(|_| !self.untranslatable)?;
         let ollama = api.counterpart(true).map(|_| (0, 0, 0));
         Some(Want { ollama, openai: api.counterpart(false).is_some(), api: 0, ..self.want() })
     }

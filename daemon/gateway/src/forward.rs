@@ -23,7 +23,6 @@ use super::{
     candidates::{Candidates, Many},
     cold::Cold,
     deadline::{CancelReason, InFlight, TICK, Waiting},
-    endpoints::show,
     error_response::Refusal,
     exchange::Exchange,
     fields::Fields,
@@ -133,26 +132,40 @@ pub(super) async fn forward(
     let begun = worker.instant();
     let mut trial = Trial::default();
     let (mut fresh, mut looked) = (false, false);
-    let place = match candidates.place(exchange, &worker.shared.hot.load(), &trial.tried) {
-        // Clients ask it before they chat, which is translated.
-        Err(why @ (NoNode::Unserved(_) | NoNode::Down))
-            if call.route.path == show::PATH
-                && (why != NoNode::Down || candidates.is_listed(&worker.shared.hot.load())) =>
-        {
-            return Ok(show::answer(&worker.shared.hot.load(), candidates.model(), call.eligible));
+    let place = {
+        let snapshot = worker.shared.hot.load();
+        match candidates.place(exchange, &snapshot, &trial.tried) {
+            Ok(place) => place,
+            Err(why) => return candidates.shown(&snapshot, &why).ok_or_else(|| why.into()),
         }
-        place => place?,
     };
     let mut lease = queue::wait(exchange, &flight, place).await?;
     candidates.claim(&mut lease);
     exchange.chosen();
     let sent = loop {
         let node = lease.node();
+        let prepared = flight.watch(pin!(candidates.prepare(node, exchange.id()))).await;
+        match prepared.map_err(VerdictError)? {
+            Err(why @ Refusal::Untranslated(_)) => {
+                lease.give_back();
+                candidates.translate_no_more();
+                let place = match candidates.place(exchange, &worker.shared.hot.load(), &trial.tried) {
+                    // No node would take it as it is.
+                    Err(NoNode::Unserved(_)) if trial.tried.is_empty() => return Err(why),
+                    // One would, later.
+                    Err(_) => break None,
+                    Ok(place) => place,
+                };
+                lease = queue::wait(exchange, &flight, place).await?;
+                candidates.claim(&mut lease);
+                continue;
+            }
+            prepared => prepared?,
+        }
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
         exchange.tally = candidates.tally();
         flight.on_node(Some(node.clone()));
-        flight.watch(pin!(candidates.prepare(node, exchange.id()))).await.map_err(VerdictError)??;
         if let Some(answer) = candidates.answer() {
             return Ok(translation::alone(candidates.translated(), answer));
         }
@@ -223,7 +236,10 @@ pub(super) async fn forward(
                 let meaning = trial.takes(exchange, node, &sent);
                 sent.iter().for_each(|opened| candidates.remembers(opened, node));
                 if !meaning.tries_another() || !more() {
-                    break sent;
+                    break Some(sent);
+                }
+                if meaning == Meaning::Unreachable {
+                    candidates.cannot_reach(node);
                 }
                 if meaning == Meaning::Busy {
                     lease.refused();
@@ -236,19 +252,26 @@ pub(super) async fn forward(
                     look_again(&worker, &flight).await?;
                     next = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried);
                 }
-                let Ok(next) = next else { break sent };
+                let next = match next {
+                    Ok(next) => next,
+                    Err(why) => {
+                        if meaning == Meaning::Unreachable
+                            && let Some(shown) = candidates.shown(&worker.shared.hot.load(), &why)
+                        {
+                            return Ok(shown);
+                        }
+                        break Some(sent);
+                    }
+                };
                 let mut next = match queue::wait(exchange, &flight, next).await {
                     Ok(next) => next,
                     // What the node said is better than that there was no other.
-                    Err(Refusal::Queue { .. }) => break sent,
+                    Err(Refusal::Queue { .. }) => break Some(sent),
                     Err(refusal) => return Err(refusal),
                 };
                 candidates.claim(&mut next);
                 let before = std::mem::replace(&mut lease, next);
-                if let Ok(opened) = sent {
-                    let asked = asked(exchange, &candidates);
-                    trial.keep(exchange, Answered { opened, lease: before, asked }).await;
-                }
+                trial.keep(exchange, sent, before, asked(exchange, &candidates)).await;
             }
             Err(Left::Moved(elsewhere)) => {
                 trial.tried.push(node.clone());

@@ -42,6 +42,8 @@ pub(super) struct Trial {
     pub(super) tried: Vec<Arc<Node>>,
     /// The best answer of them.
     best: Option<Box<Answered>>,
+    /// The last one that did not answer, and why.
+    error: Option<(Arc<Node>, SendError)>,
     /// Those that failed, and with which model, until it is clear whether the request itself is what they fail over.
     failed: Vec<(Arc<Node>, Blame, Box<str>)>,
     /// A node was busy.
@@ -90,8 +92,16 @@ impl Trial {
         meaning
     }
 
-    /// Keeps an answer, if it is the best so far, while another node is asked. Its own node is left.
-    pub(super) async fn keep(&mut self, exchange: &Exchange, mut answered: Answered) {
+    /// Keeps what came of an attempt while another node is asked: an answer only if it is the best so far. Its own node
+    /// is left.
+    pub(super) async fn keep(
+        &mut self,
+        exchange: &Exchange,
+        sent: Result<Opened, SendError>,
+        lease: Lease,
+        asked: Asked,
+    ) {
+        let Some(mut answered) = self.answered(sent, lease, asked) else { return };
         let better = self.best.as_ref().is_none_or(|best| answered.opened.meaning <= best.opened.meaning);
         if better && answered.opened.read_rest().await {
             let (worker, settings) = (&exchange.worker, &exchange.settings);
@@ -102,17 +112,34 @@ impl Trial {
         }
     }
 
-    /// The answer to the request: the last one, or the best of them where none served it.
+    /// The answer of an attempt, if there was one.
+    fn answered(
+        &mut self,
+        sent: Result<Opened, SendError>,
+        lease: Lease,
+        asked: Asked,
+    ) -> Option<Answered> {
+        match sent {
+            Ok(opened) => Some(Answered { opened, lease, asked }),
+            Err(error) => {
+                self.error = Some((lease.node().clone(), error));
+                None
+            }
+        }
+    }
+
+    /// The answer to the request: the last one, or the best of them where none served it. `sent` is what came of the last
+    /// attempt, unless that is kept.
     ///
     /// # Errors
     /// None of the nodes answered.
     pub(super) fn end(
         mut self,
-        sent: Result<Opened, SendError>,
+        sent: Option<Result<Opened, SendError>>,
         lease: Lease,
         asked: Asked,
     ) -> Result<Answered, Refusal> {
-        let well = sent.as_ref().is_ok_and(|opened| opened.meaning == Meaning::Served);
+        let well = matches!(&sent, Some(Ok(opened)) if opened.meaning == Meaning::Served);
         match &*self.failed {
             failed if well => failed.iter().for_each(|(node, blame, model)| blame.on(node, model)),
             // Another node would perhaps have served it, perhaps not: no other model suffers for that.
@@ -120,11 +147,7 @@ impl Trial {
             // What several nodes fail over, and none serves, may be the request's own fault.
             _ => {}
         }
-        let node = lease.node().clone();
-        let (last, error) = match sent {
-            Ok(opened) => (Some(Answered { opened, lease, asked }), None),
-            Err(error) => (None, Some(error)),
-        };
+        let last = sent.and_then(|sent| self.answered(sent, lease, asked));
         // Of equals the last one.
         let best = match (last, self.best.take()) {
             (Some(last), Some(best)) if best.opened.meaning < last.opened.meaning => Some(*best),
@@ -137,15 +160,15 @@ impl Trial {
             }
             return Ok(best);
         }
-        Err(match error {
+        Err(match self.error {
             _ if self.busy => Refusal::NodesBusy { wait: self.wait },
+            None => NoNode::Down.into(),
             // None of them is at fault.
-            Some(SendError::NoRoom) => Refusal::NoRoom,
+            Some((_, SendError::NoRoom)) => Refusal::NoRoom,
             // As the health checks said.
-            Some(SendError::Dial(_)) if node.pool == Pool::Standby => NoNode::Down.into(),
-            error => {
-                let why = error.map_or_else(String::new, |error| error.to_string());
-                Refusal::NodeFailed { node: node.name.to_string(), why }
+            Some((node, SendError::Dial(_))) if node.pool == Pool::Standby => NoNode::Down.into(),
+            Some((node, error)) => {
+                Refusal::NodeFailed { node: node.name.to_string(), why: error.to_string() }
             }
         })
     }

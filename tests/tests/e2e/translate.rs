@@ -206,6 +206,8 @@ async fn while_the_nodes_of_its_dialect_are_down_a_request_is_translated() {
     assert_eq!(ask().await.field("x-aivonx-translated"), None);
     // It is found out by the request itself, and then known.
     ollama.refuse().await;
+    let show = daemon.post("/api/show", &json!({"model": "m"})).await.expect(200);
+    assert_eq!(show.field("x-aivonx-translated"), Some("ollama>openai"));
     for _ in 0..2 {
         assert_eq!(ask().await.field("x-aivonx-translated"), Some("ollama>openai"));
     }
@@ -219,6 +221,39 @@ async fn while_the_nodes_of_its_dialect_are_down_a_request_is_translated() {
     ollama.accept().await;
     daemon.until_active(2).await;
     assert_eq!(ask().await.field("x-aivonx-translated"), None);
+}
+
+#[tokio::test]
+async fn what_a_node_of_its_dialect_answers_is_not_translated_away() {
+    let (ollama, openai) = (FakeNode::ollama().await, FakeNode::openai().await);
+    let daemon = Daemon::dev(&[&ollama, &openai]).await;
+    for body in [chat("m"), with(chat("m"), "logprobs", true.into())] {
+        for status in [429, 500, 503] {
+            openai.fail_next(Fault::Status(status, r#"{"error":{"message":"its own words"}}"#));
+            let answer = daemon.post("/v1/chat/completions", &body).await.expect(status);
+            assert_eq!(answer.field("x-aivonx-translated"), None);
+            assert!(answer.text().contains("its own words"), "{}", answer.text());
+        }
+    }
+    assert!(ollama.requests().is_empty(), "{:?}", asked(&ollama));
+}
+
+#[tokio::test]
+async fn what_cannot_be_translated_waits_for_the_nodes_of_its_dialect() {
+    let (ollama, openai) = (FakeNode::ollama().await, FakeNode::openai().await);
+    let daemon = Daemon::dev(&[&ollama, &openai]).await;
+    let body = with(chat("m"), "logprobs", true.into());
+    openai.refuse().await;
+    // It is found out by the first request, which is told so.
+    let refused = daemon.post("/v1/chat/completions", &body).await.expect(502);
+    assert!(!refused.text().contains("translated"), "{}", refused.text());
+    daemon.until_active(1).await;
+    daemon.post("/v1/chat/completions", &body).await.expect(503);
+    assert_eq!(asked(&ollama), <[&str; 0]>::default());
+    // A last resort is a node that is back before it is known to be.
+    openai.accept().await;
+    let answer = daemon.post("/v1/chat/completions", &body).await.expect(200);
+    assert_eq!(answer.field("x-aivonx-translated"), None);
 }
 
 #[tokio::test]
