@@ -11,7 +11,7 @@ use aivonx_wire::api::{
     route::{self, Action, Forward, Local, Need, Route},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header, request::Parts};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     answer::{Answer, AnswerBody},

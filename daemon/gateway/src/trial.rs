@@ -113,12 +113,7 @@ impl Trial {
     }
 
     /// The answer of an attempt, if there was one.
-    fn answered(
-        &mut self,
-        sent: Result<Opened, SendError>,
-        lease: Lease,
-        asked: Asked,
-    ) -> Option<Answered> {
+    fn answered(&mut self, sent: Result<Opened, SendError>, lease: Lease, asked: Asked) -> Option<Answered> {
         match sent {
             Ok(opened) => Some(Answered { opened, lease, asked }),
             Err(error) => {

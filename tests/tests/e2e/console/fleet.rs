@@ -192,7 +192,7 @@ async fn a_model_is_kept_loaded_and_rules_are_set_for_models() {
     console.keys("aa:bb:cc:dd:ee:ff\x13");
     console.until(&["it may sleep, and is woken by a request"]).await;
     console.keys("\r");
-    console.until(&["woken as aa:bb:cc:dd:ee:ff at 255.255.255.255:9"]).await;
+    console.until(&["woken as aa:bb:cc:dd:ee:ff at", "255.255.255.255:9"]).await;
     console.keys("q");
     ends_well(console).await;
 }

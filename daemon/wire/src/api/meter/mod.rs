@@ -11,7 +11,6 @@ mod text;
 use bytes::Bytes;
 
 use super::{
-    failure,
     pieces::Pieces,
     route::Stream,
     tail::of_tail,
