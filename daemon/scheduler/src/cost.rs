@@ -9,38 +9,8 @@ use crate::{
     node::Here,
     order::{AGEING, Rank},
     scheduler::{Job, Stage},
+    terms::Terms,
 };
-
-/// What the prediction is made of, in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Terms {
-    /// Until the node has a place and has begun what comes before.
-    pub wait: f64,
-    /// To load the model, or until it is loaded.
-    pub load: f64,
-    /// What the next requests for models lose that have to leave for it.
-    pub evict: f64,
-    /// Prefill of what is not cached of the prompt.
-    pub prefill: f64,
-    /// What the others lose: those that wait there, as much as this one takes. Less what they gain by its load.
-    pub others: f64,
-    /// Tokens of the prompt that are cached there, as far as is known.
-    pub cached: u32,
-}
-
-impl Terms {
-    /// All of it.
-    #[must_use]
-    pub fn total(&self) -> f64 {
-        self.wait + self.load + self.evict + self.prefill + self.others
-    }
-
-    /// Until the first token of this request.
-    #[must_use]
-    pub fn first_token(&self) -> f64 {
-        self.wait + self.load + self.prefill
-    }
-}
 
 /// Seconds of prefill below which a request waits for no other's: it would not be noticed.
 pub(crate) const LIGHT: f64 = 0.05;
@@ -55,8 +25,9 @@ const OVERDUE: f64 = 0.25;
 /// Share of the time that a fleet is thought to be busy at most.
 const MOST_BUSY: f64 = 0.95;
 
-/// How much more the prefill of a request counts to those after it than it takes: a prompt that is cached in one place more
-/// is one that drives out another there.
+/// How many times its own length the prefill of a request counts to those after it. More than once: a prompt that is
+/// prefilled where it is not cached is then in two caches, and drives out another there, which is prefilled again in turn.
+/// The number is the one with which the fleet bench met its targets.
 const CACHED_AGAIN: f64 = 1.1;
 
 /// Seconds within which a request for a model that had to leave is thought to come.

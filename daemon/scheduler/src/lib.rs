@@ -8,6 +8,7 @@
 //!
 //! Times are seconds on the caller's clock, which never goes back.
 
+mod ask;
 mod cost;
 mod learn;
 mod learned;
@@ -21,16 +22,18 @@ mod prefix;
 mod queue;
 mod scheduler;
 mod service;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub use cost::Terms;
+pub use ask::{Answer, Ask, Candidate, JobId, ModelId, NodeId};
 pub use memo::{ModelMemo, NodeMemo};
 pub use node::Here;
 pub use policy::Policy;
 pub use prefix::{Block, Chain};
-pub use scheduler::{Answer, Ask, Candidate, JobId, ModelId, NodeId, Scheduler};
+pub use scheduler::Scheduler;
+pub use terms::Terms;
 pub use view::{Lessons, Speed};
 
 /// Seconds on the caller's clock.

@@ -4,14 +4,14 @@
 use std::hash::BuildHasher as _;
 
 use crate::{
-    JobId, NodeId, Scheduler, Time,
-    cost::Terms,
+    Candidate, JobId, NodeId, Scheduler, Time,
     memory::Held,
     node::Here,
     order::{PASSED_OVER, PATIENCE, Rank},
     policy::{Policy, Standing},
     prefix::Block,
-    scheduler::{Candidate, Job, Stage},
+    scheduler::{Job, Stage},
+    terms::Terms,
 };
 
 /// Requests of another node's queue that are looked at for one that is better off elsewhere.

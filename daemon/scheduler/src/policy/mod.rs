@@ -6,7 +6,7 @@ mod lowest_latency;
 mod round_robin;
 mod weighted;
 
-use crate::{cost::Terms, scheduler::Candidate};
+use crate::{ask::Candidate, terms::Terms};
 
 /// How a node is chosen among those that can serve a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
