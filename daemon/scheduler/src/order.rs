@@ -3,7 +3,7 @@
 //! None waits for ever, whatever else arrives. Where one has waited for [`PATIENCE`], the first by age, which is arrival and
 //! [`AGEING`] times the own work, is passed over by at most [`PASSED_OVER`] others in a row. So a request is sent at the
 //! latest after the longer of [`PATIENCE`] and [`AGEING`] times its own work, and [`PASSED_OVER`] + 1 turns of its node for
-//! itself and for each that was there by then.
+//! itself and for each that is older, wherever it waited: those of a node that leaves join this queue.
 
 use std::cmp::Ordering;
 
@@ -35,15 +35,6 @@ pub(crate) const PASSED_OVER: u32 = 7;
 const MUCH_LESS: f64 = 0.9;
 
 impl Rank {
-    /// The same by age alone, before all others.
-    pub(crate) fn by_age(self) -> Self {
-        Self { band: u8::MAX, organization: 0.0, key: 0.0, ..self }
-    }
-
-    pub(crate) fn is_by_age(&self) -> bool {
-        self.band == u8::MAX
-    }
-
     /// Whether it should be served before `other` though it waits elsewhere.
     pub(crate) fn is_more_due_than(&self, other: &Self) -> bool {
         self.band > other.band

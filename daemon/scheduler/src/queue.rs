@@ -84,12 +84,13 @@ impl Scheduler {
     pub(crate) fn pump(&mut self, node: NodeId, now: Time) {
         while !self.waiting.is_empty() {
             let next = self.next(node, now);
-            let light = next.is_some_and(|(id, _)| self.jobs[id.0].is_light() && !self.waits_for_load(id));
+            let light = next.is_some_and(|(id, ..)| self.jobs[id.0].is_light() && !self.waits_for_load(id));
             if !self.can_take(node, light, now) {
                 return;
             }
             let other = match next {
-                Some((_, rank)) => self.more_due(node, &rank, now),
+                Some((_, rank, false)) => self.more_due(node, &rank, now),
+                Some((_, _, true)) => None,
                 None => self.better_here(node, now),
             };
             match (other, next) {
@@ -97,12 +98,12 @@ impl Scheduler {
                     self.move_to(id, node, terms, now);
                     self.send(id, now);
                 }
-                (None, Some((id, rank))) => {
+                (None, Some((id, _, by_age))) => {
                     if let Some((idle, terms)) = self.better_idle(id, node, now) {
                         self.move_to(id, idle, terms, now);
                     }
                     self.send(id, now);
-                    if rank.is_by_age() {
+                    if by_age {
                         self.nodes[usize::from(node.0)].passed_over = 0;
                     }
                 }
@@ -111,8 +112,8 @@ impl Scheduler {
         }
     }
 
-    /// A node with nothing to do, which takes anything, that would begin a request sooner that waited for `node`: what it was assigned for may
-    /// have turned out otherwise.
+    /// A node with nothing to do, which takes anything, that would begin a request sooner that waited for `node`: what it
+    /// was assigned for may have turned out otherwise.
     fn better_idle(&mut self, id: JobId, node: NodeId, now: Time) -> Option<(NodeId, Terms)> {
         let job = &self.jobs[id.0];
         let idle = |other: &NodeId| {
@@ -134,17 +135,17 @@ impl Scheduler {
         (best.1.total() + WORTH_MOVING < here).then_some(best)
     }
 
-    /// The first in the queue of a node.
-    fn next(&self, node: NodeId, now: Time) -> Option<(JobId, Rank)> {
+    /// The first in the queue of a node, and whether it is that by its age alone.
+    fn next(&self, node: NodeId, now: Time) -> Option<(JobId, Rank, bool)> {
         let on = &self.nodes[usize::from(node.0)];
         let late = |id: &JobId| now - self.jobs[id.0].arrived >= PATIENCE;
         let by_age = on.passed_over >= PASSED_OVER && on.queue.iter().any(late);
         let rank = |id: &JobId| {
             let job = &self.jobs[id.0];
-            let rank = self.rank(job, self.loads(job, node, now) + job.terms.prefill, now);
-            (*id, if by_age { rank.by_age() } else { rank })
+            (*id, self.rank(job, self.loads(job, node, now) + job.terms.prefill, now), by_age)
         };
-        on.queue.iter().map(rank).min_by(|(_, a), (_, b)| a.cmp(b))
+        let order = |a: &Rank, b: &Rank| if by_age { a.at.total_cmp(&b.at) } else { a.cmp(b) };
+        on.queue.iter().map(rank).min_by(|(_, a, _), (_, b, _)| order(a, b))
     }
 
     /// Seconds until the model of `job` is in a node's memory.
@@ -272,9 +273,10 @@ impl Scheduler {
         (job.stage, job.sent, job.beside, job.behind) = (Stage::Unbegun, now, beside, behind);
         (job.met, job.fresh) = (met, fresh);
         let held = held(job, after + load, now);
-        let (organization, key, light, work) = (job.organization, job.key, job.is_light(), job.work());
+        let (organization, key, band) = (job.organization, job.key, job.band);
+        let (light, work) = (job.is_light(), job.work());
         let tokens = f64::from(job.prompt) + job.output;
-        self.waits_no_more(organization);
+        self.waits_no_more(organization, band);
         let on = &mut self.nodes[usize::from(node.0)];
         on.queue.retain(|other| *other != id);
         on.passed_over = on.passed_over.saturating_add(1);
@@ -306,9 +308,9 @@ impl Scheduler {
         self.count_copies();
     }
 
-    /// One request less waits for an organization.
-    pub(crate) fn waits_no_more(&mut self, organization: u64) {
-        if let Some(at) = self.waiting.iter().position(|(who, _)| *who == organization) {
+    /// One request less of an organization waits in a band.
+    pub(crate) fn waits_no_more(&mut self, organization: u64, band: u8) {
+        if let Some(at) = self.waiting.iter().position(|(who, _)| *who == (organization, band)) {
             self.waiting[at].1 -= 1;
             if self.waiting[at].1 == 0 {
                 self.waiting.swap_remove(at);

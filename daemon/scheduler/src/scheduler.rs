@@ -100,8 +100,8 @@ pub struct Scheduler {
     pub(crate) times: Vec<Time>,
     pub(crate) others: Vec<JobId>,
     pub(crate) turn: u64,
-    /// Organizations for which requests wait, and how many.
-    pub(crate) waiting: Vec<(u64, u32)>,
+    /// Organizations and bands of the requests that wait, and how many.
+    pub(crate) waiting: Vec<((u64, u8), u32)>,
     /// Seconds of work that were sent to all nodes.
     pub(crate) work: Rate,
 }
@@ -131,9 +131,10 @@ impl Scheduler {
         let beginning = ask.blocks.first().map_or(self.turn, |block| block.hash);
         let (at, terms) = self.choose(policy, &job, candidates, beginning, now)?;
         let id = JobId(self.jobs.insert(job));
-        match self.waiting.iter_mut().find(|(who, _)| *who == ask.organization) {
+        let who = (ask.organization, ask.band);
+        match self.waiting.iter_mut().find(|(other, _)| *other == who) {
             Some((_, waiting)) => *waiting += 1,
-            None => self.waiting.push((ask.organization, 1)),
+            None => self.waiting.push((who, 1)),
         }
         self.assign(id, candidates[at].node, terms, ask.blocks, now);
         let node = candidates[at].node;
@@ -266,7 +267,7 @@ impl Scheduler {
             Stage::Running => on.running.retain(|other| *other != id),
         }
         if job.stage == Stage::Queued {
-            self.waits_no_more(job.organization);
+            self.waits_no_more(job.organization, job.band);
             self.plan_anew(node);
         }
         self.pump(node, now);

@@ -283,6 +283,18 @@ fn the_higher_band_goes_first_then_who_was_served_less() {
 }
 
 #[test]
+fn the_higher_band_goes_first_wherever_it_waits() {
+    let mut fleet = measured(2);
+    let (here, _) = submit(&mut fleet, &ask(0, 5000, &[]), 1, 0.0);
+    submit(&mut fleet, &ask(0, 1000, &[]), 1, 0.0);
+    fleet.submit(Policy::Cost, &ask(0, 4000, &[]), &candidates(2)[1..], 0.0).unwrap();
+    let (urgent, node) = submit(&mut fleet, &Ask { band: 1, ..ask(0, 1000, &[]) }, 2, 0.0);
+    assert_eq!((node, fleet.nodes[1].queue.len()), (None, 1), "where it should begin sooner");
+    fleet.begun(here, 1.0);
+    assert_eq!(fleet.ready(), Some((urgent, NodeId(0))));
+}
+
+#[test]
 fn a_held_node_gets_of_those_that_wait_only_the_one_that_is_let_in() {
     let mut fleet = fleet(2, 1, Some(1));
     let mut both = candidates(2);

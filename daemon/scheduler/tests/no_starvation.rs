@@ -48,16 +48,19 @@ struct Arrival {
     prompt: u32,
     band: u8,
     organization: u64,
+    /// Whether the second node is there then.
+    both: bool,
 }
 
 fn arrival() -> impl Strategy<Value = Arrival> {
-    let parts = (0.05..0.8, 0..MODELS, 0..4000_u32, 0..3_u8, 0..40_u64);
-    parts.prop_map(|(after, model, prompt, band, organization)| Arrival {
+    let parts = (0.05..0.8, 0..MODELS, 0..4000_u32, 0..3_u8, 0..40_u64, any::<bool>());
+    parts.prop_map(|(after, model, prompt, band, organization, both)| Arrival {
         after,
         model,
         prompt,
         band,
         organization,
+        both,
     })
 }
 
@@ -109,7 +112,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// The lowest band, somebody who was served much, and a stream of others without an end: of higher bands, of
-    /// organizations that were served nothing, for other models.
+    /// organizations that were served nothing, for other models, on nodes of which one comes and goes.
     #[test]
     fn a_request_begins_within_the_stated_bound_whatever_arrives(
         before in prop::collection::vec(arrival(), 0..12),
@@ -138,6 +141,7 @@ proptest! {
                 break;
             }
             prop_assert!(waited <= bound, "it waited {waited:.0} s with {older} before it");
+            nodes.fleet.set_node(NodeId(1), next.both, Some(1), Some(1), nodes.now);
             nodes.go_on(nodes.now + next.after);
             older += usize::from(waited < ages);
             let organization = next.organization + 100 * (nth + 1);
