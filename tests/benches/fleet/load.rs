@@ -1,6 +1,6 @@
 //! What is asked of the fleet: replayed from a trace of real traffic, or made up.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::Path};
 
 use aivonx_scheduler::Block;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
@@ -32,16 +32,28 @@ struct Line {
 }
 
 /// An hour of chat requests, one JSON object a line: `input_length`, `output_length` in tokens, `hash_ids` of blocks of
-/// 512 tokens. `AIVONX_TRACE` names it; made-up conversations if there is none.
-pub(crate) fn trace() -> Vec<Request> {
-    read().unwrap_or_else(conversations)
+/// 512 tokens. `AIVONX_TRACE` names it; made-up conversations if there is none. Says which it is.
+///
+/// # Errors
+/// The named one cannot be read.
+pub(crate) fn trace() -> Result<(String, Vec<Request>), String> {
+    if let Some(named) = std::env::var_os("AIVONX_TRACE") {
+        let path = Path::new(&named);
+        let requests = read(path).map_err(|error| format!("AIVONX_TRACE={}: {error}", path.display()))?;
+        return Ok((path.display().to_string(), requests));
+    }
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces/conversation.jsonl");
+    Ok(match read(Path::new(beside)) {
+        Ok(requests) => (beside.to_owned(), requests),
+        Err(_) => ("made-up conversations".to_owned(), conversations()),
+    })
 }
 
-fn read() -> Option<Vec<Request>> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces/conversation.jsonl");
-    let path = std::env::var_os("AIVONX_TRACE").map_or_else(|| PathBuf::from(beside), PathBuf::from);
-    let text = fs::read_to_string(path).ok()?;
-    text.lines().map(|line| serde_json::from_str(line).ok().map(of_line)).collect()
+fn read(path: &Path) -> io::Result<Vec<Request>> {
+    let text = fs::read_to_string(path)?;
+    let requests: Vec<Request> =
+        text.lines().map(|line| serde_json::from_str(line).map(of_line)).collect::<Result<_, _>>()?;
+    if requests.is_empty() { Err(io::Error::other("there is no request in it")) } else { Ok(requests) }
 }
 
 fn of_line(line: Line) -> Request {

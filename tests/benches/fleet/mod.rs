@@ -30,15 +30,14 @@ struct Mix {
     trouble: Trouble,
 }
 
-fn mixes() -> Vec<Mix> {
-    let trace = load::trace();
+fn mixes(trace: &[Request]) -> Vec<Mix> {
     let eight = vec![Machine::default(); 8];
     let mut asymmetric = eight.clone();
     for (machine, factor) in asymmetric.iter_mut().zip([0.3, 0.5, 0.7, 1.0, 1.0, 1.2, 1.5, 1.8]) {
         machine.prefill *= factor;
         machine.decode *= factor;
     }
-    let twelve = load::of_models(trace.clone(), 12);
+    let twelve = load::of_models(trace.to_vec(), 12);
     let mix = |name, machines: &[Machine], requests: &[Request], full, trouble| Mix {
         name,
         machines: machines.to_vec(),
@@ -47,28 +46,36 @@ fn mixes() -> Vec<Mix> {
         trouble,
     };
     vec![
-        mix("one model", &eight, &trace, 4.5, Trouble::None),
+        mix("one model", &eight, trace, 4.5, Trouble::None),
         mix("twelve models", &eight, &twelve, 4.2, Trouble::None),
         mix("agents", &eight, &load::agents(), 28.0, Trouble::None),
-        mix("asymmetric nodes", &asymmetric, &trace, 4.5, Trouble::None),
-        mix("a node dies", &eight, &trace, 4.0, Trouble::Dies(120.0)),
-        mix("a node answers 500", &eight, &trace, 4.0, Trouble::Fails(120.0)),
-        mix("a node turns slow", &eight, &trace, 4.0, Trouble::Slows(120.0)),
+        mix("asymmetric nodes", &asymmetric, trace, 4.5, Trouble::None),
+        mix("a node dies", &eight, trace, 4.0, Trouble::Dies(120.0)),
+        mix("a node answers 500", &eight, trace, 4.0, Trouble::Fails(120.0)),
+        mix("a node turns slow", &eight, trace, 4.0, Trouble::Slows(120.0)),
     ]
 }
 
-/// Runs every mix, or those whose name contains the argument. Fails if a target is missed.
+/// Runs every mix, or those whose name contains the argument. Fails if a target is missed, or nothing is looked at.
 pub(crate) fn main() -> ExitCode {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let chosen = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let (load, trace) = match load::trace() {
+        Ok(found) => found,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("load: {load}");
     let mut report = Report::default();
-    for mix in mixes().iter().filter(|mix| chosen(mix.name)) {
+    for mix in mixes(&trace).iter().filter(|mix| chosen(mix.name)) {
         for share in SHARES {
             compare(mix, share, &mut report);
         }
     }
     if chosen("two organizations") {
-        fairness(&mut report);
+        fairness(trace, &mut report);
     }
     report.end()
 }
@@ -114,9 +121,8 @@ fn compare(mix: &Mix, share: f64, report: &mut Report) {
 }
 
 /// Two organizations, one of which asks ten times as much, while both have more to do than is served.
-fn fairness(report: &mut Report) {
+fn fairness(trace: Vec<Request>, report: &mut Report) {
     let machines = [Machine::default(); 8];
-    let trace = load::trace();
     let requests = load::paced(&load::of_two_organizations(trace), 40.0, 120.0);
     let outcome = run(&mut Ours::new(Policy::Cost, false), &machines, &requests, Trouble::None);
     let [more, less] = outcome.shares.map(|share| share / outcome.shares.iter().sum::<f64>());
