@@ -104,10 +104,12 @@ async fn contents_are_counted_and_go_only_when_told() {
     let shown = rig.identity.organization(&root(), "a").await.unwrap();
     assert_eq!((shown.users, shown.keys, shown.exclusive_nodes), (2, 0, 0));
     assert_eq!(rig.identity.organizations(&root()).await.unwrap()[0], shown);
+    rig.identity.hide_usage(&root(), &a.slug, true).await.unwrap();
     let refused = rig.identity.remove_organization(&root(), &a.slug, None, false).await.unwrap_err();
     assert_eq!((refused.kind, refused.field.as_deref()), (FaultKind::Conflict, Some("with-contents")));
     assert!(refused.message.contains("2 users"), "{refused}");
     let removed = rig.identity.remove_organization(&root(), &a.slug, None, true).await.unwrap();
+    assert_eq!(rig.identity.store.settings().hidden_usage().await.unwrap(), [""; 0]);
     assert_eq!(removed, OrganizationRemoved { users: 2, keys: 0, nodes: 0 });
     assert!(rig.identity.hot().load().user_by_name("a-admin").is_none(), "at once");
 }

@@ -8,6 +8,7 @@ use super::{
     KeyCertificateRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord,
     NodeTraitsRecord, NodeWakeRecord, OrganizationRecord, PatternRecord, PlacementRecord, PolicyRecord,
     Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    settings::HIDDEN_USAGE,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -140,6 +141,16 @@ fn erase_beside<R: Record>(batch: &mut Transaction<'_, '_>, id: &str) -> Result<
     }
 }
 
+/// An organization that is gone hides nothing.
+fn show_usage(batch: &mut Transaction<'_, '_>, organization: &str) -> Result<(), StoreError> {
+    let mut ids: Vec<String> = batch.get(Tree::Setting, HIDDEN_USAGE)?.unwrap_or_default();
+    if !ids.iter().any(|id| id == organization) {
+        return Ok(());
+    }
+    ids.retain(|id| id != organization);
+    batch.batch.put(Tree::Setting, HIDDEN_USAGE, &ids)
+}
+
 /// What belongs to a user goes with it; an organization goes only empty.
 pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> Result<(), StoreError> {
     match R::COLLECTION {
@@ -175,6 +186,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
                 batch.list::<PlacementRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<PatternRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 erase_beside::<AnswersRecord>(batch, old.id())?;
+                show_usage(batch, old.id())?;
                 return erase_limits(batch, old.id());
             }
             let slug = old.name().map_or(old.id(), |(_, slug)| slug).to_owned();

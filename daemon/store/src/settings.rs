@@ -19,7 +19,7 @@ const LIMIT_PROFILE: &[u8] = b"limit_profile";
 const PRIVACY: &[u8] = b"privacy";
 const DAY_OFFSET: &[u8] = b"day_offset";
 const SETUP_USED: &[u8] = b"setup_used";
-const HIDDEN_USAGE: &[u8] = b"hidden_usage";
+pub(super) const HIDDEN_USAGE: &[u8] = b"hidden_usage";
 const ISOLATION_CHECK: &[u8] = b"isolation_check";
 pub(super) const RESTORATION: &[u8] = b"restoration";
 /// What the ledgers have lost, see [`super::losses`].
@@ -170,12 +170,14 @@ impl Settings {
     pub async fn hide_usage(&self, organization: String, hidden: bool) -> Result<(), StoreError> {
         self.store
             .run(move |engine, _| {
-                let mut ids: Vec<String> = engine.get(Tree::Setting, HIDDEN_USAGE)?.unwrap_or_default();
-                ids.retain(|id| *id != organization);
-                if hidden {
-                    ids.push(organization);
-                }
-                engine.write(|batch| batch.put(Tree::Setting, HIDDEN_USAGE, &ids))
+                engine.write(|batch| {
+                    let mut ids: Vec<String> = batch.get(Tree::Setting, HIDDEN_USAGE)?.unwrap_or_default();
+                    ids.retain(|id| *id != organization);
+                    if hidden {
+                        ids.push(organization);
+                    }
+                    batch.put(Tree::Setting, HIDDEN_USAGE, &ids)
+                })
             })
             .await
     }
@@ -261,5 +263,26 @@ impl Settings {
     #[must_use]
     pub fn daemon_id(&self) -> &str {
         self.store.daemon()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::open;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn those_who_hide_at_once_all_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await;
+        let hide = |nth: u32| {
+            let settings = store.settings();
+            tokio::spawn(async move { settings.hide_usage(nth.to_string(), true).await })
+        };
+        for hides in (0..20).map(hide).collect::<Vec<_>>() {
+            hides.await.unwrap().unwrap();
+        }
+        assert_eq!(store.settings().hidden_usage().await.unwrap().len(), 20);
+        store.settings().hide_usage("7".into(), false).await.unwrap();
+        assert!(!store.settings().hidden_usage().await.unwrap().contains(&"7".to_owned()));
     }
 }
