@@ -52,10 +52,11 @@ impl Identity {
         name: Option<&str>,
     ) -> Result<Vec<KeyCertificate>, Fault> {
         let (key, _) = self.key_record(actor, organization, key).await?;
+        may_set(actor)?;
         if name.is_some() {
             check_live(&key)?;
         }
-        let name = checked(actor, name)?;
+        let name = name.map(certificate).transpose()?;
         let (id, new) = (key.id.clone(), name.clone());
         let change = move |old: Option<KeyCertificateRecord>| {
             Some(KeyCertificateRecord {
@@ -69,22 +70,25 @@ impl Identity {
     }
 }
 
-/// The name as it is kept, if the actor may say which certificate stands for a key.
-pub(super) fn checked(actor: &Actor, name: Option<&str>) -> Result<Option<String>, Fault> {
-    if actor.reach() != TenantScope::All {
-        let message = "which certificate stands for a key is for those who run the fleet to say";
-        return Err(Fault::new(FaultKind::NotPermitted, message)
-            .field("certificate")
-            .hint("ask them for it"));
+/// Whether the actor may say which certificate stands for a key.
+pub(super) fn may_set(actor: &Actor) -> Result<(), Fault> {
+    if actor.reach() == TenantScope::All {
+        return Ok(());
     }
-    let Some(name) = name.map(certificate_name) else { return Ok(None) };
+    let message = "which certificate stands for a key is for those who run the fleet to say";
+    Err(Fault::new(FaultKind::NotPermitted, message).field("certificate").hint("ask them for it"))
+}
+
+/// The name as it is kept.
+pub(super) fn certificate(name: &str) -> Result<String, Fault> {
+    let name = certificate_name(name);
     let is_name = name.trim() == name && (1..=LONGEST).contains(&name.len());
     if !is_name || name.contains(char::is_control) {
         let message = format!("'{}' is no name of a certificate", Untrusted::new(&name));
         let hint = "give a DNS name, URI or mail address of its alternative names, or else its common name";
         return Err(Fault::new(FaultKind::Invalid, message).field("certificate").hint(hint));
     }
-    Ok(Some(name))
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -126,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_certificate_of_a_revoked_key_is_free_for_its_successor() {
-        let (rig, ..) = Rig::with_two().await;
+        let (rig, a, _) = Rig::with_two().await;
         let identity = &rig.identity;
         let mut ids = Vec::new();
         for name in ["old", "new"] {
@@ -149,6 +153,8 @@ mod tests {
         assert_eq!(set(&ids[1]).await.unwrap_err().kind, FaultKind::Conflict);
         identity.revoke_key(&root(), None, &ids[0]).await.unwrap();
         assert_eq!(set(&ids[0]).await.unwrap_err().kind, FaultKind::Conflict);
+        let not_theirs = identity.set_key_certificate(&a.admin, None, &ids[0], Some("host.example")).await;
+        assert_eq!(not_theirs.unwrap_err().kind, FaultKind::NotPermitted);
         set(&ids[1]).await.unwrap();
         let names = ["host.example".to_owned()];
         assert_eq!(*identity.hot().full().key_by_certificate(&names).unwrap().id, *ids[1]);

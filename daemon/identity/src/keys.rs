@@ -85,7 +85,10 @@ impl Identity {
         certificate: Option<&str>,
     ) -> Result<NewSecretKey, Fault> {
         let certificate = match certificate {
-            Some(name) => key_certificates::checked(actor, Some(name))?,
+            Some(name) => {
+                key_certificates::may_set(actor)?;
+                Some(key_certificates::certificate(name)?)
+            }
             None => None,
         };
         let user = match &new.user {
