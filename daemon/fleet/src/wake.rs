@@ -119,6 +119,8 @@ impl Fleet {
     /// There is no such node within reach, nobody said how it is woken, or the packet cannot be sent.
     pub async fn wake_up(&self, reach: &TenantScope, node: &str) -> Result<Node, FleetError> {
         let id = self.checker.registry.resolve(&reach.into(), node)?;
+        // As it was before: it may be awake at once.
+        let node = self.view(reach, &id)?;
         if let Some(contact) = self.checker.registry.contact(&id) {
             let Some(wake) = &contact.wake else {
                 let message = format!("nobody said how {} is woken", contact.name);
@@ -138,7 +140,7 @@ impl Fleet {
                 contact.called.call(Cause::ByHand);
             }
         }
-        self.view(reach, &id)
+        Ok(node)
     }
 
     /// Brings how nodes are woken in line with the store.

@@ -210,7 +210,14 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             let node = context.client().await?.ask(node::WakeUp { node }).await?;
             context.out.show(&node, |out| {
                 let name = safe(&node.name);
-                out.line(format_args!("Waking {name}; aivonx node show {name} says when it is there."))
+                match node.pool {
+                    Pool::Asleep => {
+                        out.line(format_args!("Waking {name}; aivonx node show {name} says when it is there."))
+                    }
+                    _ => out.line(format_args!(
+                        "{name} is not asleep, as far as is known; it is sent the packet that wakes it, once."
+                    )),
+                }
             })
         }
     }
