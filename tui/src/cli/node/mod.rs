@@ -211,9 +211,8 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             context.out.show(&node, |out| {
                 let name = safe(&node.name);
                 match node.pool {
-                    Pool::Asleep => {
-                        out.line(format_args!("Waking {name}; aivonx node show {name} says when it is there."))
-                    }
+                    Pool::Asleep => out
+                        .line(format_args!("Waking {name}; aivonx node show {name} says when it is there.")),
                     _ => out.line(format_args!(
                         "{name} is not asleep, as far as is known; it is sent the packet that wakes it, once."
                     )),
