@@ -1,6 +1,6 @@
 //! What was asked of the daemon and is not answered yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use aivonx_protocol::{Request, UnixMillis};
 
@@ -113,14 +113,29 @@ pub(crate) enum Purpose {
     Account(AccountStep),
     /// Something to do, and what follows if it is done.
     Chain(Act, Vec<(Request, Act)>),
+    /// One of several things to do, whatever becomes of the others.
+    Each(Box<Each>),
     /// How much a question would end.
     Count,
     /// Something that this side does, of which is said: `Reading the journal`.
     Work(&'static str),
 }
 
+/// Several things to do, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Each {
+    /// The one that is being done.
+    pub(crate) now: Act,
+    /// Those after it.
+    pub(crate) left: VecDeque<(Request, Act)>,
+    /// How many are done.
+    pub(crate) done: usize,
+    /// What failed, and why.
+    pub(crate) failed: Vec<String>,
+}
+
 /// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Act {
     /// What is said while it runs: `Draining gpu1`.
     pub(crate) doing: String,
@@ -207,6 +222,7 @@ impl Calls {
     pub(crate) fn awaited(&self) -> Option<(Ticket, &str, UnixMillis)> {
         self.open.iter().rev().find_map(|(ticket, call)| match &call.purpose {
             Purpose::Act(act) | Purpose::Chain(act, _) => Some((*ticket, &*act.doing, call.since)),
+            Purpose::Each(each) => Some((*ticket, &*each.now.doing, call.since)),
             Purpose::Login => Some((*ticket, "Logging in", call.since)),
             Purpose::Logout => Some((*ticket, "Logging out", call.since)),
             Purpose::Account(step) => Some((*ticket, step.doing(), call.since)),

@@ -39,10 +39,25 @@ pub(crate) struct Confirm {
     pub(crate) typed: Option<(String, Input)>,
     /// What is asked of the daemon then.
     pub(crate) requests: Vec<(Request, Act)>,
+    /// In which order.
+    pub(crate) order: Order,
     /// What runs now and would end.
     pub(crate) ends: Option<Ends>,
     /// What is written then, replacing what is there.
     pub(crate) export: Option<Export>,
+}
+
+/// How the requests of a question follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Order {
+    /// All at once.
+    #[default]
+    Together,
+    /// For the form below: the first, and the others if that is done. The form waits for the answer.
+    Form,
+    /// One after the other, whatever becomes of those before; at the end it is said which failed. The form below is
+    /// closed.
+    Each,
 }
 
 /// What runs now and would end.

@@ -52,6 +52,7 @@ pub(super) fn answered(
                 super::act(model, out, request, what);
             }
         }
+        (Purpose::Each(each), result) => dialogs::each_answered(model, out, *each, result),
         (Purpose::Count, result) => dialogs::counted(model, ticket, result),
         (Purpose::Account(step), result) => account::answered(model, out, step, ticket, result),
         (Purpose::Probe, result) => probe::answered(model, ticket, result),

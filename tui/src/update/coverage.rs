@@ -146,7 +146,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("privacy.set", Full, "6 enter v b ctrl-s y"),
     ("privacy.test", Full, "6 enter t 'text enter"),
     ("privacy.answers", Full, "6 enter"),
-    ("privacy.set_answers", Full, "6 enter v tab tab left ctrl-s"),
+    ("privacy.set_answers", Full, "6 enter v tab tab left ctrl-s y"),
     ("privacy.patterns", Full, "6 enter w"),
     ("privacy.add_pattern", Full, "6 enter w a 'ticket tab tab 'E-[0-9]{4,8} ctrl-s"),
     ("privacy.remove_pattern", Full, "6 enter w ctrl-d y"),

@@ -3,14 +3,14 @@
 use aivonx_protocol::{Fault, Reply, Request, running};
 use tui_input::Input;
 
-use super::{act, audit};
+use super::{act, answers, audit, forms, load};
 use crate::{
     keymap::Do,
     msg::{Effect, Ticket},
     state::{
         Dialog, Model, Purpose,
-        calls::Act,
-        dialog::{Confirm, Ends, RequestsOf},
+        calls::{Act, Each},
+        dialog::{Confirm, Ends, Order, RequestsOf, Text},
     },
 };
 
@@ -30,9 +30,53 @@ pub(super) fn confirm(
         verb,
         typed,
         requests,
+        order: Order::Together,
         ends: None,
         export: None,
     })));
+}
+
+/// Has the requests of the question that stands there follow each other like this.
+pub(super) fn order(model: &mut Model, order: Order) {
+    if let Some(Dialog::Confirm(confirm)) = model.dialogs.last_mut() {
+        confirm.order = order;
+    }
+}
+
+/// Goes on with the next of several, or says what became of them.
+fn each(model: &mut Model, out: &mut Vec<Effect>, mut each: Each) {
+    if let Some((request, what)) = each.left.pop_front() {
+        each.now = what;
+        let ticket = model.calls.begin(Purpose::Each(Box::new(each)), model.now);
+        out.push(Effect::Call { ticket, request });
+        return;
+    }
+    for topic in each.now.reload {
+        load(model, out, topic);
+    }
+    match (&*each.failed, each.done) {
+        ([], 1) => model.tell(each.now.done),
+        ([], done) => model.tell(format!("all {done} are done")),
+        (failed, done) => {
+            let rows = vec![("done".to_owned(), done.to_string()), ("failed".to_owned(), failed.join("\n"))];
+            let title = format!("{done} done, {} failed", failed.len());
+            model.dialogs.push(Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
+        }
+    }
+}
+
+/// One of several was answered.
+pub(super) fn each_answered(
+    model: &mut Model,
+    out: &mut Vec<Effect>,
+    mut all: Each,
+    result: Result<Reply, Fault>,
+) {
+    match result {
+        Ok(_) => all.done += 1,
+        Err(fault) => all.failed.push(format!("{}: {}", all.now.doing, answers::said(&fault))),
+    }
+    each(model, out, all);
 }
 
 /// Asks how much of theirs runs, to say so in the question that stands there.
@@ -84,13 +128,27 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 return;
             }
             let requests = std::mem::take(&mut confirm.requests);
-            let export = confirm.export.take();
+            let (order, export) = (confirm.order, confirm.export.take());
             model.dialogs.pop();
             if let Some(export) = export {
                 audit::replace(model, out, export);
             }
-            for (request, what) in requests {
-                act(model, out, request, what);
+            match order {
+                Order::Together => {
+                    for (request, what) in requests {
+                        act(model, out, request, what);
+                    }
+                }
+                Order::Form => {
+                    let mut requests = requests.into_iter();
+                    if let Some((request, what)) = requests.next() {
+                        forms::submit(model, out, request, what, requests.collect());
+                    }
+                }
+                Order::Each => {
+                    model.dialogs.pop();
+                    each(model, out, Each { left: requests.into(), ..Each::default() });
+                }
             }
         }
         (Do::Copy, Some(Dialog::Reveal(reveal))) => {

@@ -1,13 +1,14 @@
 //! What follows from the keys of a form.
 
-use super::{
-    access, account, act, audit, login, model_rules, models, nodes, probe, security, strategy, usage,
-};
+use aivonx_protocol::Request;
+
+use super::{access, account, audit, login, model_rules, models, nodes, probe, security, strategy, usage};
 use crate::{
     keymap::Do,
     msg::Effect,
     state::{
         Dialog, Model, Purpose,
+        calls::Act,
         form::{After, Form, FormFor},
     },
 };
@@ -115,18 +116,23 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     };
     match prepared {
         Err(why) => refuse(model, &why),
-        Ok((request, what)) => {
-            let ticket = if then.is_empty() {
-                act(model, out, request, what)
-            } else {
-                let ticket = model.calls.begin(Purpose::Chain(what, then), model.now);
-                out.push(Effect::Call { ticket, request });
-                ticket
-            };
-            if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
-                form.sent = Some(ticket);
-            }
-        }
+        Ok((request, what)) => submit(model, out, request, what, then),
+    }
+}
+
+/// Sends this for the form that stands there, and what follows if it is done.
+pub(super) fn submit(
+    model: &mut Model,
+    out: &mut Vec<Effect>,
+    request: Request,
+    what: Act,
+    then: Vec<(Request, Act)>,
+) {
+    let purpose = if then.is_empty() { Purpose::Act(what) } else { Purpose::Chain(what, then) };
+    let ticket = model.calls.begin(purpose, model.now);
+    out.push(Effect::Call { ticket, request });
+    if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
+        form.sent = Some(ticket);
     }
 }
 

@@ -239,15 +239,7 @@ pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>, what: SecurityF
         SecurityForm::Contain => incident::confirm_contain(model, &form),
         SecurityForm::ResetTwoFactor => incident::confirm_reset(model, &form),
     };
-    match asked {
-        Err(why) => Some(Err(why)),
-        Ok(()) => {
-            // The question stands in place of the form.
-            let form = model.dialogs.len() - 2;
-            model.dialogs.remove(form);
-            None
-        }
-    }
+    asked.err().map(Err)
 }
 
 fn ask_isolation(model: &mut Model) {

@@ -278,28 +278,38 @@ fn draw_confirm(buffer: &mut Buffer, area: Rect, model: &Model, confirm: &Confir
         let parts = wrap(&text, usize::from(columns));
         lines.extend(parts.into_iter().map(|part| Line::from(Span::styled(part, theme.style(tone)))));
     }
-    lines.push(Line::default());
-    let typed_at = lines.len();
+    let mut prompt = vec![Line::default()];
     match &confirm.typed {
         Some((wanted, _)) => {
-            lines.push(Line::from(format!("To go on, type: {}", safe(wanted))));
-            lines.push(Line::default());
+            prompt.push(Line::from(format!("To go on, type: {}", safe(wanted))));
+            prompt.push(Line::default());
             let tone = if confirm.is_typed() { Tone::Bad } else { Tone::Dim };
-            lines.push(Line::from(vec![
+            prompt.push(Line::from(vec![
                 Span::styled(format!("enter  {}", confirm.verb), theme.style(tone)),
                 Span::raw("    esc  leave it"),
             ]));
         }
-        None => lines.push(Line::from(vec![
+        None => prompt.push(Line::from(vec![
             Span::styled(format!("y  {}", confirm.verb), theme.style(Tone::Bad)),
             Span::raw("    n  leave it"),
         ])),
     }
-    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let rows = u16::try_from(lines.len() + prompt.len()).unwrap_or(u16::MAX);
     let inner = popup::draw(buffer, area, (columns, rows), &safe(&confirm.title), Tone::Bad, theme);
-    Paragraph::new(lines).render(inner, buffer);
+    // What is to be answered stands there in any case.
+    let asked = u16::try_from(prompt.len()).unwrap_or(u16::MAX).min(inner.height);
+    let space = usize::from(inner.height - asked);
+    if lines.len() > space {
+        let left = lines.len() - space.saturating_sub(1);
+        lines.truncate(space.saturating_sub(1));
+        lines.push(Line::from(format!("... and {}", plural(left as u64, "more line"))));
+    }
+    Paragraph::new(lines).render(Rect { height: inner.height - asked, ..inner }, buffer);
+    let prompt_area = Rect { y: inner.bottom() - asked, height: asked, ..inner };
+    Paragraph::new(prompt).render(prompt_area, buffer);
     if let Some((_, text)) = &confirm.typed {
-        let y = inner.y + u16::try_from(typed_at + 1).unwrap_or(0);
+        // Below what is to be typed.
+        let y = prompt_area.y + 2;
         if y < inner.bottom() {
             buffer.set_string(inner.x, y, ">", theme.style(Tone::Accent));
             let place = Rect { x: inner.x + 2, y, width: inner.width.saturating_sub(2), height: 1 };

@@ -27,7 +27,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
 pub(crate) use self::models::columns as node_columns;
 use crate::{
-    state::{Dialog, Link, Model, Screen, models::Tab},
+    state::{Dialog, Link, Model, Screen, dialog::Order, models::Tab},
     widgets::grid,
 };
 
@@ -75,7 +75,12 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
         Screen::Requests => requests::draw(buffer, body, model),
         Screen::Security => security::draw(buffer, body, model),
     }
-    for dialog in &model.dialogs {
+    for (at, dialog) in model.dialogs.iter().enumerate() {
+        // A question stands in place of the form that it is about.
+        let about_it = |next: &Dialog| matches!(next, Dialog::Confirm(next) if next.order != Order::Together);
+        if model.dialogs.get(at + 1).is_some_and(about_it) {
+            continue;
+        }
         dialogs::draw(buffer, body, model, dialog);
     }
     frame::bottom(buffer, bottom, model);

@@ -88,6 +88,14 @@ fn holds_secret(key: &str) -> bool {
     key.starts_with("aivx_") && key.trim_end_matches(['.', '…']).len() > SHOWN
 }
 
+/// A key's name, or as much of its secret as lists show.
+pub(crate) fn in_short(key: &str) -> String {
+    if !holds_secret(key) {
+        return key.to_owned();
+    }
+    key.chars().take(SHOWN).chain(['…']).collect()
+}
+
 /// `key create`
 #[derive(Debug, Args)]
 pub struct CreateArgs {

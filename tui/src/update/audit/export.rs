@@ -12,7 +12,7 @@ use crate::{
     state::{
         Dialog, Model, Purpose,
         calls::Act,
-        dialog::{Confirm, Text},
+        dialog::{Confirm, Order, Text},
         form::{Field, Form, FormFor},
     },
 };
@@ -84,6 +84,7 @@ pub(in crate::update) fn exported(model: &mut Model, ticket: Ticket, result: Res
                 verb: "Replace it",
                 typed: None,
                 requests: Vec::new(),
+                order: Order::Together,
                 ends: None,
                 export: Some(*export),
             })));

@@ -12,14 +12,17 @@ use jiff::{Timestamp, Zoned};
 
 use super::{millis, span_check};
 use crate::{
-    cli::incident::offered,
+    cli::{
+        incident::{ContainArgs, offered},
+        key::in_short,
+    },
     msg::{Effect, Reported, Ticket},
     nouns::incident as words,
     render::text::plural,
     state::{
         Dialog, Model, Purpose, Screen, Topic,
         calls::Act,
-        dialog::Text,
+        dialog::{Order, Text},
         form::{Field, Form, FormFor},
         security::{SecurityForm, Tab},
     },
@@ -29,6 +32,8 @@ use crate::{
 
 /// What is said while a report is made.
 const REPORTING: &str = "Gathering the report";
+/// From when on it is; what the command line says of it has no room.
+const SINCE: &str = "10m, 2h, 14:30, today, yesterday, 2026-11-22, \"2026-11-22 14:30\"";
 
 fn open(model: &mut Model, what: SecurityForm, title: &str, intro: &str, fields: Vec<Field>) {
     forms::open(model, Form::new(FormFor::Security(what), title, intro, fields));
@@ -39,15 +44,27 @@ fn read(model: &mut Model, title: String, rows: Vec<(String, String)>) {
     model.dialogs.push(Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
 }
 
-/// Opens the form, with what the chosen finding offers.
+/// Opens the form, with what the chosen findings offer.
 pub(super) fn contain(model: &mut Model) {
-    let chosen: Option<&Finding> = model.security.findings.chosen();
-    let offered = chosen.and_then(|one| one.contain.as_deref()).and_then(offered);
-    let named = |names: fn(&crate::cli::incident::ContainArgs) -> &Vec<String>| {
-        offered.as_ref().map(|args| names(args).join(" ")).unwrap_or_default()
+    let chosen: Vec<&Finding> = model.security.findings.targets();
+    let offered: Vec<ContainArgs> =
+        chosen.into_iter().filter_map(|one| offered(one.contain.as_deref()?)).collect();
+    let named = |names: fn(&ContainArgs) -> &Vec<String>| {
+        let mut all: Vec<&str> = Vec::new();
+        for name in offered.iter().flat_map(names) {
+            if !all.contains(&name.as_str()) {
+                all.push(name);
+            }
+        }
+        all.join(" ")
     };
     let fields = vec![
-        Field::text("keys", "Keys", "names, ids or ORG/NAME, with blanks between", &named(|args| &args.keys)),
+        Field::text(
+            "keys",
+            "Keys",
+            "names, ids, secrets, how those begin, ORG/NAME; with blanks between",
+            &named(|args| &args.keys),
+        ),
         Field::text("users", "Users", "names, with blanks between", &named(|args| &args.users)),
         Field::text(
             "organizations",
@@ -81,13 +98,16 @@ pub(super) fn confirm_contain(model: &mut Model, form: &Form) -> Result<(), Stri
         lasts_ms: form.given("lasts_ms").map(|text| millis(&text)).transpose()?,
         reason: form.value("reason"),
     };
-    let all = [&asked.keys, &asked.users, &asked.organizations, &asked.addresses];
+    // What is shown stays on the screen, and holds no secret.
+    let shown =
+        incident::Contain { keys: asked.keys.iter().map(|key| in_short(key)).collect(), ..asked.clone() };
+    let all = [&shown.keys, &shown.users, &shown.organizations, &shown.addresses];
     let names = all.map(|names| names.join(", ")).into_iter().filter(|names| !names.is_empty());
     let names = names.collect::<Vec<_>>().join(", ");
     if names.is_empty() {
         return Err("name a key, a user, an organization or an address".to_owned());
     }
-    let lines = words::consequences(&asked);
+    let lines = words::consequences(&shown);
     let typed = asked.revoke.then(|| "revoke".to_owned());
     let what = Act {
         doing: format!("Shutting off {names}"),
@@ -103,6 +123,7 @@ pub(super) fn confirm_contain(model: &mut Model, form: &Form) -> Result<(), Stri
     };
     let requests = vec![(Request::from(asked), what)];
     dialogs::confirm(model, format!("Shut off {names}?"), lines, "Shut off", typed, requests);
+    dialogs::order(model, Order::Form);
     Ok(())
 }
 
@@ -131,7 +152,8 @@ pub(super) fn reset_two_factor(model: &mut Model) {
 
 /// Asks before it takes them away.
 pub(super) fn confirm_reset(model: &mut Model, form: &Form) -> Result<(), String> {
-    if !matches!(model.access.users.load, crate::state::list::Load::Ready(_)) {
+    let loads = model.calls.loads(Topic::Users) || model.calls.loads(Topic::Organizations);
+    if loads || !matches!(model.access.users.load, crate::state::list::Load::Ready(_)) {
         return Err("which users there are is not known yet; try again".to_owned());
     }
     let organization = form.given("organization");
@@ -171,13 +193,14 @@ pub(super) fn confirm_reset(model: &mut Model, form: &Form) -> Result<(), String
     let typed = Some(organization.unwrap_or_else(|| "everyone".to_owned()));
     let title = format!("Take the second factors of {users} away?");
     dialogs::confirm(model, title, lines, "Take away", typed, requests);
+    dialogs::order(model, Order::Each);
     Ok(())
 }
 
 /// Opens the form for a report.
 pub(super) fn report(model: &mut Model) {
     let fields = vec![
-        Field::text("since", "Since", time_arg::SINCE, "24h").required(),
+        Field::text("since", "Since", SINCE, "24h").required(),
         Field::text("file", "To file", "new, readable by you alone; empty: shown here", ""),
     ];
     let intro = "What happened, by whom, from where, and what was done about it.";

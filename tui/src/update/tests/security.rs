@@ -69,6 +69,90 @@ fn what_cannot_be_undone_is_typed() {
 }
 
 #[test]
+fn what_was_typed_outlives_the_question_and_a_refusal() {
+    let mut model = at("incidents");
+    model.security.findings.set(Vec::new(), samples::NOW);
+    press(&mut model, "c");
+    type_text(&mut model, "ci");
+    press_all(&mut model, "ctrl-s n");
+    let typed = |model: &Model| match model.dialogs.last() {
+        Some(Dialog::Form(form)) => form.value("keys"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(typed(&model), "ci");
+    press(&mut model, "ctrl-s");
+    let (ticket, _) = call(&press(&mut model, "y"));
+    refuse(&mut model, ticket, Fault::new(FaultKind::NotFound, "there is no key ci").field("keys"));
+    assert_eq!(typed(&model), "ci");
+    assert!(shot(&model).contains("there is no key ci"), "{}", shot(&model));
+    press(&mut model, "ctrl-s");
+    let (ticket, _) = call(&press(&mut model, "y"));
+    reply(&mut model, ticket, Reply::Contained(Vec::new()));
+    assert!(!model.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Form(_))));
+}
+
+#[test]
+fn a_secret_is_shut_off_and_not_shown() {
+    let mut model = at("incidents");
+    model.security.findings.set(Vec::new(), samples::NOW);
+    press(&mut model, "c");
+    type_text(&mut model, "aivx_1a2B3c4d5E6f7g8H9");
+    press(&mut model, "ctrl-s");
+    let Some(Dialog::Confirm(confirm)) = model.dialogs.last() else { panic!() };
+    let said = format!("{} {}", confirm.title, confirm.lines.join(" "));
+    assert!(said.contains("aivx_1a2B3c4…") && !said.contains("d5E6"), "{said}");
+    let asked = asked(press(&mut model, "y"));
+    assert!(matches!(&*asked, [Request::Incident(incident::IncidentRequest::Contain(one))]
+        if one.keys == ["aivx_1a2B3c4d5E6f7g8H9"]));
+    assert!(!format!("{:?}", model.calls.awaited()).contains("d5E6"));
+}
+
+#[test]
+fn all_marked_findings_are_shut_off() {
+    let mut model = at("incidents");
+    let offers = |model: &Model| {
+        let all = model.security.findings.all().iter();
+        all.filter_map(|one| crate::cli::incident::offered(one.contain.as_deref()?)).collect::<Vec<_>>()
+    };
+    let offers = offers(&model);
+    assert!(offers.len() > 1);
+    let marks = model.security.findings.all().len();
+    press(&mut model, "g");
+    (0..marks).for_each(|_| drop(press(&mut model, "space")));
+    press(&mut model, "c");
+    let Some(Dialog::Form(form)) = model.dialogs.last() else { panic!() };
+    for one in offers {
+        for (key, names) in [("keys", one.keys), ("users", one.users), ("addresses", one.addresses)] {
+            let words = form.words(key);
+            for name in names {
+                assert_eq!(words.iter().filter(|word| **word == name).count(), 1, "{key}: {name}");
+            }
+        }
+    }
+}
+
+/// However much there is to say.
+#[test]
+fn what_a_question_asks_for_is_in_sight() {
+    let mut model = at("incidents");
+    model.security.findings.set(Vec::new(), samples::NOW);
+    press(&mut model, "c");
+    for name in ["a-rather-long-name-", "user-", "organization-", "192.0.2."] {
+        let all: Vec<String> = (0..60).map(|n| format!("{name}{n}")).collect();
+        type_text(&mut model, &all.join(" "));
+        press(&mut model, "down");
+    }
+    press(&mut model, "ctrl-s");
+    let shown = shot(&model);
+    assert!(shown.contains("y  Shut off") && shown.contains("more line"), "{shown}");
+    press_all(&mut model, "n space ctrl-s");
+    type_text(&mut model, "rev");
+    let shown = shot(&model);
+    assert!(shown.contains("To go on, type: revoke") && shown.contains("> rev"), "{shown}");
+    assert!(shown.contains("enter  Shut off"), "{shown}");
+}
+
+#[test]
 fn nobody_is_shut_off_unnamed() {
     let mut model = at("incidents");
     model.security.findings.set(Vec::new(), samples::NOW);
@@ -82,12 +166,32 @@ fn second_factors_are_taken_away_but_ones_own() {
     let with = model.access.users.all().iter().filter(|one| one.totp && one.name != "root");
     let wanted: Vec<_> = with.map(|one| Request::from(user::ResetTotp { user: one.id.clone() })).collect();
     assert!(!wanted.is_empty());
-    press_all(&mut model, "t right ctrl-s");
+    let effects = press(&mut model, "t");
+    // Users that are being asked for may be others than those known.
+    press_all(&mut model, "right ctrl-s");
+    assert!(shot(&model).contains("not known yet"), "{}", shot(&model));
+    answer_all(&mut model, effects);
+    press(&mut model, "ctrl-s");
     assert!(shot(&model).contains("To go on, type: everyone"), "{}", shot(&model));
     type_text(&mut model, "everyone");
-    assert_eq!(asked(press(&mut model, "enter")), wanted);
+    // One after the other; what fails is said at the end.
+    let mut effects = press(&mut model, "enter");
+    assert!(model.dialogs.is_empty());
+    for (at, wanted) in wanted.iter().enumerate() {
+        let (ticket, request) = call(&effects);
+        assert_eq!(request, wanted);
+        effects = match at {
+            0 => refuse(&mut model, ticket, Fault::new(FaultKind::Unavailable, "busy")),
+            _ => reply(&mut model, ticket, Reply::Done(())),
+        };
+    }
+    assert!(shot(&model).contains("busy"), "{}", shot(&model));
+    assert!(shot(&model).contains(&format!("{} done, 1 failed", wanted.len() - 1)), "{}", shot(&model));
+    answer_all(&mut model, effects);
+    press(&mut model, "esc");
 
-    press(&mut model, "t");
+    let effects = press(&mut model, "t");
+    answer_all(&mut model, effects);
     type_text(&mut model, "x");
     press(&mut model, "tab");
     type_text(&mut model, "nowhere");

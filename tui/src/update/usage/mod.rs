@@ -17,14 +17,15 @@ use aivonx_protocol::{
 };
 
 pub(super) use self::sums::fill;
-use super::{keys, load, nodes::Prepared, reload};
+use super::{dialogs, forms, keys, load, nodes::Prepared, reload};
 use crate::{
     keymap::Do,
     msg::Effect,
     nouns::{LimitRow, Noun as _},
     state::{
-        Dialog, Model, Purpose, Right, Screen, Topic, access,
+        Dialog, Model, Right, Screen, Topic, access,
         calls::Act,
+        dialog::Order,
         form::FormFor,
         list::{List, Load},
         usage::{OpenLimits, Tab, UsageForm},
@@ -342,20 +343,15 @@ pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>) -> Option<Prepa
     };
     match asked {
         Err(why) => Some(Err(why)),
-        Ok(Asked { request, what, because, then: None }) if because.is_empty() => Some(Ok((request, what))),
-        Ok(Asked { request, what, because, then: Some(then) }) if because.is_empty() => {
-            let ticket = model.calls.begin(Purpose::Chain(what, vec![then]), model.now);
-            out.push(Effect::Call { ticket, request });
-            if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
-                form.sent = Some(ticket);
-            }
+        Ok(Asked { request, what, because, then }) if because.is_empty() => {
+            forms::submit(model, out, request, what, then.into_iter().collect());
             None
         }
         Ok(Asked { request, what, because, then }) => {
             let title = what.doing.replacen("Setting ", "Set ", 1).replacen("Giving ", "Give ", 1) + "?";
-            model.dialogs.pop();
             let requests = [(request, what)].into_iter().chain(then).collect();
-            super::dialogs::confirm(model, title, because, "Do it", None, requests);
+            dialogs::confirm(model, title, because, "Do it", None, requests);
+            dialogs::order(model, Order::Form);
             None
         }
     }

@@ -106,6 +106,10 @@ pub(super) fn set(model: &Model, form: &Form, organization: Option<&str>) -> Res
         a == b
     };
     let answers = answers(model, form, organization, &named(now));
+    let is_off = answers.is_some() && form.value("answers") == AnswerMode::Off.name();
+    let unseen = is_off.then(|| {
+        "Personal data in answers reaches clients as it is, and is not counted any more.".to_owned()
+    });
     let request = PrivacyRequest::Set(privacy::Set {
         organization: organization.map(str::to_owned),
         // To set what follows from the profile is a change, if it is all that is asked for.
@@ -114,17 +118,18 @@ pub(super) fn set(model: &Model, form: &Form, organization: Option<&str>) -> Res
     });
     if matches!(request, PrivacyRequest::Set(privacy::Set { mode: None, categories: None, .. })) {
         let (request, what) = answers.ok_or("nothing was changed")?;
-        return Ok(Asked { request, what, because: Vec::new(), then: None });
+        return Ok(Asked { request, what, because: unseen.into_iter().collect(), then: None });
     }
-    let because = match mode {
+    let of_prompts = match mode {
         PrivacyMode::Block if now.mode != mode => {
-            vec!["Requests with such data in their prompts are refused from now on.".to_owned()]
+            Some("Requests with such data in their prompts are refused from now on.".to_owned())
         }
         PrivacyMode::Off if now.mode != mode => {
-            vec!["Personal data reaches the nodes as it is, and is not counted any more.".to_owned()]
+            Some("Personal data reaches the nodes as it is, and is not counted any more.".to_owned())
         }
-        _ => Vec::new(),
+        _ => None,
     };
+    let because = of_prompts.into_iter().chain(unseen).collect();
     let asked = Asked::new(
         Request::Privacy(request),
         format!("Setting privacy of {} to {word}", named(now)),

@@ -185,12 +185,24 @@ fn what_blocks_at_once_is_asked_first() {
     let mut model = acme();
     assert_eq!(type_limit(&mut model, "inference.day=9"), []);
     assert!(shot(&model).contains("9 are used already: requests are refused for 5h 12m"), "{}", shot(&model));
+    // What was typed stays, whether it is left or refused.
+    let typed = |model: &Model| match model.dialogs.last() {
+        Some(Dialog::Form(form)) => form.value("limit"),
+        other => panic!("{other:?}"),
+    };
     press(&mut model, "n");
+    assert_eq!(typed(&model), "inference.day=9");
+    press(&mut model, "esc");
     assert!(model.dialogs.is_empty());
     type_limit(&mut model, "concurrent=0");
     assert!(shot(&model).contains("lets nothing through"));
     let effects = press(&mut model, "y");
-    assert!(matches!(call(&effects).1, Request::Limit(LimitRequest::Set(_))));
+    let (ticket, request) = call(&effects);
+    assert!(matches!(request, Request::Limit(LimitRequest::Set(_))));
+    refuse(&mut model, ticket, Fault::new(FaultKind::Invalid, "not that one"));
+    assert_eq!(typed(&model), "concurrent=0");
+    assert!(shot(&model).contains("not that one"), "{}", shot(&model));
+    press(&mut model, "esc");
     // Where nothing is blocked nothing is asked.
     assert_eq!(asked(&type_limit(&mut model, "inference.day=10")), ["limit.set"]);
 }
@@ -237,6 +249,7 @@ fn profiles_are_for_organizations_and_the_fleet() {
         reset: true,
     });
     assert_eq!(*call(&effects).1, Request::Limit(expected));
+    press_all(&mut model, "esc esc");
     model.calls.clear();
     answered(&mut model, "o");
     assert_eq!(model.usage.asked, Some(OpenLimits::Own));
@@ -250,6 +263,7 @@ fn profiles_are_for_organizations_and_the_fleet() {
             reset: false
         }))
     ));
+    press_all(&mut model, "esc esc");
     model.calls.clear();
     answered(&mut model, "tab tab g enter f");
     assert!(model.dialogs.is_empty() && notice(&model).contains("profile of its organization"));
@@ -308,13 +322,16 @@ fn answers_have_a_mode_of_their_own() {
     let id = model.usage.open.as_ref().unwrap().organization().unwrap().unwrap();
     model.usage.answers = Some(privacy::AnswerMode::Detect);
     press_all(&mut model, "v tab tab left");
-    assert_eq!(call(&press(&mut model, "ctrl-s")).1, &set(&id), "{}", shot(&model));
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    assert!(shot(&model).contains("Personal data in answers reaches clients as it is"), "{}", shot(&model));
+    assert_eq!(call(&press(&mut model, "y")).1, &set(&id), "{}", shot(&model));
 
     // With the prompts' mode it is the second of two.
     let mut model = acme();
     model.usage.answers = Some(privacy::AnswerMode::Detect);
     press_all(&mut model, "v d tab tab left");
-    let effects = press(&mut model, "ctrl-s");
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    let effects = press(&mut model, "y");
     let (ticket, request) = call(&effects);
     assert!(matches!(request, Request::Privacy(PrivacyRequest::Set(_))), "{request:?}");
     let settings = model.usage.privacy.clone().unwrap();

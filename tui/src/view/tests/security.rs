@@ -49,7 +49,7 @@ shots!(incident_contained, |model| {
     model
 });
 shots!(incident_reset, |model| {
-    press_all(&mut model, "0 backtab backtab t right ctrl-s");
+    answered(&mut model, "0 backtab backtab t right ctrl-s");
     model
 });
 shots!(incident_report, |model| {
