@@ -136,8 +136,8 @@ pub(super) fn go(model: &mut Model, out: &mut Vec<Effect>, screen: Screen) {
         model.trail.push(model.screen);
         model.screen = screen;
         model.detail = false;
-        // It was about what stood there.
-        model.notice = None;
+        // They were about what stood there.
+        (model.notice, model.nodes.waking) = (None, None);
     }
     refresh(model, out);
 }

@@ -195,6 +195,7 @@ fn known(model: &mut Model, out: &mut Vec<Effect>) {
 /// Nothing comes any more; what is shown stays.
 fn disconnected(model: &mut Model) {
     model.node_feed = None;
+    model.nodes.waking = None;
     model.logs.feed = None;
     model.jobs.feed = None;
     (model.audit.feed, model.audit.walk) = (None, None);
@@ -387,6 +388,9 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Something could not be had.
 fn failed(model: &mut Model, topic: Topic, fault: Fault) {
+    if topic == Topic::Wakes {
+        model.nodes.waking = None;
+    }
     match topic {
         Topic::Pulse => model.overview.load = Load::Failed(fault),
         Topic::Nodes => model.nodes.list.load = Load::Failed(fault),

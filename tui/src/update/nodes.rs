@@ -90,7 +90,8 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Strategy => strategy::ask(model, out),
         Do::WakeUp => {
             for node in targets(model) {
-                let what = says(format!("Waking {}", node.name), format!("{} is woken", node.name));
+                let done = format!("waking {}; its line says when it is there", node.name);
+                let what = says(format!("Waking {}", node.name), done);
                 act(model, out, Request::from(node::WakeUp { node: node.id }), what);
             }
             model.nodes.list.unmark();
@@ -273,7 +274,8 @@ fn edit_form(node: &Node) -> Form {
 /// How nodes are woken: shown, and asked where somebody waits for it.
 pub(super) fn wakes(model: &mut Model, all: Vec<NodeWake>) {
     model.nodes.wakes = all;
-    let waking = model.nodes.waking.take();
+    // Not over what was opened meanwhile.
+    let waking = model.nodes.waking.take().filter(|_| model.dialogs.is_empty());
     let node = waking.and_then(|id| model.nodes.list.all().iter().find(|node| node.id == id));
     if let Some(form) = node.map(|node| wake_form(node, model.nodes.wake(&node.id))) {
         forms::open(model, form);

@@ -28,6 +28,35 @@ fn nodes_follow_their_events() {
 }
 
 #[test]
+fn the_form_for_waking_waits_no_longer_than_its_screen() {
+    let wakes = || Request::from(node::Wakes { node: None }).sample_reply().unwrap();
+    let key = keymap::BINDINGS.iter().find(|one| one.does == Do::Wake).unwrap().keys[0];
+    // Refused: what comes later opens nothing.
+    let mut model = full(80, 24);
+    let effects = press_all(&mut model, &format!("2 g {key}"));
+    let ticket = asked(&effects, "node.wakes");
+    refuse(&mut model, ticket, Fault::new(FaultKind::Unavailable, "the store does not answer"));
+    assert_eq!(model.nodes.waking, None);
+    // Another screen, or something that was opened meanwhile.
+    for meanwhile in ["1", "?"] {
+        let mut model = full(80, 24);
+        let effects = press_all(&mut model, &format!("2 g {key}"));
+        press(&mut model, meanwhile);
+        let open = model.dialogs.len();
+        reply(&mut model, asked(&effects, "node.wakes"), wakes());
+        assert_eq!(model.dialogs.len(), open, "{meanwhile}");
+    }
+}
+
+fn asked(effects: &[Effect], name: &str) -> crate::msg::Ticket {
+    let found = effects.iter().find_map(|effect| match effect {
+        Effect::Call { ticket, request } if request.name() == name => Some(*ticket),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("{effects:?}"))
+}
+
+#[test]
 fn a_node_is_added_with_what_was_filled_in() {
     let mut model = full(80, 24);
     press_all(&mut model, "2 a");
