@@ -179,19 +179,14 @@ fn rotate_form(all: bool) -> Form {
         Field::toggle(
             "peppers",
             "Peppers",
-            "what keys are hashed with, too: those not used by the deadline are revoked",
+            "what keys are hashed with: unused by the deadline, they are gone",
             all,
         ),
         Field::text("deadline", "Deadline", "how long keys may take to be used, such as 30d", "30d")
             .required()
             .checked(span_check)
             .with("peppers", &["yes"]),
-        Field::toggle(
-            "signing",
-            "Signing",
-            "what access tokens are signed with, too; those out there stay good",
-            all,
-        ),
+        Field::toggle("signing", "Signing", "what access tokens are signed with; old ones stay good", all),
         Field::text("sure", "Sure?", "type: rotate", "")
             .required()
             .checked(|text| if text == "rotate" { Ok(()) } else { Err("type: rotate".into()) }),

@@ -28,10 +28,12 @@ pub(super) fn typed(model: &mut Model, event: &KeyEvent) {
             let Some(field) = form.field() else { return };
             let changed = match &mut field.kind {
                 Kind::Text(input) => {
-                    if std::mem::take(&mut field.untouched) && is_character(event) {
+                    let erases = matches!(event.code, KeyCode::Backspace | KeyCode::Delete);
+                    let replaces = std::mem::take(&mut field.untouched) && (erases || is_character(event));
+                    if replaces {
                         input.reset();
                     }
-                    edit(input, event)
+                    edit(input, event) || replaces
                 }
                 Kind::Secret(secret) | Kind::Code(secret) => hidden(secret, event),
                 Kind::Choice { options, at } => {

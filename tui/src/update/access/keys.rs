@@ -166,7 +166,7 @@ fn add_form(organization: &str) -> Form {
         Field::text("user", "User", "whom it acts for; empty: it stands for itself", ""),
     ];
     fields.extend(common(None));
-    let about = "client certificate that stands for it: DNS name, URI, mail or common name; empty: none";
+    let about = "client certificate for it: DNS name, URI, mail or CN; empty: none";
     fields.insert(fields.len() - 1, Field::text("certificate", "Certificate", about, ""));
     Form::new(FormFor::AddKey, "Make a key", "Its secret is shown once.", fields)
 }

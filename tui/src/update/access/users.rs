@@ -167,7 +167,7 @@ fn common(user: Option<&User>, organization: &str) -> Vec<Field> {
 
 fn add_form(organization: &str) -> Form {
     let mut fields = common(None, organization);
-    let about = "12 characters or more; empty: you get a code with which the user sets one";
+    let about = "12 characters or more; empty: you get a code for the user to set one";
     fields.push(Field::secret("password", "Password", about));
     Form::new(FormFor::AddUser, "Add a user", "", fields)
 }
