@@ -103,7 +103,7 @@ fn what_is_said_is_what_was_done() {
 fn who_is_bound_to_an_organization_sets_no_restrictions() {
     let mut model = full(80, 24);
     let who = model.identity.as_mut().unwrap();
-    (who.role, who.organization) = (Some(Role::OrgAdmin), Some("acme".into()));
+    (who.role, who.organization) = (Some(Role::Operator), Some("acme".into()));
     model.models.restrictions.set(Vec::new(), samples::NOW);
     press_all(&mut model, "3 backtab");
     let shown = shot(&model);
