@@ -252,13 +252,19 @@ fn pays(record: &AccessRecord) -> bool {
 pub(super) fn refuse(exchange: &mut Exchange, caller: &Caller, exceeded: Exceeded) -> Refusal {
     exchange.record.limit = Some(exceeded.limit);
     let change = change(caller, &exceeded);
-    Refusal::Limited(Box::new(Limited { exceeded, change }))
+    // The length of a prompt is nobody's usage.
+    let hidden = matches!(exceeded.who, Who::Subject(Kind::Organization, _))
+        && exceeded.limit != LimitName::PromptChars
+        && caller.is_usage_hidden();
+    Refusal::Limited(Box::new(Limited { exceeded, hidden, change }))
 }
 
 /// A limit and, for those who may change it, how.
 #[derive(Debug)]
 pub(super) struct Limited {
     exceeded: Exceeded,
+    /// Its amounts are not for the caller.
+    hidden: bool,
     change: Option<Change>,
 }
 
@@ -272,6 +278,9 @@ struct Change {
 
 impl std::fmt::Display for Limited {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.hidden {
+            return f.write_str(&self.exceeded.without_amounts());
+        }
         self.exceeded.fmt(f)?;
         match &self.change {
             Some(Change { command, bounded: false }) => write!(f, " (to change it: {command})"),
@@ -323,15 +332,18 @@ impl Limited {
         }
     }
 
-    /// The answer, in the caller's dialect, with the four fields `error`, `limit`, `used` and `reset_in_hours`.
+    /// The answer, in the caller's dialect, with the four fields `error`, `limit`, `used` and `reset_in_hours`; without the
+    /// amounts where they are hidden.
     pub(super) fn answer(&self, dialect: Dialect, request_id: &str) -> Answer {
         let (status, exceeded) = (self.status(), &self.exceeded);
         let mut body = dialect.error_value(status, &self.to_string(), request_id);
         if status == StatusCode::TOO_MANY_REQUESTS && dialect == Dialect::Openai {
             body["error"]["code"] = "rate_limit_exceeded".into();
         }
-        body["limit"] = self.number(exceeded.cap);
-        body["used"] = self.number(exceeded.used);
+        if !self.hidden {
+            body["limit"] = self.number(exceeded.cap);
+            body["used"] = self.number(exceeded.used);
+        }
         body["reset_in_hours"] = json!(exceeded.reset_in_hours());
         let mut answer = answer::json(status, body.to_string().into());
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -350,8 +362,10 @@ impl Limited {
         // Digits, and at most one point.
         let amount =
             |n| HeaderValue::from_str(&self.exceeded.amount(n)).unwrap_or(HeaderValue::from_static("0"));
-        headers.insert(X_RATELIMIT_LIMIT, amount(*cap));
-        headers.insert(X_RATELIMIT_REMAINING, amount(cap.saturating_sub(*used)));
+        if !self.hidden {
+            headers.insert(X_RATELIMIT_LIMIT, amount(*cap));
+            headers.insert(X_RATELIMIT_REMAINING, amount(cap.saturating_sub(*used)));
+        }
         headers.insert(X_RATELIMIT_RESET, resets_at.div_ceil(1000).into());
     }
 

@@ -8,6 +8,7 @@ use aivonx_limits::Levels;
 use aivonx_protocol::{
     UnixMillis,
     key::{KeyScope, Priority},
+    permission::Permission,
     user::Role,
 };
 
@@ -217,6 +218,18 @@ impl Caller {
             Self::Key(key) => key.organization.as_ref(),
             Self::User { user, .. } => user.organization.as_ref(),
         }
+    }
+
+    /// Whether what its organization uses together is hidden from it.
+    #[must_use]
+    pub fn is_usage_hidden(&self) -> bool {
+        let user = match self {
+            Self::Anonymous(_) => None,
+            Self::Key(key) => key.user.as_ref(),
+            Self::User { user, .. } => Some(user),
+        };
+        let reads = user.is_some_and(|user| Permission::OrganizationRead.is_of(user.role, true));
+        !reads && self.organization().is_some_and(|organization| organization.hides_usage)
     }
 
     /// Whether it may do what needs `scope`. Nobody in particular has none here: what the access mode grants to

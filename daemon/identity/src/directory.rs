@@ -74,6 +74,8 @@ pub(super) struct Directory {
 pub struct Records {
     /// Organizations.
     pub organizations: Vec<OrganizationRecord>,
+    /// Ids of those that hide from their members what they use together.
+    pub hidden_usage: Vec<String>,
     /// Users.
     pub users: Vec<UserRecord>,
     /// Keys.
@@ -151,7 +153,8 @@ impl Directory {
         for record in records.organizations {
             let answers = answers(&record.id);
             let hidden = ModelAccessRecord::hidden_from(&records.model_access, Some(&record.id));
-            new.add_organization(record, answers, &hidden, &mut allowed, old);
+            let hides_usage = records.hidden_usage.contains(&record.id);
+            new.add_organization(record, answers, (&hidden, hides_usage), &mut allowed, old);
         }
         for record in records.users {
             new.add_user(record, &allowed, old);
@@ -175,7 +178,7 @@ impl Directory {
         &mut self,
         record: OrganizationRecord,
         answers: AnswerMode,
-        hidden: &[String],
+        (hidden, hides_usage): (&[String], bool),
         allowed: &mut Allowed,
         old: Option<&Self>,
     ) {
@@ -195,6 +198,7 @@ impl Directory {
             require_totp: record.require_totp,
             eligible,
             exclusive: record.nodes == NodeAccess::Exclusive,
+            hides_usage,
             live,
             screening: Screening {
                 privacy: Privacy { answers, ..Privacy::new(record.privacy, &record.privacy_categories) },

@@ -64,6 +64,8 @@ pub struct Organization {
     pub eligible: RoutingRules,
     /// Whether it has nodes of its own alone.
     pub exclusive: bool,
+    /// Whether it hides from its members what it uses together.
+    pub hides_usage: bool,
     /// Ends when it is disabled or removed.
     pub live: Arc<Live>,
     /// What it may use, and has used.

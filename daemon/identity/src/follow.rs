@@ -108,6 +108,7 @@ pub(super) async fn read(
     let material = key_material::load(store, vault, now()).await?;
     let records = Records {
         organizations: store.organizations().list(&TenantScope::All).await?,
+        hidden_usage: store.settings().hidden_usage().await?,
         users: store.users().list(&TenantScope::All).await?,
         keys: store.keys().list(&TenantScope::All).await?,
         sessions: store.sessions().list(&TenantScope::All).await?,

@@ -9,7 +9,6 @@ use aivonx_protocol::{
     organization::{
         NewOrganization, NodeAccess, NodeNetworks, Organization, OrganizationChange, OrganizationRemoved,
     },
-    permission::Permission,
     user::Role,
 };
 use aivonx_store::{OrganizationRecord, PlacementRecord, StoreError};
@@ -203,19 +202,8 @@ impl Identity {
         let found = self.store.organizations().find(&actor.reach(), None, wanted).await;
         let id = found.map_err(|e| self.refuse(actor, e))?.id;
         self.store.settings().hide_usage(id, hidden).await?;
+        self.settle().await?;
         self.hidden_usage(actor).await
-    }
-
-    /// Whether what the organization of `actor` uses together is hidden from it.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn is_usage_hidden(&self, actor: &Actor) -> Result<bool, Fault> {
-        let Some(organization) = &actor.organization else { return Ok(false) };
-        if Permission::OrganizationRead.is_of(actor.role, true) {
-            return Ok(false);
-        }
-        Ok(self.store.settings().hidden_usage().await?.contains(organization))
     }
 
     /// The organization a request is about: the one `wanted` by slug or id, which must be the actor's own if it

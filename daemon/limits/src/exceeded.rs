@@ -55,6 +55,25 @@ impl Exceeded {
         if self.limit.is_spend() { usd(amount) } else { amount.to_string() }
     }
 
+    /// What it comes to for those from whom usage is hidden: without an amount.
+    #[must_use]
+    pub fn without_amounts(&self) -> String {
+        let reset =
+            self.resets_in.map_or_else(String::new, |left| format!("; it resets in {}", duration(left)));
+        format!("the limit {}{} is reached{reset}", self.limit, self.whose())
+    }
+
+    fn whose(&self) -> &'static str {
+        match &self.who {
+            Who::Address => "",
+            Who::Subject(kind, _) => match kind {
+                Kind::Organization => " of the organization",
+                Kind::User => " of the user",
+                Kind::Key => " of the key",
+            },
+        }
+    }
+
     fn unit(&self) -> &'static str {
         match self.limit {
             LimitName::SpendDay | LimitName::SpendMonth => "USD",
@@ -72,15 +91,7 @@ impl fmt::Display for Exceeded {
         if limit == LimitName::PromptChars {
             return write!(f, "the prompt has {asked} {unit}, more than the {cap} of the limit {limit}");
         }
-        let whose = match &self.who {
-            Who::Address => "",
-            Who::Subject(kind, _) => match kind {
-                Kind::Organization => " of the organization",
-                Kind::User => " of the user",
-                Kind::Key => " of the key",
-            },
-        };
-        write!(f, "the limit {limit}{whose} is reached: {used} of {cap} {unit} ")?;
+        write!(f, "the limit {limit}{} is reached: {used} of {cap} {unit} ", self.whose())?;
         f.write_str(if limit == LimitName::Concurrent { "are running" } else { "are used" })?;
         if self.used < self.cap {
             write!(f, ", and this request may need {asked}")?;
@@ -152,6 +163,17 @@ mod tests {
             told(exceeded(LimitName::PromptChars, 10, 0, 12, None)),
             "the prompt has 12 characters, more than the 10 of the limit prompt.chars"
         );
+    }
+
+    #[test]
+    fn without_amounts_it_has_no_amount() {
+        let hidden = exceeded(LimitName::SpendDay, 10_000_000, 9_990_000, 20_500_000, Some(30_000));
+        assert_eq!(
+            hidden.without_amounts(),
+            "the limit spend.day of the organization is reached; it resets in 30 s"
+        );
+        let hidden = exceeded(LimitName::Concurrent, 4, 4, 1, None);
+        assert_eq!(hidden.without_amounts(), "the limit concurrent of the organization is reached");
     }
 
     #[test]

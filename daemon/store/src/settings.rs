@@ -169,15 +169,17 @@ impl Settings {
     /// If the store fails.
     pub async fn hide_usage(&self, organization: String, hidden: bool) -> Result<(), StoreError> {
         self.store
-            .run(move |engine, _| {
+            .run(move |engine, feed| {
                 engine.write(|batch| {
                     let mut ids: Vec<String> = batch.get(Tree::Setting, HIDDEN_USAGE)?.unwrap_or_default();
                     ids.retain(|id| *id != organization);
                     if hidden {
-                        ids.push(organization);
+                        ids.push(organization.clone());
                     }
                     batch.put(Tree::Setting, HIDDEN_USAGE, &ids)
-                })
+                })?;
+                feed.tell(Change { collection: Collection::Organization, id: organization, revision: 0 });
+                Ok(())
             })
             .await
     }

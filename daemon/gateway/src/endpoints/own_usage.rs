@@ -64,11 +64,11 @@ pub(crate) async fn answer(
     let asked = Asked::read(query)?;
     let source = Source::Http { address: cx.client, user_agent: None, request_id: exchange.id().to_owned() };
     let actor = caller.actor(source).ok_or(AccountError::NoToken)?;
+    let hidden = caller.is_usage_hidden();
     let shared = &cx.worker.shared;
     let (identity, usage) = (shared.identity.clone(), shared.usage.clone());
     let report = shared.control.spawn(async move {
         identity.owes_nothing(&actor).await?;
-        let hidden = identity.is_usage_hidden(&actor).await?;
         let reach = Actor { role: Role::Member, ..actor }.reach();
         let span = (asked.since, asked.until);
         let failed = |error| AccountError::from(Fault::from(error));

@@ -11,6 +11,24 @@ use serde_json::{Value, json};
 use super::{Rig, chat, set};
 
 #[tokio::test]
+async fn what_an_organization_hides_no_refusal_tells() {
+    let rig = Rig::new().await;
+    rig.limit(&["inference.day=1"]).await;
+    let refused = async || {
+        let answer = rig.chat(false).await.expect(429);
+        assert!(answer.field("retry-after").is_some() && answer.field("x-ratelimit-reset").is_some());
+        assert!(answer.json()["reset_in_hours"].is_f64(), "{}", answer.text());
+        let numbers = answer.json()["used"].is_u64() && answer.json()["limit"].is_u64();
+        (answer.text().contains("1 of 1"), answer.field("x-ratelimit-limit").is_some(), numbers)
+    };
+    rig.chat(false).await.expect(200);
+    for (option, shows) in [("--hide-usage", false), ("--no-hide-usage", true)] {
+        rig.daemon.aivonx().ok(&["org", "set", super::ORGANIZATION, option]).await;
+        assert_eq!(refused().await, (shows, shows, shows), "{option}");
+    }
+}
+
+#[tokio::test]
 async fn each_dialect_is_told_in_its_own_shape_with_the_four_fields() {
     let rig = Rig::new().await;
     rig.limit(&["inference.day=1"]).await;
