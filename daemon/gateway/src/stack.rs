@@ -235,7 +235,7 @@ async fn layers(
         Action::Never(why) => return Err(Refusal::Never(why)),
         Action::Local(what) => {
             let (parameter, query) = (parameter.as_deref(), head.uri.query());
-            let asked = local::Asked { dialect, parameter, query, accept: fields.get(Field::Accept) };
+            let asked = local::Asked { dialect, parameter, query, fields };
             let mut answer = local::answer(cx, what, asked, &caller).await?;
             // To be known as a gateway, and by which name (see `fleet`).
             if fields.has(Field::Hops) {

@@ -4,13 +4,14 @@ use aivonx_fleet::{NoNode, Node, NodeScope, Snapshot};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{Dialect, route::Local};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::{
     answer::{self, Answer},
     conn::ConnContext,
     error_response::Refusal,
+    fields::{Field, Fields},
     policy::{self, Shape},
     shared::Phase,
 };
@@ -24,7 +25,7 @@ pub(crate) struct Asked<'a> {
     /// The variable part of the path.
     pub(crate) parameter: Option<&'a str>,
     pub(crate) query: Option<&'a str>,
-    pub(crate) accept: Option<&'a HeaderValue>,
+    pub(crate) fields: &'a Fields<'a>,
 }
 
 /// Answers `what` for `caller`.
@@ -38,7 +39,7 @@ pub(crate) async fn answer(
     // A listener for diagnostics shows everything to everyone who reaches it.
     let realm = if cx.listener.diagnostics { NodeScope::ALL } else { NodeScope::from(eligible) };
     if what == Local::Metrics {
-        return metrics(cx, realm, asked.accept).await;
+        return metrics(cx, realm, asked.fields).await;
     }
     let shared = &cx.worker.shared;
     let snapshot = shared.hot.load();
@@ -97,13 +98,8 @@ pub(crate) async fn answer(
     })
 }
 
-async fn metrics(
-    cx: &ConnContext,
-    realm: NodeScope,
-    accept: Option<&HeaderValue>,
-) -> Result<Answer, Refusal> {
-    let accepts = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let older = accepts.contains("text/plain") && !accepts.contains("application/openmetrics-text");
+async fn metrics(cx: &ConnContext, realm: NodeScope, fields: &Fields<'_>) -> Result<Answer, Refusal> {
+    let older = takes_plain_alone(fields.all(Field::Accept));
     let kind = if older { aivonx_telemetry::PLAIN_TYPE } else { aivonx_telemetry::CONTENT_TYPE };
     let shared = &cx.worker.shared;
     let render = shared.metrics.clone();
@@ -114,7 +110,28 @@ async fn metrics(
     };
     let text = shared.control.spawn_blocking(page).await;
     let text = text.map_err(|_| Refusal::Internal("metrics could not be rendered"))?;
-    Ok(answer::typed(StatusCode::OK, HeaderValue::from_static(kind), text.into()))
+    let mut answer = answer::typed(StatusCode::OK, HeaderValue::from_static(kind), text.into());
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, origin"));
+    Ok(answer)
+}
+
+/// Whether a client takes plain text, but not the newer format of metrics.
+fn takes_plain_alone<'h>(accept: impl Iterator<Item = &'h HeaderValue>) -> bool {
+    let fields = accept.filter_map(|field| field.to_str().ok());
+    let kinds: Vec<String> = fields.flat_map(|field| field.split(',')).filter_map(accepted).collect();
+    let takes = |kind: &str| kinds.iter().any(|taken| taken == kind);
+    takes("text/plain") && !takes("application/openmetrics-text") && !takes("*/*")
+}
+
+/// The type of one range of an `Accept`, unless its weight is 0 (RFC 9110, 12.5.1).
+fn accepted(range: &str) -> Option<String> {
+    let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+    let is_refused =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("q")
+                && value.trim().parse().is_ok_and(|weight: f64| weight <= 0.0)
+        });
+    (!is_refused).then(|| kind.trim().to_ascii_lowercase())
 }
 
 fn owns(realm: &NodeScope, node: &Node) -> bool {
@@ -249,4 +266,27 @@ fn models_of(snapshot: &Snapshot, node: &Node) -> Vec<String> {
 /// `node_id` of a query string.
 fn node_id(query: Option<&str>) -> Option<&str> {
     query?.split('&').find_map(|pair| pair.strip_prefix("node_id=")).filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_is_for_those_who_take_no_other() {
+        for (accept, plain) in [
+            (&["text/plain"][..], true),
+            (&["text/html", "TEXT/Plain;version=0.0.4;q=0.5"], true),
+            (&["text/plain, application/openmetrics-text;q=0"], true),
+            (&["text/plain;q=0.5, Application/OpenMetrics-Text;version=1.0.0"], false),
+            (&["text/plain", "application/openmetrics-text"], false),
+            (&["text/plain, */*;q=0.1"], false),
+            (&["text/plain;q=0"], false),
+            (&["text/plainer"], false),
+            (&[], false),
+        ] {
+            let fields: Vec<HeaderValue> = accept.iter().copied().map(HeaderValue::from_static).collect();
+            assert_eq!(takes_plain_alone(fields.iter()), plain, "{accept:?}");
+        }
+    }
 }
