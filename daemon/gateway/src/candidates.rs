@@ -127,13 +127,13 @@ impl<'a> Candidates<'a> {
 
     /// How the body differs from the client's API, if it does.
     pub(super) fn translated(&self) -> Option<Translated> {
-        self.translated
+        self.translated.clone()
     }
 
     /// The path on the node, and how its answer is framed if it is a stream.
     pub(super) fn asked_at(&self) -> (&'static str, Stream) {
         let route = &self.call.route;
-        self.translated.map_or((route.path, route.stream), |to| (to.node.path(), to.node.stream()))
+        self.translated.as_ref().map_or((route.path, route.stream), |to| (to.node.path(), to.node.stream()))
     }
 
     /// The answer to what no node is needed for.
@@ -346,8 +346,10 @@ impl<'a> Candidates<'a> {
     /// What sees the load through that the request causes when its client leaves, if it causes one. The body is prepared.
     pub(super) fn cold(&self, worker: &Worker, settings: &Settings, lease: &Lease) -> Option<Cold> {
         let (load, model) = lease.load().zip(self.want().model)?;
-        let native =
-            self.translated.map_or(self.call.route.native(), |to| to.node.stream() == Stream::Ndjson);
+        let native = self
+            .translated
+            .as_ref()
+            .map_or(self.call.route.native(), |to| to.node.stream() == Stream::Ndjson);
         Some(Cold::new(&worker.shared, load, model, self.body(), native, settings.load))
     }
 

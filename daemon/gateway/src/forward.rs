@@ -36,7 +36,7 @@ use super::{
     shared::Settings,
     socket::{Handshake, Opening},
     stream::Relay,
-    translation,
+    translation::{self, Translated},
     trial::{Answered, Asked, Trial},
     upstream::{Incoming, Outgoing, SendError},
     worker::{Watched, Worker},
@@ -303,7 +303,7 @@ pub(super) async fn forward(
         let held = call.body.held.another();
         return Opening::answer(exchange, flight, answered, (socket.caller, call.eligible), names, held);
     }
-    let (strip, stream) = match answered.asked.translated {
+    let (strip, stream) = match &answered.asked.translated {
         Some(to) => (false, to.node.stream()),
         None => (candidates.asks(), call.route.stream),
     };
@@ -362,6 +362,7 @@ pub(super) fn relay(
     };
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
     let mut relay = Box::new(Relay::new(request, meter, kind.dialect, !streams, length));
+    let heading = translated.as_ref().map(Translated::heading);
     let translator = translated.map(|to| {
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
         let about = translation::about(exchange.id(), model);
@@ -376,9 +377,9 @@ pub(super) fn relay(
     let mut answer = Answer::new(AnswerBody::Relay(relay));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
-    if let Some((to, content_type)) = translated.zip(content_type) {
+    if let Some((heading, content_type)) = heading.zip(content_type) {
         answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
-        answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, to.heading());
+        answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, heading);
     }
     Ok(answer)
 }

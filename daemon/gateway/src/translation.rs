@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How a request was translated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Translated {
     client: Api,
     pub(super) node: Api,
@@ -69,7 +69,7 @@ pub(super) fn write(
 
 impl Translated {
     /// `anthropic>openai`: the client's dialect, then the node's.
-    pub(super) fn heading(self) -> HeaderValue {
+    pub(super) fn heading(&self) -> HeaderValue {
         let names = format!("{}>{}", self.client.dialect().name(), self.node.dialect().name());
         HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static("unknown"))
     }

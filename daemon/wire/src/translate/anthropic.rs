@@ -284,11 +284,10 @@ impl Writer for Events {
     fn finish(&mut self, about: &About, out: &mut Vec<u8>) {
         self.begin(about, out);
         self.close(out);
-        let stopped_at = self.stopped_at.as_deref();
-        let stop = stop_reason(self.stop.unwrap_or(Stop::End), stopped_at);
+        let (reason, sequence) = stopped(self.stop.unwrap_or(Stop::End), self.stopped_at.as_deref());
         let delta = json!({
             "type": "message_delta",
-            "delta": {"stop_reason": stop, "stop_sequence": stopped_at},
+            "delta": {"stop_reason": reason, "stop_sequence": sequence},
             "usage": usage(self.usage),
         });
         send("message_delta", &delta, out);
@@ -345,14 +344,14 @@ pub(super) fn whole(about: &About, answer: &Answer) -> Vec<u8> {
         let input = call.object();
         content.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
     }
-    let stop = (Some(answer.stop), answer.stopped_at.as_deref());
-    message(about, content.into(), stop, answer.usage).to_string().into_bytes()
+    let (reason, sequence) = stopped(answer.stop, answer.stopped_at.as_deref());
+    message(about, content.into(), (Some(reason), sequence), answer.usage).to_string().into_bytes()
 }
 
 fn message(
     about: &About,
     content: serde_json::Value,
-    (stop, stopped_at): (Option<Stop>, Option<&str>),
+    (reason, sequence): (Option<&str>, Option<&str>),
     counts: Usage,
 ) -> serde_json::Value {
     json!({
@@ -361,20 +360,22 @@ fn message(
         "role": "assistant",
         "model": about.model,
         "content": content,
-        "stop_reason": stop.map(|stop| stop_reason(stop, stopped_at)),
-        "stop_sequence": stopped_at,
+        "stop_reason": reason,
+        "stop_sequence": sequence,
         "usage": usage(counts),
     })
 }
 
-fn stop_reason(stop: Stop, stopped_at: Option<&str>) -> &'static str {
-    match stop {
-        Stop::End if stopped_at.is_some() => "stop_sequence",
+/// `stop_reason`, and the `stop_sequence` that goes with no other reason.
+fn stopped(stop: Stop, at: Option<&str>) -> (&'static str, Option<&str>) {
+    let reason = match stop {
+        Stop::End if at.is_some() => return ("stop_sequence", at),
         Stop::End => "end_turn",
         Stop::Length => "max_tokens",
         Stop::Calls => "tool_use",
         Stop::Refused => "refusal",
-    }
+    };
+    (reason, None)
 }
 
 /// Anthropic counts what came out of the cache apart.

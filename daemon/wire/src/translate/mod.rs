@@ -18,7 +18,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aivonx_protocol::Untrusted;
 
@@ -166,7 +166,7 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
     let options = body.object("stream_options")?.unwrap_or_default();
     let wishes = Wishes {
         usage: options.flag("include_usage")?.unwrap_or(false),
-        stops: client == Api::Messages && chat.sampling.stop.is_some(),
+        stops: chat.sampling.stop.filter(|_| client == Api::Messages).map(Arc::from),
         ..Wishes::default()
     };
     Ok(Request::Send(node, write(&chat, node, usage)?, wishes))

@@ -1,6 +1,6 @@
 //! OpenAI's chat completions, and completions, as nodes serve them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -270,12 +270,12 @@ pub(super) struct Reader {
     calls: HashMap<usize, usize>,
     /// How many began.
     begun: usize,
-    /// Whether the client named texts that are to stop the answer. Else what the node calls one is its own.
-    stops: bool,
+    /// The list of texts that are to stop the answer, if the client gave one. What else the node calls one is its own.
+    stops: Option<Arc<str>>,
 }
 
 impl Reader {
-    pub(super) fn new(stops: bool) -> Self {
+    pub(super) fn new(stops: Option<Arc<str>>) -> Self {
         Self { stops, ..Self::default() }
     }
 
@@ -304,8 +304,8 @@ impl Reader {
                     _ if self.begun > 0 => Stop::Calls,
                     _ => Stop::End,
                 }));
-                if self.stops
-                    && let Some(Value::String(text)) = choice.stop_reason.or(choice.matched_stop)
+                if let Some(Value::String(text)) = choice.stop_reason.or(choice.matched_stop)
+                    && self.is_named(&text)
                 {
                     event(Event::StoppedAt(&text));
                 }
@@ -324,6 +324,11 @@ impl Reader {
             }));
         }
         Ok(())
+    }
+
+    fn is_named(&self, text: &str) -> bool {
+        let named = self.stops.as_deref().and_then(|list| serde_json::from_str::<Vec<String>>(list).ok());
+        named.is_some_and(|named| named.iter().any(|one| one == text))
     }
 
     fn call(&mut self, call: &ToolCall, event: &mut impl FnMut(Event<'_>)) {

@@ -1,5 +1,7 @@
 //! A node's answer on its way into the client's dialect, piece by piece.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
@@ -92,14 +94,14 @@ impl Reader {
 }
 
 /// What the client asked for beside the answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// The counts of a stream of completions.
     pub usage: bool,
     /// Vectors as base64.
     pub base64: bool,
-    /// Which of the texts stopped the answer that the client named for that.
-    pub stops: bool,
+    /// The texts that are to stop the answer, as the client listed them, if it is to be told which did.
+    pub stops: Option<Arc<str>>,
 }
 
 impl Translator {
@@ -128,7 +130,8 @@ impl Translator {
     /// For an answer in one piece.
     #[must_use]
     pub fn whole(client: Api, node: Api, about: About, wishes: Wishes) -> Self {
-        let shape = Shape::Whole { reader: Reader::of(node, wishes), base64: wishes.base64 };
+        let base64 = wishes.base64;
+        let shape = Shape::Whole { reader: Reader::of(node, wishes), base64 };
         Self { client, about, shape, held: Vec::new(), failed: false }
     }
 

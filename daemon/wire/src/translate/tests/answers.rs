@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::StatusCode;
 use proptest::prelude::*;
@@ -223,13 +223,17 @@ fn the_text_that_stopped_an_answer_is_named_where_the_node_names_it() {
         (json!({"matched_stop": "END"}), json!(["stop_sequence", "END"])),
         (json!({"stop_reason": 128_001}), json!(["end_turn", null])),
         (json!({"stop_reason": null}), json!(["end_turn", null])),
+        (json!({"stop_reason": "END", "finish_reason": "length"}), json!(["max_tokens", null])),
     ] {
         let mut choice = json!({"index": 0, "finish_reason": "stop", "message": {"content": "Hi"}});
         choice.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
         let object = json!({"choices": [choice]}).to_string();
-        for (stops, want) in [(true, &want), (false, &json!(["end_turn", null]))] {
-            let wishes = Wishes { stops, ..Wishes::default() };
-            let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), wishes);
+        let unnamed = if want[0] == "max_tokens" { want.clone() } else { json!(["end_turn", null]) };
+        for (stops, want) in
+            [(Some(r#"["x", "END"]"#), &want), (Some(r#"["x"]"#), &unnamed), (None, &unnamed)]
+        {
+            let wishes = Wishes { stops: stops.map(Arc::from), ..Wishes::default() };
+            let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), wishes.clone());
             let message: Value = serde_json::from_str(&finished(&mut translator, &object)).unwrap();
             assert_eq!(json!([message["stop_reason"], message["stop_sequence"]]), *want, "{node}");
             let mut translator = Translator::stream(Api::Messages, Api::Chat, about(), wishes);
