@@ -14,20 +14,6 @@ use crate::{
 
 /// Answers a request below `/v1`.
 pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8]) -> Reply {
-    let since = match path {
-        "/v1/responses" => (0, 13, 3),
-        "/v1/messages" => (0, 14, 0),
-        _ => (0, 0, 0),
-    };
-    let known = matches!(
-        path,
-        "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses" | "/v1/messages"
-    );
-    if matches!((method, path), ("GET", "/v1/models")) {
-        let rows: Vec<String> =
-            state.models.iter().map(|model| listed(state.face, model, &model.name)).collect();
-        return Reply::v1(200, format!(r#"{{"object":"list","data":[{}]}}"#, rows.join(",")));
-    }
     if let Some(name) = path.strip_prefix("/v1/models/").filter(|_| method == "GET") {
         let face = state.face;
         return match state.model(name) {
@@ -35,13 +21,43 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
             None => not_found(false, name),
         };
     }
-    if !known || state.kind == Kind::Ollama && version(&state.version) < since {
-        return Reply::text(404, "404 page not found");
+    let asked = (method, body);
+    match (method, path) {
+        ("GET", "/v1/models") => {
+            let rows: Vec<String> =
+                state.models.iter().map(|model| listed(state.face, model, &model.name)).collect();
+            Reply::v1(200, format!(r#"{{"object":"list","data":[{}]}}"#, rows.join(",")))
+        }
+        (_, "/v1/chat/completions") => {
+            serve(state, asked, (0, 0, 0), false, |state, name, body| complete(state, name, body, true))
+        }
+        (_, "/v1/completions") => {
+            serve(state, asked, (0, 0, 0), false, |state, name, body| complete(state, name, body, false))
+        }
+        (_, "/v1/embeddings") => serve(state, asked, (0, 0, 0), false, |state, name, body| {
+            embed::openai(state, name, body)
+                .unwrap_or_else(|| refuse(false, 400, "invalid_request_error", "invalid input"))
+        }),
+        (_, "/v1/responses") => serve(state, asked, (0, 13, 3), false, responses::answer),
+        (_, "/v1/messages") => serve(state, asked, (0, 14, 0), true, anthropic::answer),
+        _ => unknown(),
+    }
+}
+
+/// Answers what Ollama serves `since` a version.
+fn serve(
+    state: &mut NodeState,
+    (method, body): (&str, &[u8]),
+    since: (u32, u32, u32),
+    anthropic: bool,
+    answer: impl FnOnce(&mut NodeState, &str, &Value) -> Reply,
+) -> Reply {
+    if state.kind == Kind::Ollama && version(&state.version) < since {
+        return unknown();
     }
     if method != "POST" {
         return Reply::text(405, "405 method not allowed");
     }
-    let anthropic = path.ends_with("/messages");
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return refuse(anthropic, 400, "invalid_request_error", "invalid character in request body");
     };
@@ -49,14 +65,11 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
     if state.model(name).is_none() {
         return not_found(anthropic, name);
     }
-    match path {
-        "/v1/chat/completions" => complete(state, name, &body, true),
-        "/v1/completions" => complete(state, name, &body, false),
-        "/v1/embeddings" => embed::openai(state, name, &body)
-            .unwrap_or_else(|| refuse(false, 400, "invalid_request_error", "invalid input")),
-        "/v1/responses" => responses::answer(state, name, &body),
-        _ => anthropic::answer(state, name, &body),
-    }
+    answer(state, name, &body)
+}
+
+fn unknown() -> Reply {
+    Reply::text(404, "404 page not found")
 }
 
 fn version(text: &str) -> (u32, u32, u32) {
