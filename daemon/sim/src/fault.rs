@@ -23,6 +23,8 @@ pub enum Fault {
     ErrorAfter(usize),
     /// Answers with this status and body.
     Status(u16, &'static str),
+    /// The same, with a body that need not be text.
+    Bytes(u16, &'static [u8]),
     /// Sends the head byte by byte.
     SlowHead,
     /// Sends something that is not HTTP.

@@ -58,6 +58,9 @@ impl Sender<'_> {
             Some(Fault::Status(status, body)) => {
                 return self.answer(&Reply::json(*status, *body), None).await;
             }
+            Some(Fault::Bytes(status, body)) => {
+                return self.answer(&Reply::json(*status, *body), None).await;
+            }
             Some(Fault::Body(body)) => return self.answer(&Reply::json(200, *body), None).await,
             Some(Fault::Events(events)) => {
                 let reply = Reply { content_type: "text/event-stream", ..Reply::json(200, events.clone()) };

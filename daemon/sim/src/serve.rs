@@ -92,6 +92,7 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
             let reply = match &fault {
                 // What is refused is not done.
                 Some(Fault::Status(status, body)) => Reply::json(*status, (*body).to_owned()),
+                Some(Fault::Bytes(status, body)) => Reply::json(*status, *body),
                 _ => answer(s, &recorded),
             };
             (record(s, recorded), reply, fault, s.kind)
