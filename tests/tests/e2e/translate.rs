@@ -223,36 +223,39 @@ async fn while_the_nodes_of_its_dialect_are_down_a_request_is_translated() {
     assert_eq!(ask().await.field("x-aivonx-translated"), None);
 }
 
+/// A message that cannot be translated.
+fn searching() -> Value {
+    with(chat("m"), "tools", json!([{"type": "web_search_20250305", "name": "web_search"}]))
+}
+
 #[tokio::test]
 async fn what_a_node_of_its_dialect_answers_is_not_translated_away() {
-    let (ollama, openai) = (FakeNode::ollama().await, FakeNode::openai().await);
-    let daemon = Daemon::dev(&[&ollama, &openai]).await;
-    for body in [chat("m"), with(chat("m"), "logprobs", true.into())] {
+    let (old, own) = (old_ollama().await, FakeNode::openai().await);
+    let daemon = Daemon::dev(&[&old, &own]).await;
+    for body in [chat("m"), searching()] {
         for status in [429, 500, 503] {
-            openai.fail_next(Fault::Status(status, r#"{"error":{"message":"its own words"}}"#));
-            let answer = daemon.post("/v1/chat/completions", &body).await.expect(status);
+            own.fail_next(Fault::Status(status, r#"{"error":{"message":"its own words"}}"#));
+            let answer = daemon.post("/v1/messages", &body).await.expect(status);
             assert_eq!(answer.field("x-aivonx-translated"), None);
             assert!(answer.text().contains("its own words"), "{}", answer.text());
         }
     }
-    assert!(ollama.requests().is_empty(), "{:?}", asked(&ollama));
+    assert!(old.requests().is_empty(), "{:?}", asked(&old));
 }
 
 #[tokio::test]
 async fn what_cannot_be_translated_waits_for_the_nodes_of_its_dialect() {
-    let (ollama, openai) = (FakeNode::ollama().await, FakeNode::openai().await);
-    let daemon = Daemon::dev(&[&ollama, &openai]).await;
-    let body = with(chat("m"), "logprobs", true.into());
-    openai.refuse().await;
-    // It is found out by the first request, which is told so.
-    let refused = daemon.post("/v1/chat/completions", &body).await.expect(502);
-    assert!(!refused.text().contains("translated"), "{}", refused.text());
+    let (old, own) = (old_ollama().await, FakeNode::openai().await);
+    let daemon = Daemon::dev(&[&old, &own]).await;
+    own.refuse().await;
+    let refused = daemon.post("/v1/messages", &searching()).await;
+    assert!(matches!(refused.status, 502 | 503), "{}", refused.text());
     daemon.until_active(1).await;
-    daemon.post("/v1/chat/completions", &body).await.expect(503);
-    assert_eq!(asked(&ollama), <[&str; 0]>::default());
-    // A last resort is a node that is back before it is known to be.
-    openai.accept().await;
-    let answer = daemon.post("/v1/chat/completions", &body).await.expect(200);
+    daemon.post("/v1/messages", &searching()).await.expect(503);
+    assert!(old.requests().is_empty(), "{:?}", asked(&old));
+    // As a last resort it is asked before it is known to be back.
+    own.accept().await;
+    let answer = daemon.post("/v1/messages", &searching()).await.expect(200);
     assert_eq!(answer.field("x-aivonx-translated"), None);
 }
 
