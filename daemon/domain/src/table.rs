@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
-/// Makes numbers of such keys, other ones in each process, all bits of which differ.
-pub use foldhash::quality::RandomState as Numbers;
+/// Hashes keys that no client chooses to 64 well-mixed bits; seeded anew for each instance, so never stored or compared
+/// between two.
+pub use foldhash::quality::RandomState as NumberHasher;
 
 /// A map for keys that no client can choose.
 pub type Map<K, V> = HashMap<K, V, RandomState>;

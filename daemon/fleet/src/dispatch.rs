@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aivonx_domain::{model_name, table::Numbers};
+use aivonx_domain::{model_name, table::NumberHasher};
 use aivonx_protocol::node::Pool;
 use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
 use tokio::sync::Notify;
@@ -32,7 +32,7 @@ use super::{
 pub struct Dispatch {
     state: Mutex<State>,
     began: Instant,
-    numbers: Numbers,
+    numbers: NumberHasher,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ struct Seat {
 
 impl Default for Dispatch {
     fn default() -> Self {
-        Self { state: Mutex::default(), began: Instant::now(), numbers: Numbers::default() }
+        Self { state: Mutex::default(), began: Instant::now(), numbers: NumberHasher::default() }
     }
 }
 

@@ -38,7 +38,7 @@ use super::{
     shared::Settings,
     socket::Session,
     stack,
-    tls::{Agreed, handshake},
+    tls::{Agreed, Tls, handshake},
     transport::{ClientSocket, Cut, Patience, StreamState, Task, Transport},
     worker::Worker,
 };
@@ -275,7 +275,8 @@ impl Drop for OpenAnswer {
     }
 }
 
-/// Serves one connection to its end. What few connections come to lies apart: it would make the task of each larger.
+/// Serves one connection to its end. PROXY protocol, TLS and websockets are boxed, so that plain connections' futures stay
+/// small.
 pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
     if cx.listener.proxy_protocol && forwarded::is_trusted(&cx.worker.settings().trusted, cx.peer) {
         match Box::pin(proxy_protocol::read(&mut stream)).await {
@@ -289,23 +290,22 @@ pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
     }
     let cx = Rc::new(cx);
     let mut socket = ClientSocket::new(stream, &cx);
-    if cx.listener.tls.is_some() {
-        return Box::pin(serve_tls(cx, socket)).await;
+    if let Some(tls) = cx.listener.tls.clone() {
+        return Box::pin(serve_tls(cx, tls, socket)).await;
     }
     if let Some(version) = socket.detect().await {
         converse(cx, socket, version).await;
     }
 }
 
-async fn serve_tls(cx: Rc<ConnContext>, socket: ClientSocket) {
-    let Some(tls) = &cx.listener.tls else { return };
+async fn serve_tls(cx: Rc<ConnContext>, tls: Arc<Tls>, socket: ClientSocket) {
     // Nothing is said in plain text, and a client that is closed on tries again.
     let Some(place) = cx.worker.shared.places.handshake(cx.client) else {
         return cx.worker.shared.closed.count(Reason::Full);
     };
     cx.state.handshaking.set(true);
     let settings = cx.worker.settings();
-    let Some(Agreed { stream, version, names }) = handshake(tls, socket, &settings.browsers).await else {
+    let Some(Agreed { stream, version, names }) = handshake(&tls, socket, &settings.browsers).await else {
         return cx.worker.shared.closed.count(Reason::Handshake);
     };
     drop(settings);

@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_does_not_take_the_last_words_is_broken_off() {
+    fn a_client_that_does_not_take_the_end_is_broken_off() {
         let (flight, conn) = flight();
         flight.end(CancelReason::Cancelled);
         for now in 0..END_GRACE {

@@ -44,7 +44,7 @@ pub(super) enum Refusal {
         "a valid API key or access token is needed: send it as 'Authorization: Bearer ...' or 'x-api-key'"
     )]
     Unauthenticated,
-    /// Which of them is good, is not said.
+    /// Does not say whether either is valid.
     #[error("{}", NotKnown::Several)]
     SeveralCredentials,
     #[error(transparent)]

@@ -372,7 +372,9 @@ pub(super) fn relay(
     relay.translate(translator);
     if let Some(answers) = &kind.answers {
         let said = content_type.as_ref().or_else(|| headers.get(header::CONTENT_TYPE));
-        answers.screen(streams, said).into_iter().for_each(|screen| relay.screen(screen));
+        if let Some(screen) = answers.screen(streams, said) {
+            relay.screen(screen);
+        }
     }
     let mut answer = Answer::new(AnswerBody::Relay(relay));
     *answer.status_mut() = status;

@@ -309,7 +309,7 @@ async fn layers(
         _ => None,
     };
     let eligible = kept.as_ref().unwrap_or(eligible);
-    name_model(exchange, &peek, forwarded.legacy_name, eligible)?;
+    let known = name_model(exchange, &peek, forwarded.legacy_name, eligible)?;
     flight.for_model(exchange.record.model.clone());
 
     peek.check(&forwarded)?;
@@ -322,7 +322,7 @@ async fn layers(
     // the node, are about that one.
     let plan = plan(exchange, &peek, &forwarded, &caller, eligible)?;
 
-    if is_unknown(exchange, &peek, &forwarded, plan.as_ref(), eligible) {
+    if is_unknown(exchange, known, &peek, &forwarded, plan.as_ref(), eligible) {
         // It may have come to a node a moment ago. Limits and the record go by the catalogue's name for it.
         flight.allow(Waiting::Work, exchange.worker.now(), exchange.settings.header_wait);
         look_again(&exchange.worker, &flight).await?;
@@ -489,18 +489,17 @@ fn plan(
 }
 
 /// Whether no node is known to have any of the models that the caller may be served. Of a model that the caller may not
-/// use nobody is to learn whether it is there.
+/// use nobody is to learn whether it is there. `known` is whether the model that was asked for is.
 fn is_unknown(
     exchange: &Exchange,
+    known: bool,
     peek: &Peek,
     forwarded: &Forward,
     plan: Option<&Plan>,
     eligible: &RoutingRules,
 ) -> bool {
     let Some(plan) = plan else {
-        // Looked up already.
-        return exchange.record.model.is_none()
-            && peek.model(forwarded.legacy_name).is_some_and(|model| eligible.allows(model));
+        return !known && peek.model(forwarded.legacy_name).is_some_and(|model| eligible.allows(model));
     };
     let snapshot = exchange.worker.shared.hot.load();
     plan.candidates.iter().all(|one| {
@@ -508,15 +507,16 @@ fn is_unknown(
     })
 }
 
-/// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller.
+/// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller. Returns
+/// whether one has.
 fn name_model(
     exchange: &mut Exchange,
     peek: &Peek,
     legacy: bool,
     eligible: &RoutingRules,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let model = peek.model(legacy).ok_or(Refusal::ModelMissing)?;
     let known = exchange.worker.shared.hot.load().known(model, eligible).map(|entry| entry.name.clone());
     exchange.record.model = known;
-    Ok(())
+    Ok(exchange.record.model.is_some())
 }

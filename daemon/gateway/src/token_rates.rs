@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use aivonx_domain::table::Numbers;
+use aivonx_domain::table::NumberHasher;
 
 /// Most models that are remembered. Names are the catalogue's, and only many changes of it come to so many.
 const MODELS: usize = 4096;
@@ -52,12 +52,12 @@ struct Slot {
 #[derive(Debug)]
 pub struct TokenRates {
     slots: Box<[Slot]>,
-    numbers: Numbers,
+    numbers: NumberHasher,
 }
 
 impl Default for TokenRates {
     fn default() -> Self {
-        Self { slots: (0..MODELS).map(|_| Slot::default()).collect(), numbers: Numbers::default() }
+        Self { slots: (0..MODELS).map(|_| Slot::default()).collect(), numbers: NumberHasher::default() }
     }
 }
 

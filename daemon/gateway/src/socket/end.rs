@@ -96,8 +96,8 @@ impl End {
         matches!(self, Self::Gone(Side::Node) | Self::Refused(Side::Node, _))
     }
 
-    /// The same, once a side has said its last words: that the other does not answer them changes nothing.
-    pub(super) fn after_last_words(self) -> Self {
+    /// The same, once a side has ended the session: that the other does not answer that changes nothing.
+    pub(super) fn after_end(self) -> Self {
         match self {
             Self::Gone(_) | Self::Cancelled(CancelReason::TimedOut(Waiting::Socket)) => Self::Closed,
             other => other,

@@ -21,8 +21,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
-    end::Side,
-    end::{Close, End},
+    end::{Close, End, Side},
     half::Half,
 };
 use crate::{
@@ -125,8 +124,8 @@ impl Session {
         let mut from_client = Half::new(Side::Client, ahead);
         let mut from_node = Half::new(Side::Node, &std::mem::take(&mut self.node.ahead));
         let end = poll_fn(|cx| self.poll(cx, client, &mut from_client, &mut from_node)).await;
-        let had_last_words = from_client.closed || from_node.closed;
-        let end = if had_last_words { end.after_last_words() } else { end };
+        let has_ended = from_client.closed || from_node.closed;
+        let end = if has_ended { end.after_end() } else { end };
         let Self { mut books, mut node, .. } = self;
         books.end(&end);
         // The place at the node is free, and the record written, before anybody is waited for.
@@ -166,7 +165,7 @@ impl Session {
             return Poll::Ready(End::Closed);
         }
         if from_client.closed || from_node.closed {
-            books.wait_for_last_words();
+            books.wait_for_end();
         }
         match self.hold(from_client.held() + from_node.held()) {
             true => Poll::Pending,
@@ -348,7 +347,7 @@ impl Books {
     }
 
     /// One side has closed: the other has a moment for it.
-    fn wait_for_last_words(&self) {
+    fn wait_for_end(&self) {
         let Exchange { worker, settings, .. } = &self.exchange;
         self.flight.allow(Waiting::Socket, worker.now(), settings.idle.min(CLOSE_GRACE));
     }
