@@ -6,6 +6,7 @@ use std::{
     ops::Range,
 };
 
+use super::{Refused, json::Object};
 use crate::api::media;
 
 /// A request for the next message of a chat.
@@ -126,6 +127,22 @@ pub(super) struct Sampling<'a> {
     pub(super) repeat_penalty: Option<&'a str>,
     /// A string, or a list of them.
     pub(super) stop: Option<&'a str>,
+}
+
+impl<'a> Sampling<'a> {
+    /// What all dialects call alike.
+    pub(super) fn alike(of: &Object<'a>) -> Result<Self, Refused> {
+        Ok(Self {
+            temperature: of.number("temperature")?,
+            top_p: of.number("top_p")?,
+            top_k: of.number("top_k")?,
+            min_p: of.number("min_p")?,
+            seed: of.number("seed")?,
+            frequency_penalty: of.number("frequency_penalty")?,
+            presence_penalty: of.number("presence_penalty")?,
+            ..Self::default()
+        })
+    }
 }
 
 impl<'a> Image<'a> {

@@ -71,8 +71,7 @@ struct Counts {
 /// It is not what a node sends.
 pub(super) fn answer(client: Api, about: &About, base64: bool, object: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let given: Given<'_> = serde_json::from_slice(object).map_err(|_| Unreadable)?;
-    let tokens = given.usage.0.map_or(given.prompt_eval_count, |usage| usage.prompt_tokens);
-    let tokens = tokens.0.map_or(0, |count| count.0);
+    let tokens = given.usage.0.map_or(given.prompt_eval_count, |usage| usage.prompt_tokens).or_zero();
     let vectors = match (given.embeddings, given.data) {
         (Some(vectors), _) => vectors,
         (None, Some(mut data)) => {

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+use crate::api::escape::unescape;
+
 /// A member that is left out where it cannot be read.
 #[derive(Debug)]
 pub(super) struct Lenient<T>(pub(super) Option<T>);
@@ -21,6 +23,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
     }
 }
 
+impl Lenient<Text> {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("", |text| &text.0)
+    }
+}
+
+impl Lenient<Count> {
+    pub(super) fn or_zero(&self) -> u64 {
+        self.0.map_or(0, |count| count.0)
+    }
+}
+
 /// The entries of a list that can be read.
 #[derive(Debug)]
 pub(super) struct Entries<T>(pub(super) Vec<T>);
@@ -32,7 +46,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     }
 }
 
-/// A text: a string, the texts of a list of parts one after the other, or the JSON of anything else but null.
+/// A text: a string, the texts of a list of parts one after the other, or the JSON of anything else but null and false.
 #[derive(Debug)]
 pub(super) struct Text(pub(super) String);
 
@@ -43,12 +57,13 @@ impl<'de> Deserialize<'de> for Text {
             text: String,
         }
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        if let Ok(text) = serde_json::from_str(raw) {
-            return Ok(Self(text));
+        if let Some(inner) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
+            // Half of a character may come with the next piece, and is no reason to lose the others.
+            return unescape(inner.as_bytes()).map(Self).ok_or_else(|| de::Error::custom("no escape"));
         }
         match serde_json::from_str::<Entries<Part>>(raw) {
             Ok(Entries(parts)) => Ok(Self(parts.into_iter().map(|part| part.text).collect())),
-            Err(_) if raw == "null" => Err(de::Error::custom("there is no text")),
+            Err(_) if matches!(raw, "null" | "false") => Err(de::Error::custom("there is no text")),
             Err(_) => Ok(Self(raw.to_owned())),
         }
     }
@@ -91,7 +106,8 @@ mod tests {
         );
         assert_eq!(text(r#"{"city":"Paris"}"#).as_deref(), Some(r#"{"city":"Paris"}"#));
         assert_eq!(text("5").as_deref(), Some("5"));
-        assert_eq!(text("null"), None);
+        assert_eq!(text(r#""a\ud83d""#).as_deref(), Some("a\u{fffd}"));
+        assert_eq!([text("null"), text("false")], [None, None]);
     }
 
     #[test]

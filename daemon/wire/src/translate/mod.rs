@@ -164,9 +164,10 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
     }
     chat.join_calls();
     let options = body.object("stream_options")?.unwrap_or_default();
+    let stops = chat.sampling.stop.filter(|_| client == Api::Messages);
     let wishes = Wishes {
         usage: options.flag("include_usage")?.unwrap_or(false),
-        stops: chat.sampling.stop.filter(|_| client == Api::Messages).map(Arc::from),
+        stops: stops.and_then(|list| serde_json::from_str::<Vec<String>>(list).ok()).map(Arc::from),
         ..Wishes::default()
     };
     Ok(Request::Send(node, write(&chat, node, usage)?, wishes))

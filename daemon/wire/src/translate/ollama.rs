@@ -81,15 +81,9 @@ fn sampling<'a>(options: &Object<'a>) -> Result<Sampling<'a>, Refused> {
     Ok(Sampling {
         // Below zero there is no bound.
         max_tokens: options.number("num_predict")?.filter(|most| !most.starts_with('-')),
-        temperature: options.number("temperature")?,
-        top_p: options.number("top_p")?,
-        top_k: options.number("top_k")?,
-        min_p: options.number("min_p")?,
-        seed: options.number("seed")?,
-        frequency_penalty: options.number("frequency_penalty")?,
-        presence_penalty: options.number("presence_penalty")?,
         repeat_penalty: options.number("repeat_penalty")?,
         stop: options.raw("stop").filter(|stop| *stop != "[]"),
+        ..Sampling::alike(options)?
     })
 }
 

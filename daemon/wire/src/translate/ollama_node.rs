@@ -215,32 +215,30 @@ impl Reader {
     pub(super) fn read(&mut self, object: &[u8], mut event: impl FnMut(Event<'_>)) -> Result<(), Unreadable> {
         let line: Line<'_> = serde_json::from_slice(object).map_err(|_| Unreadable)?;
         let said = line.message.0.unwrap_or_default();
-        let written = |text: Lenient<Text>| text.0.map(|text| text.0).unwrap_or_default();
-        let (thinking, content) = (written(said.thinking), written(said.content));
+        let (thinking, content) = (said.thinking.as_str(), said.content.as_str());
         if !thinking.is_empty() {
-            event(Event::Thinking(&thinking));
+            event(Event::Thinking(thinking));
         }
         if !content.is_empty() {
-            event(Event::Text(&content));
+            event(Event::Text(content));
         }
         for call in said.tool_calls.0.map(|entries| entries.0).unwrap_or_default() {
             let Some(function) = call.function.0 else { continue };
             let at = self.calls;
             self.calls += 1;
-            event(Event::Call { at, id: &written(call.id), name: &written(function.name) });
+            event(Event::Call { at, id: call.id.as_str(), name: function.name.as_str() });
             event(Event::Arguments { at, text: function.arguments.map_or("{}", compact) });
         }
-        let count = |count: Lenient<Count>| count.0.map_or(0, |count| count.0);
         if line.done.0 == Some(true) {
             self.over = true;
             event(Event::Usage(Usage {
-                prompt: count(line.prompt_eval_count),
+                prompt: line.prompt_eval_count.or_zero(),
                 cached: 0,
-                output: count(line.eval_count),
-                reading: Duration::from_nanos(count(line.prompt_eval_duration)),
-                writing: Duration::from_nanos(count(line.eval_duration)),
+                output: line.eval_count.or_zero(),
+                reading: Duration::from_nanos(line.prompt_eval_duration.or_zero()),
+                writing: Duration::from_nanos(line.eval_duration.or_zero()),
             }));
-            event(Event::Stop(match &*written(line.done_reason) {
+            event(Event::Stop(match line.done_reason.as_str() {
                 // It sends calls whole, or not at all.
                 _ if self.calls > 0 => Stop::Calls,
                 "length" => Stop::Length,

@@ -87,18 +87,7 @@ fn only_one(body: &Object<'_>, name: &str) -> Result<(), Refused> {
 }
 
 fn sampling<'a>(body: &Object<'a>) -> Result<Sampling<'a>, Refused> {
-    Ok(Sampling {
-        max_tokens: body.number("max_tokens")?,
-        temperature: body.number("temperature")?,
-        top_p: body.number("top_p")?,
-        top_k: body.number("top_k")?,
-        min_p: body.number("min_p")?,
-        seed: body.number("seed")?,
-        frequency_penalty: body.number("frequency_penalty")?,
-        presence_penalty: body.number("presence_penalty")?,
-        repeat_penalty: None,
-        stop: body.raw("stop"),
-    })
+    Ok(Sampling { max_tokens: body.number("max_tokens")?, stop: body.raw("stop"), ..Sampling::alike(body)? })
 }
 
 pub(super) fn effort(effort: Cow<'_, str>) -> Think<'_> {

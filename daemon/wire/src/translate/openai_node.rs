@@ -271,11 +271,11 @@ pub(super) struct Reader {
     /// How many began.
     begun: usize,
     /// The list of texts that are to stop the answer, if the client gave one. What else the node calls one is its own.
-    stops: Option<Arc<str>>,
+    stops: Option<Arc<[String]>>,
 }
 
 impl Reader {
-    pub(super) fn new(stops: Option<Arc<str>>) -> Self {
+    pub(super) fn new(stops: Option<Arc<[String]>>) -> Self {
         Self { stops, ..Self::default() }
     }
 
@@ -313,28 +313,25 @@ impl Reader {
         }
         if let Some(counts) = chunk.usage.0 {
             let timings = chunk.timings.0.unwrap_or_default();
-            let count = |count: Lenient<Count>| count.0.map_or(0, |count| count.0);
             let time = |ms: f64| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
             event(Event::Usage(Usage {
                 reading: time(timings.prompt_ms),
                 writing: time(timings.predicted_ms),
-                prompt: count(counts.prompt_tokens),
-                cached: counts.prompt_tokens_details.0.map_or(0, |details| count(details.cached_tokens)),
-                output: count(counts.completion_tokens),
+                prompt: counts.prompt_tokens.or_zero(),
+                cached: counts.prompt_tokens_details.0.map_or(0, |details| details.cached_tokens.or_zero()),
+                output: counts.completion_tokens.or_zero(),
             }));
         }
         Ok(())
     }
 
     fn is_named(&self, text: &str) -> bool {
-        let named = self.stops.as_deref().and_then(|list| serde_json::from_str::<Vec<String>>(list).ok());
-        named.is_some_and(|named| named.iter().any(|one| one == text))
+        self.stops.iter().flat_map(|named| named.iter()).any(|one| one == text)
     }
 
     fn call(&mut self, call: &ToolCall, event: &mut impl FnMut(Event<'_>)) {
         let function = call.function.0.as_ref();
-        let written = |text: &Lenient<Text>| text.0.as_ref().map_or_else(String::new, |text| text.0.clone());
-        let name = &function.map(|function| written(&function.name)).unwrap_or_default();
+        let name = function.map_or("", |function| function.name.as_str());
         let known = match call.index.0 {
             Some(index) => self.calls.get(&index).copied(),
             // Without an index a piece without a name goes on with the last call.
@@ -344,12 +341,10 @@ impl Reader {
             let at = self.begun;
             self.begun += 1;
             self.calls.entry(call.index.0.unwrap_or(at)).or_insert(at);
-            event(Event::Call { at, id: &written(&call.id), name });
+            event(Event::Call { at, id: call.id.as_str(), name });
             at
         });
-        if let Some(Text(arguments)) = function.and_then(|function| function.arguments.0.as_ref())
-            && let Some(text) = text(arguments)
-        {
+        if let Some(text) = function.and_then(|function| text(function.arguments.as_str())) {
             event(Event::Arguments { at, text });
         }
     }

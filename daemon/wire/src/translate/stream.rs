@@ -101,7 +101,7 @@ pub struct Wishes {
     /// Vectors as base64.
     pub base64: bool,
     /// The texts that are to stop the answer, as the client listed them, if it is to be told which did.
-    pub stops: Option<Arc<str>>,
+    pub stops: Option<Arc<[String]>>,
 }
 
 impl Translator {

@@ -229,9 +229,9 @@ fn the_text_that_stopped_an_answer_is_named_where_the_node_names_it() {
         choice.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
         let object = json!({"choices": [choice]}).to_string();
         let unnamed = if want[0] == "max_tokens" { want.clone() } else { json!(["end_turn", null]) };
-        for (stops, want) in
-            [(Some(r#"["x", "END"]"#), &want), (Some(r#"["x"]"#), &unnamed), (None, &unnamed)]
+        for (stops, want) in [(Some(vec!["x", "END"]), &want), (Some(vec!["x"]), &unnamed), (None, &unnamed)]
         {
+            let stops: Option<Vec<String>> = stops.map(|stops| stops.into_iter().map(String::from).collect());
             let wishes = Wishes { stops: stops.map(Arc::from), ..Wishes::default() };
             let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), wishes.clone());
             let message: Value = serde_json::from_str(&finished(&mut translator, &object)).unwrap();
