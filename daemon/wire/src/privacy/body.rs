@@ -284,16 +284,18 @@ impl Reader {
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
         let (key, says) = (rules::key(zone, decoded), names::says(decoded));
         // Where names mean something a pattern of an organization's own would change what the request is.
-        let own = if zone == Zone::Free { None } else { self.own.take() };
-        let mut searched = Ok(());
-        if decoded.len() >= 6 || self.own.is_some() {
+        let own = zone == Zone::Free && self.own.is_some();
+        if decoded.len() >= 6 || own {
             let first = edits.len();
-            searched = self.text(decoded, Hint::FORMS, edits);
+            self.categories(decoded, Hint::FORMS, edits);
+            if own {
+                self.own(decoded, edits);
+            }
+            self.bounded()?;
             place(edits, first, slice, raw.start, plain);
         }
-        self.own = self.own.take().or(own);
         self.put_back(buffer);
-        searched.map(|()| (key, says))
+        Ok((key, says))
     }
 
     /// A string value.
@@ -315,6 +317,8 @@ impl Reader {
         match key {
             // The shortest finding is "a@b.cd".
             _ if raw.len() < 6 && self.own.is_none() => {}
+            // Nothing else is found in these, and text is no word of theirs.
+            _ if !matches!(key, Key::Text(_)) && rules::is_word_of_the_apis(decoded) => {}
             Key::Vectors(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
             // Their bytes in base64.
             Key::Ids(name)
@@ -411,19 +415,24 @@ impl Reader {
         hint: Hint,
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
+        self.categories(text, hint, edits);
+        self.own(text, edits);
+        self.bounded()
+    }
+
+    /// What is of the wanted categories.
+    fn categories(&mut self, text: &[u8], hint: Hint, edits: &mut Vec<Edit>) {
         self.found.clear();
         find(text, self.wanted, hint, &mut self.found);
         for found in &self.found {
             self.findings.add(found.category);
             edits.push(Edit { range: found.start..found.end, text: Cow::Borrowed(marker(found.category)) });
         }
-        self.own(text, edits);
-        self.bounded()
     }
 
     /// What matches patterns of the organization's own.
     pub(super) fn own(&mut self, text: &[u8], edits: &mut Vec<Edit>) {
-        let Some(own) = self.own.clone().filter(|_| !rules::is_word_of_the_apis(text)) else { return };
+        let Some(own) = self.own.clone() else { return };
         let first = edits.len();
         for Match { start, end, pattern } in pattern::find(&own, text) {
             self.findings.add(Category::Pattern);

@@ -75,65 +75,97 @@ pub(super) fn key(zone: Zone, key: &[u8]) -> Key {
 /// Whether a whole value is a word of the APIs themselves: a role, a type or why an answer ended. A pattern of an
 /// organization's own would change what the request or answer is.
 pub(super) fn is_word_of_the_apis(value: &[u8]) -> bool {
-    const WORDS: [&[u8]; 56] = [
-        b"any",
-        b"array",
-        b"assistant",
-        b"auto",
-        b"base64",
-        b"boolean",
-        b"chat.completion",
-        b"chat.completion.chunk",
-        b"completed",
-        b"content_filter",
-        b"developer",
-        b"embedding",
-        b"end_turn",
-        b"ephemeral",
-        b"error",
-        b"failed",
-        b"float",
-        b"function",
-        b"function_call",
-        b"function_call_output",
-        b"high",
-        b"image_url",
-        b"in_progress",
-        b"incomplete",
-        b"input_image",
-        b"input_text",
-        b"integer",
-        b"json",
-        b"json_object",
-        b"json_schema",
-        b"length",
-        b"list",
-        b"load",
-        b"low",
-        b"max_tokens",
-        b"medium",
-        b"message",
-        b"none",
-        b"number",
-        b"object",
-        b"output_text",
-        b"refusal",
-        b"required",
-        b"response",
-        b"stop",
-        b"stop_sequence",
-        b"string",
-        b"system",
-        b"text",
-        b"text_completion",
-        b"thinking",
-        b"tool",
-        b"tool_calls",
-        b"tool_result",
-        b"tool_use",
-        b"user",
-    ];
-    WORDS.binary_search(&value).is_ok()
+    matches!(
+        value,
+        b"adaptive"
+            | b"allowed_tools"
+            | b"any"
+            | b"array"
+            | b"assistant"
+            | b"audio"
+            | b"audio_url"
+            | b"auto"
+            | b"base64"
+            | b"boolean"
+            | b"chat.completion"
+            | b"chat.completion.chunk"
+            | b"completed"
+            | b"computer_use_preview"
+            | b"content_filter"
+            | b"custom"
+            | b"developer"
+            | b"disabled"
+            | b"document"
+            | b"embedding"
+            | b"enabled"
+            | b"end_turn"
+            | b"ephemeral"
+            | b"error"
+            | b"failed"
+            | b"file"
+            | b"file_search"
+            | b"float"
+            | b"function"
+            | b"function_call"
+            | b"function_call_output"
+            | b"grammar"
+            | b"high"
+            | b"image"
+            | b"image_url"
+            | b"in_progress"
+            | b"incomplete"
+            | b"input_audio"
+            | b"input_file"
+            | b"input_image"
+            | b"input_text"
+            | b"integer"
+            | b"json"
+            | b"json_object"
+            | b"json_schema"
+            | b"length"
+            | b"list"
+            | b"load"
+            | b"low"
+            | b"max_tokens"
+            | b"mcp"
+            | b"medium"
+            | b"message"
+            | b"minimal"
+            | b"model"
+            | b"none"
+            | b"null"
+            | b"number"
+            | b"object"
+            | b"output_text"
+            | b"pause_turn"
+            | b"reasoning"
+            | b"redacted_thinking"
+            | b"refusal"
+            | b"regex"
+            | b"required"
+            | b"response"
+            | b"server_tool_use"
+            | b"stop"
+            | b"stop_sequence"
+            | b"string"
+            | b"summary_text"
+            | b"system"
+            | b"text"
+            | b"text_completion"
+            | b"text_editor"
+            | b"thinking"
+            | b"tool"
+            | b"tool_calls"
+            | b"tool_reference"
+            | b"tool_result"
+            | b"tool_use"
+            | b"url"
+            | b"user"
+            | b"video_url"
+            | b"web_search"
+            | b"web_search_tool_result"
+            | b"xhigh"
+    )
 }
 
 /// Parameters that may have nine digits or more, or that are lists of tokens without being a prompt.

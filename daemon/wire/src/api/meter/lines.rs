@@ -17,16 +17,12 @@ static FINISH_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"finish_re
 static STOP: Finder = LazyLock::new(|| memmem::Finder::new("\"stop\""));
 static STOP_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"stop_reason\""));
 static DELTA: Finder = LazyLock::new(|| memmem::Finder::new("delta\""));
-static LAST_RESPONSES: [Finder; 4] = [
+static LAST_RESPONSES: [Finder; 3] = [
     LazyLock::new(|| memmem::Finder::new("\"response.completed\"")),
     LazyLock::new(|| memmem::Finder::new("\"response.failed\"")),
     LazyLock::new(|| memmem::Finder::new("\"response.incomplete\"")),
-    LazyLock::new(|| memmem::Finder::new("\"error\"")),
 ];
-static LAST_MESSAGES: [Finder; 2] = [
-    LazyLock::new(|| memmem::Finder::new("\"message_stop\"")),
-    LazyLock::new(|| memmem::Finder::new("\"error\"")),
-];
+static LAST_MESSAGES: [Finder; 1] = [LazyLock::new(|| memmem::Finder::new("\"message_stop\""))];
 
 /// The node's words if this line of Ollama's reports an error, in whatever order and spacing.
 pub(super) fn error(line: &[u8]) -> Option<String> {
@@ -202,7 +198,7 @@ fn ends_stream(kind: Stream, data: &[u8]) -> bool {
         _ => return false,
     };
     // Only what is the object's own type counts, not what stands somewhere in it.
-    names.iter().any(|name| name.find(data).is_some())
+    names.iter().chain([&ERROR]).any(|name| name.find(data).is_some())
         && type_of(data).is_some_and(|name| is_last(name.as_bytes()))
 }
 

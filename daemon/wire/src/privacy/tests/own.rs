@@ -56,6 +56,15 @@ fn they_leave_the_words_of_the_apis_alone() {
 }
 
 #[test]
+fn a_text_that_is_a_word_of_the_apis_is_searched() {
+    let refuse = screening(PrivacyMode::Off, "user", PatternAction::Refuse);
+    for (content, is_refused) in [("user", true), ("other", false)] {
+        let body = format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"{content}\"}}]}}");
+        assert_eq!(screen(&refuse, body.as_bytes(), &mut Edits::default()).is_err(), is_refused, "{content}");
+    }
+}
+
+#[test]
 fn blanks_between_the_words_of_a_phrase_may_be_any() {
     let refuse = screening(PrivacyMode::Off, &of_words(&["blue moon".into()]), PatternAction::Refuse);
     for text in ["a blue\n moon", "BLUE  MOON", "blue\u{a0}moon"] {
