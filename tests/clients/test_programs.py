@@ -179,7 +179,7 @@ all().catch(error => ({ error: String(error) }))
 def test_curl_has_the_answer_to_what_it_still_sends(gateway, tmp_path):
     """Over HTTP/2 a refusal comes before the end of the body, and is shown all the same."""
     body = tmp_path / "body"
-    body.write_bytes(bytes(30 << 20))
+    body.write_bytes(bytes(4 << 20))
     shown = run(program("curl"), "-sS", "--http2-prior-knowledge", "-o", os.devnull, "-w", "%{http_code}",
                 "--data-binary", f"@{body}", f"{gateway.url}/nope")
     assert shown == "404"

@@ -156,7 +156,11 @@ pub(super) async fn forward(
                     Err(_) => break None,
                     Ok(place) => place,
                 };
-                lease = queue::wait(exchange, &flight, place).await?;
+                lease = match queue::wait(exchange, &flight, place).await {
+                    // What a node said is better than that there was no other.
+                    Err(Refusal::Queue { .. }) if !trial.tried.is_empty() => break None,
+                    next => next?,
+                };
                 candidates.claim(&mut lease);
                 continue;
             }

@@ -115,12 +115,13 @@ async fn metrics(cx: &ConnContext, realm: NodeScope, fields: &Fields<'_>) -> Res
     Ok(answer)
 }
 
-/// Whether a client takes plain text, but not the newer format of metrics.
+/// Whether a client asks for plain text by its name, and not for the newer format of metrics: `*/*` beside it is the
+/// rest of an older scraper's list.
 fn takes_plain_alone<'h>(accept: impl Iterator<Item = &'h HeaderValue>) -> bool {
     let fields = accept.filter_map(|field| field.to_str().ok());
     let kinds: Vec<String> = fields.flat_map(|field| field.split(',')).filter_map(accepted).collect();
     let takes = |kind: &str| kinds.iter().any(|taken| taken == kind);
-    takes("text/plain") && !takes("application/openmetrics-text") && !takes("*/*")
+    takes("text/plain") && !takes("application/openmetrics-text")
 }
 
 /// The type of one range of an `Accept`, unless its weight is 0 (RFC 9110, 12.5.1).
@@ -280,7 +281,8 @@ mod tests {
             (&["text/plain, application/openmetrics-text;q=0"], true),
             (&["text/plain;q=0.5, Application/OpenMetrics-Text;version=1.0.0"], false),
             (&["text/plain", "application/openmetrics-text"], false),
-            (&["text/plain, */*;q=0.1"], false),
+            (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], true),
+            (&["*/*"], false),
             (&["text/plain;q=0"], false),
             (&["text/plainer"], false),
             (&[], false),
