@@ -1,7 +1,9 @@
 //! One client connection: which HTTP it speaks, and its life until it is closed.
 
+mod linger;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -11,11 +13,9 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -23,9 +23,13 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+
+pub(super) use linger::drop_rest;
+use linger::linger;
+pub(super) use version::{HttpVersion, Preface, detect};
 
 use super::{
     answer::Tracked,
@@ -404,83 +408,6 @@ fn respond(
         }
         Ok(answer.map(|body| Tracked::new(body, in_flight)))
     }))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HttpVersion {
-    One,
-    Two,
-}
-
-/// How HTTP/2 with prior knowledge begins (RFC 9113, 3.4), as far as no other method does.
-const PREFACE: &[u8; 14] = b"PRI * HTTP/2.0";
-
-pub(super) type Preface = [u8; PREFACE.len()];
-
-/// Distinguishes HTTP/2 with prior knowledge from HTTP/1 by the `first` bytes. Mostly they are only peeked at; where
-/// too few have come to decide, they are taken, so that the next ones, or the end, are noticed at once. Returns how
-/// many were taken. The deadline is that of the first head: the ticker ends the connection.
-pub(super) async fn detect(stream: &mut TcpStream, first: &mut Preface) -> Option<(HttpVersion, usize)> {
-    let seen = stream.peek(first).await.ok().filter(|seen| *seen > 0)?;
-    if let Some(version) = tell(&first[..seen]) {
-        return Some((version, 0));
-    }
-    let mut taken = 0;
-    loop {
-        // `P` alone can be a POST.
-        taken += stream.read(&mut first[taken..]).await.ok().filter(|read| *read > 0)?;
-        if let Some(version) = tell(&first[..taken]) {
-            return Some((version, taken));
-        }
-    }
-}
-
-/// The version of a connection that begins with these bytes; None if more are needed.
-fn tell(first: &[u8]) -> Option<HttpVersion> {
-    if !PREFACE.starts_with(first) {
-        return Some(HttpVersion::One);
-    }
-    (first.len() == PREFACE.len()).then_some(HttpVersion::Two)
-}
-
-/// Most that is taken of a client that still sends when it has its answer, and for how long (RFC 9112, 9.6).
-const LINGER_BYTES: usize = 8 << 20;
-const LINGER: Duration = Duration::from_secs(5);
-
-/// Takes what the client still sends: a connection that is closed with bytes unread is reset, and the reset takes the
-/// answer with it.
-async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
-    let discard = async {
-        let mut some = vec![0; 16 << 10];
-        let mut taken = 0;
-        while taken < LINGER_BYTES
-            && let Ok(n @ 1..) = stream.read(&mut some).await
-        {
-            taken += n;
-        }
-    };
-    // Either way it is over.
-    let _ = tokio::time::timeout(LINGER, discard).await;
-}
-
-/// Most that is taken of a stream whose answer is there: a body up to the largest that is served by default.
-const REST_BYTES: u64 = 64 << 20;
-
-/// Takes what the client still sends on a stream that has its answer: the reset that would end it (RFC 9113, 8.1) is
-/// taken for the answer by many clients.
-pub(super) fn drop_rest(mut incoming: Incoming) {
-    tokio::task::spawn_local(async move {
-        let discard = async {
-            let mut taken = 0;
-            while taken < REST_BYTES
-                && let Some(Ok(frame)) = incoming.frame().await
-            {
-                taken += frame.data_ref().map_or(0, |data| data.len() as u64);
-            }
-        };
-        // Either way it is over.
-        let _ = tokio::time::timeout(LINGER, discard).await;
-    });
 }
 
 /// Runs the tasks of an HTTP/2 connection on this thread, one per stream.

@@ -88,14 +88,3 @@ fn streams_are_judged_one_by_one() {
     assert!(conn.streams.borrow().is_empty());
     assert_eq!(cut(&conn, 208), Some((209, Cut::Idle)), "idle since the one that was read");
 }
-
-#[test]
-fn the_first_bytes_tell_the_version() {
-    for first in ["G", "GET / HTTP/1.1", "PO", "POST / HTTP/1.1", "PRI * HTTP/1.1", "\r\n", "p"] {
-        assert_eq!(tell(first.as_bytes()), Some(HttpVersion::One), "{first}");
-    }
-    for first in ["P", "PR", "PRI * HTTP/2."] {
-        assert_eq!(tell(first.as_bytes()), None, "{first}");
-    }
-    assert_eq!(tell(PREFACE), Some(HttpVersion::Two));
-}
