@@ -48,7 +48,7 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
     alice.leave("Your backup codes").await;
     alice.until(&["alice (auditor)", "? help"]).await;
     alice.keys(":logout\r");
-    alice.until(&["not logged in", "your password, or the code"]).await;
+    alice.until(&["not logged in", "Password"]).await;
     alice.keys(&format!("alice\r{PASSWORD}\r"));
     alice.until(&["six digits of the authenticator"]).await;
     alice.keys(&format!("{}\r", otp(&secret, 1)));
