@@ -1,9 +1,12 @@
-//! Reading token counts out of the end of an answer that is one JSON object, without parsing the rest of it.
+//! Reading token counts and times out of the end of an answer that is one JSON object, without parsing the rest of it.
 
 use memchr::memmem;
 use serde::Deserialize as _;
 
-use super::usage::{Counts, Usage, whole_part};
+use super::{
+    timing::Timing,
+    usage::{Counts, Usage, whole_part},
+};
 
 /// Where counts are looked for first, bytes from the end.
 const NEAR: usize = 256;
@@ -12,7 +15,7 @@ const NEAR: usize = 256;
 /// quotes are escaped.
 #[must_use]
 pub fn of_tail(tail: &[u8]) -> Usage {
-    of_last_members(tail).or_else(|| of_usage(tail)).unwrap_or_else(|| of_names(tail))
+    of_usage(tail).unwrap_or_else(|| of_names(tail))
 }
 
 /// The counts of the objects called `usage`; of several the largest, for one of them may be an echo of what the client
@@ -28,27 +31,27 @@ fn of_usage(tail: &[u8]) -> Option<Usage> {
     objects.reduce(Usage::max)
 }
 
-/// The counts of an answer whose last members are those that Ollama writes there; None of any other.
-fn of_last_members(tail: &[u8]) -> Option<Usage> {
+/// The counts and times of an answer whose last members are those that Ollama writes there, in its order; None of any
+/// other. Nothing else in such an answer counts.
+pub(super) fn of_ollama(tail: &[u8]) -> Option<(Usage, Timing)> {
     let rest = tail.trim_ascii_end().strip_suffix(b"}")?;
-    let (rest, _) = last_member(rest, b",\"eval_duration\":")?;
+    let (rest, decode) = last_member(rest, b",\"eval_duration\":")?;
     let (rest, output) = last_member(rest, b",\"eval_count\":")?;
-    let (rest, _) = last_member(rest, b",\"prompt_eval_duration\":")?;
-    let (_, prompt) = last_member(rest, b"\"prompt_eval_count\":")?;
-    Some(Usage { prompt: Some(whole(prompt)?), output: Some(whole(output)?), cached: 0, total: None })
+    let (rest, prefill) = last_member(rest, b",\"prompt_eval_duration\":")?;
+    let (rest, prompt) = last_member(rest, b",\"prompt_eval_count\":")?;
+    let (rest, load) = last_member(rest, b",\"load_duration\":")?;
+    last_member(rest, b",\"total_duration\":")?;
+    let usage = Usage { prompt: Some(prompt), output: Some(output), cached: 0, total: None };
+    Some((usage, Timing::of_nanoseconds(load, prefill, decode)))
 }
 
-/// Splits a member off the end whose value is all digits: what is before it, and these.
-fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+/// Splits a member off the end whose value is a whole number: what is before it, and that.
+fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], u64)> {
     let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (rest, digits) = text.split_at(text.len() - digits);
-    Some((rest.strip_suffix(name)?, digits))
-}
-
-/// The number of these digits.
-fn whole(digits: &[u8]) -> Option<u64> {
     let add = |number: u64, digit: &u8| number.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-    digits.first().and_then(|_| digits.iter().try_fold(0, add))
+    let number = digits.first().and_then(|_| digits.iter().try_fold(0, add))?;
+    Some((rest.strip_suffix(name)?, number))
 }
 
 /// The counts under all their names, anywhere in the tail.
@@ -85,7 +88,7 @@ fn number(text: &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Usage, of_names, of_tail};
+    use super::{Timing, Usage, of_names, of_ollama, of_tail};
 
     #[test]
     fn tails_of_each_dialect() {
@@ -109,19 +112,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_are_found_where_ollama_writes_them(
-            members in prop::collection::vec((0usize..6, "[0-9]{1,22}"), 4..6), cut in 0usize..40, end in "[ \n}]{0,3}",
+        fn what_ollama_writes_at_the_end_is_read_as_anywhere(
+            members in prop::collection::vec((0usize..12, "[0-9]{1,22}"), 6), cut in 0usize..40, end in "[ \n}]{0,3}",
         ) {
-            let names = ["eval_duration", "eval_count", "prompt_eval_duration", "prompt_eval_count", "x", "input_tokens"];
-            let orders = [[3, 2, 1, 0], [3, 2, 1, 0], [1, 0, 3, 2], [3, 5, 1, 0]];
-            let order = orders[members[0].0 % 4];
-            let list: Vec<_> = members.iter().zip(order).map(|((odd, number), name)| {
-                let name = names[if *odd == 5 { 4 } else { name }];
+            let names = [
+                "total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count",
+                "eval_duration",
+            ];
+            let list: Vec<_> = members.iter().zip(names).map(|((odd, number), name)| {
+                let name = if *odd == 0 { "x" } else { name };
                 format!("\"{name}\":{number}")
             }).collect();
             let text = format!("{{\"done\":true,{}}}{end}", list.join(","));
             let tail = &text.as_bytes()[cut..];
-            prop_assert_eq!(of_tail(tail), of_names(tail), "{}", text);
+            if let Some((usage, timing)) = of_ollama(tail) {
+                prop_assert_eq!((usage, timing), (of_names(tail), Timing::read(tail)), "{}", text);
+            } else {
+                let is_odd = members.iter().any(|(odd, number)| *odd == 0 || number.parse::<u64>().is_err());
+                prop_assert!(is_odd || cut > 12 || end.contains('}'), "{}", text);
+            }
         }
     }
 }

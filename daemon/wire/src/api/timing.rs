@@ -48,6 +48,21 @@ impl Timing {
         second
     }
 
+    /// Ollama's times, as far as they may be true.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "what is believed is exact to far less than a microsecond"
+    )]
+    pub(super) fn of_nanoseconds(load: u64, prefill: u64, decode: u64) -> Self {
+        let seconds = |nanoseconds: u64| Some(nanoseconds as f64 / 1e9).filter(|seconds| *seconds <= LONGEST);
+        Self {
+            load: seconds(load).or(Some(0.0)),
+            prefill: seconds(prefill),
+            decode: seconds(decode),
+            cached: None,
+        }
+    }
+
     /// Takes over what `later` knows.
     pub fn absorb(&mut self, later: Self) {
         *self = Self {
@@ -84,17 +99,8 @@ fn named(text: &[u8], ends: impl Fn(u8) -> bool) -> impl Iterator<Item = (&[u8],
 fn number(text: &[u8]) -> Option<f64> {
     let text = text.trim_ascii_start();
     let end = text.iter().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    let text = &text[..end.unwrap_or(text.len())];
-    if !text.is_empty() && text.len() <= EXACT && text.iter().all(u8::is_ascii_digit) {
-        let number = text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
-        #[expect(clippy::cast_precision_loss, reason = "a number of so few digits is exact")]
-        return Some(number as f64);
-    }
-    str::from_utf8(text).ok()?.parse().ok()
+    str::from_utf8(&text[..end.unwrap_or(text.len())]).ok()?.parse().ok()
 }
-
-/// Digits of whole numbers that an `f64` holds exactly, however they are.
-const EXACT: usize = 15;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{
     pieces::Pieces,
     route::Stream,
-    tail::of_tail,
+    tail::{of_ollama, of_tail},
     timing::Timing,
     usage::{EventData, OllamaLine, Usage},
 };
@@ -359,6 +359,9 @@ impl Meter {
     }
 
     fn read_tail(&mut self) {
+        if let Some((usage, timing)) = of_ollama(&self.tail) {
+            return (self.usage, self.timing) = (usage, timing);
+        }
         self.timing = Timing::read(&self.tail);
         self.usage = of_tail(&self.tail);
         self.first_only = is_of_llama(&self.tail);
