@@ -342,7 +342,8 @@ pub(super) fn relay(
     answered: Answered,
     kind: Kind,
 ) -> Result<Answer, Refusal> {
-    let Answered { opened: Opened { mut incoming, meaning, .. }, lease, asked } = answered;
+    let Answered { opened, lease, asked } = answered;
+    let Opened { mut incoming, meaning, .. } = *opened;
     let Asked { served, tally, translated } = asked;
     let settings = &exchange.settings;
     exchange.record.node = Some(lease.node().name.clone());
@@ -402,9 +403,9 @@ enum Left {
 async fn until_first_byte(
     flight: &InFlight,
     node: &Node,
-    mut attempt: Pin<&mut impl Future<Output = Result<Opened, SendError>>>,
+    mut attempt: Pin<&mut impl Future<Output = Result<Box<Opened>, SendError>>>,
     elsewhere: impl Fn() -> Option<Lease>,
-) -> Result<Result<Opened, SendError>, Left> {
+) -> Result<Result<Box<Opened>, SendError>, Left> {
     loop {
         if let Some(sent) = flight.watch_node(attempt.as_mut()).await.map_err(Left::Ended)? {
             return Ok(sent);

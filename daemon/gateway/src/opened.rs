@@ -53,15 +53,23 @@ impl Opened {
         mut incoming: Incoming,
         stream: Stream,
         lives: impl Fn(),
-    ) -> Result<Self, SendError> {
+    ) -> Result<Box<Self>, SendError> {
         let status = incoming.status;
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            let (meaning, words, beginning) = (Meaning::Served, None, Bytes::new());
-            return Ok(Self { incoming, meaning, words, over_usage: false, beginning, no_route: false });
-        }
-        if incoming.coded {
-            let (meaning, words, beginning) = (Meaning::Misfit, None, Bytes::new());
-            return Ok(Self { incoming, meaning, words, over_usage: false, beginning, no_route: false });
+        // Nothing of their bodies says more.
+        let meaning = match status {
+            StatusCode::SWITCHING_PROTOCOLS => Some(Meaning::Served),
+            _ => incoming.coded.then_some(Meaning::Misfit),
+        };
+        if let Some(meaning) = meaning {
+            let (words, beginning) = (None, Bytes::new());
+            return Ok(Box::new(Self {
+                incoming,
+                meaning,
+                words,
+                over_usage: false,
+                beginning,
+                no_route: false,
+            }));
         }
         let (mut over_usage, mut beginning) = (false, Bytes::new());
         let (class, words) = if status == StatusCode::OK {
@@ -75,12 +83,12 @@ impl Opened {
         };
         let meaning = Meaning::of_answer(status, class);
         let no_route = matches!(status.as_u16(), 404 | 405 | 501) && class != Class::NoModel;
-        Ok(Self { incoming, meaning, words, over_usage, beginning, no_route })
+        Ok(Box::new(Self { incoming, meaning, words, over_usage, beginning, no_route }))
     }
 
     /// Takes what the node did not find for the route, not the model: another node may serve it, and this one is not
     /// to be asked what models it has now.
-    pub(super) fn for_optional_route(mut self) -> Self {
+    pub(super) fn for_optional_route(mut self: Box<Self>) -> Box<Self> {
         if self.no_route {
             self.meaning = Meaning::Unasked;
         }
@@ -88,7 +96,7 @@ impl Opened {
     }
 
     /// The same where a websocket was asked for: what answers it as if it were none does not have it.
-    pub(super) fn for_socket(mut self) -> Self {
+    pub(super) fn for_socket(mut self: Box<Self>) -> Box<Self> {
         self.no_route |= self.incoming.status.is_success();
         self.for_optional_route()
     }

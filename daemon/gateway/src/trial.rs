@@ -19,7 +19,8 @@ use crate::policy::Tally;
 
 /// An answer, and the node it is from.
 pub(super) struct Answered {
-    pub(super) opened: Opened,
+    /// In a box, for it is large and handed on often.
+    pub(super) opened: Box<Opened>,
     pub(super) lease: Lease,
     pub(super) asked: Asked,
 }
@@ -58,7 +59,7 @@ impl Trial {
         &mut self,
         exchange: &Exchange,
         node: &Arc<Node>,
-        sent: &Result<Opened, SendError>,
+        sent: &Result<Box<Opened>, SendError>,
     ) -> Meaning {
         let meaning = match sent {
             Ok(opened) => opened.meaning,
@@ -97,7 +98,7 @@ impl Trial {
     pub(super) async fn keep(
         &mut self,
         exchange: &Exchange,
-        sent: Result<Opened, SendError>,
+        sent: Result<Box<Opened>, SendError>,
         lease: Lease,
         asked: Asked,
     ) {
@@ -113,7 +114,12 @@ impl Trial {
     }
 
     /// The answer of an attempt, if there was one.
-    fn answered(&mut self, sent: Result<Opened, SendError>, lease: Lease, asked: Asked) -> Option<Answered> {
+    fn answered(
+        &mut self,
+        sent: Result<Box<Opened>, SendError>,
+        lease: Lease,
+        asked: Asked,
+    ) -> Option<Answered> {
         match sent {
             Ok(opened) => Some(Answered { opened, lease, asked }),
             Err(error) => {
@@ -130,7 +136,7 @@ impl Trial {
     /// None of the nodes answered.
     pub(super) fn end(
         mut self,
-        sent: Option<Result<Opened, SendError>>,
+        sent: Option<Result<Box<Opened>, SendError>>,
         lease: Lease,
         asked: Asked,
     ) -> Result<Answered, Refusal> {

@@ -68,7 +68,8 @@ impl Opening {
         names: [String; 2],
         held: Held,
     ) -> Result<Answer, Refusal> {
-        let Answered { opened: Opened { incoming, .. }, lease, asked } = answered;
+        let Answered { opened, lease, asked } = answered;
+        let Opened { incoming, .. } = *opened;
         (exchange.record.served, exchange.tally) = (asked.served, asked.tally);
         flight.on_node(Some(lease.node().clone()));
         let Incoming { mut headers, body, .. } = incoming;
