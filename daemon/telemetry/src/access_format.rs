@@ -1,8 +1,9 @@
 //! A finished request in words: one list of fields and one sentence, for every form of the log.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use aivonx_domain::access::{AccessRecord, Outcome};
+use arrayvec::ArrayString;
 use uuid::fmt::Hyphenated;
 
 use super::redact;
@@ -30,23 +31,37 @@ impl Value<'_> {
 }
 
 /// `POST /api/chat 200 llama3.2:latest gpu1 12ms`, and how it ended if that is odd. Not escaped.
-pub(crate) fn sentence(r: &AccessRecord) -> String {
-    let mut out = String::with_capacity(128);
+pub(crate) fn sentence(r: &AccessRecord, out: &mut String) {
     out.extend([r.method.as_str(), " ", r.route, " ", itoa::Buffer::new().format(r.status)]);
     for name in [&r.model, &r.node].into_iter().flatten() {
         out.extend([" ", name]);
     }
+    // Cut, not rounded.
     let us = r.duration.as_micros();
-    // Cut, not rounded; writing to a string does not fail.
-    let _ = match us {
-        0..10_000 => write!(out, " {}.{}ms", us / 1000, us % 1000 / 100),
-        10_000..10_000_000 => write!(out, " {}ms", us / 1000),
-        _ => write!(out, " {}.{}s", us / 1_000_000, us % 1_000_000 / 100_000),
+    let (whole, tenth, unit) = match us {
+        0..10_000 => (us / 1000, Some(us % 1000 / 100), "ms"),
+        10_000..10_000_000 => (us / 1000, None, "ms"),
+        _ => (us / 1_000_000, Some(us % 1_000_000 / 100_000), "s"),
     };
+    out.extend([" ", itoa::Buffer::new().format(whole)]);
+    if let Some(tenth) = tenth {
+        out.extend([".", itoa::Buffer::new().format(tenth)]);
+    }
+    out.push_str(unit);
     if !matches!(r.outcome, Outcome::Complete | Outcome::Refused) {
         out.extend([" ", r.outcome.name()]);
     }
-    out
+}
+
+/// `address` as text. Formatting it as usual takes as long as the rest of the fields together.
+fn with_address<T>(address: IpAddr, use_it: impl FnOnce(&str) -> T) -> T {
+    let IpAddr::V4(address) = address else { return use_it(&address.to_string()) };
+    let mut text = ArrayString::<15>::new();
+    for (at, part) in address.octets().into_iter().enumerate() {
+        text.push_str(if at > 0 { "." } else { "" });
+        text.push_str(itoa::Buffer::new().format(part));
+    }
+    use_it(&text)
 }
 
 /// Calls `field` with name, value and whether the sentence has said it, or it says that nothing special
@@ -58,7 +73,7 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     if let Some(id) = &r.client_request_id {
         field("client_request_id", Text(id), false);
     }
-    field("client", Text(&r.client.to_string()), false);
+    with_address(r.client, |client| field("client", Text(client), false));
     if let Some(subject) = &r.subject {
         if let Some((id, slug)) = &subject.organization {
             field("org", Text(slug), false);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use aivonx_config::LogFormat;
 use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
+use jiff::fmt::temporal::DateTimePrinter;
 
 use super::{
     access_format::{each_field, sentence},
@@ -48,7 +49,12 @@ impl Style {
                 }
             }
             Body::Access(request) => {
-                escape(&sentence(request), out);
+                let from = out.len();
+                sentence(request, out);
+                if !printable(&out[from..]) {
+                    let said = out.split_off(from);
+                    escape(&said, out);
+                }
                 each_field(request, |name, value, said| {
                     if !said {
                         value.with_text(|text, bare| human_field(name, text, bare, out));
@@ -73,7 +79,9 @@ fn json(record: View<'_>, out: &mut String) {
             text.fields().iter().for_each(|field| json_field(field.name, &field.value, field.bare, out));
         }
         Body::Access(request) => {
-            json_string(&sentence(request), out);
+            let mut said = String::new();
+            sentence(request, &mut said);
+            json_string(&said, out);
             each_field(request, |name, value, _| {
                 value.with_text(|text, bare| json_field(name, text, bare, out));
             });
@@ -82,11 +90,13 @@ fn json(record: View<'_>, out: &mut String) {
     out.push('}');
 }
 
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
 /// UTC, RFC 3339, milliseconds.
 fn time(time: UnixMillis, out: &mut String) {
     // Writing to a string does not fail.
     let _ = match i64::try_from(time).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
-        Some(at) => write!(out, "{at:.3}"),
+        Some(at) => PRINTER.print_timestamp(&at, out).map_err(|_| std::fmt::Error),
         None => write!(out, "@{}.{:03}Z", time / 1000, time % 1000),
     };
 }
@@ -121,8 +131,7 @@ fn json_field(name: &str, value: &str, bare: bool, out: &mut String) {
 pub(crate) fn human_field(name: &str, value: &str, bare: bool, out: &mut String) {
     out.extend([" ", name, "="]);
     if bare || plain(value) {
-        escape(value, out);
-        return;
+        return escape(value, out);
     }
     out.push('"');
     for (i, piece) in value.split('"').enumerate() {
@@ -136,16 +145,21 @@ pub(crate) fn human_field(name: &str, value: &str, bare: bool, out: &mut String)
 
 /// Whether a value needs no quotes.
 fn plain(value: &str) -> bool {
-    !value.is_empty() && !value.contains([' ', '"', '='])
+    !value.is_empty() && value.bytes().all(|b| !matches!(b, b' ' | b'"' | b'='))
 }
 
 /// Appends untrusted text for a terminal. It has been cut before.
 pub(crate) fn escape(text: &str, out: &mut String) {
-    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+    if printable(text) {
         out.push_str(text);
     } else {
         let _ = write!(out, "{}", Untrusted::new(text).max(usize::MAX));
     }
+}
+
+fn printable(text: &str) -> bool {
+    // Of all bytes, so that many are compared at once.
+    text.bytes().fold(true, |all, b| all & (0x20..0x7f).contains(&b))
 }
 
 /// Appends a JSON string in which also those characters are escaped that JSON would allow and a terminal
