@@ -84,13 +84,13 @@ impl Scheduler {
     pub(crate) fn pump(&mut self, node: NodeId, now: Time) {
         while !self.waiting.is_empty() {
             let next = self.next(node, now);
-            let light = next.is_some_and(|(id, ..)| self.jobs[id.0].is_light() && !self.waits_for_load(id));
+            let light = next.is_some_and(|(id, _)| self.jobs[id.0].is_light() && !self.waits_for_load(id));
             if !self.can_take(node, light, now) {
                 return;
             }
             let other = match next {
-                Some((_, rank, false)) => self.more_due(node, &rank, now),
-                Some((_, _, true)) => None,
+                Some((id, false)) => self.more_due(node, id, now),
+                Some((_, true)) => None,
                 None => self.better_here(node, now),
             };
             match (other, next) {
@@ -98,7 +98,7 @@ impl Scheduler {
                     self.move_to(id, node, terms, now);
                     self.send(id, now);
                 }
-                (None, Some((id, _, by_age))) => {
+                (None, Some((id, by_age))) => {
                     if let Some((idle, terms)) = self.better_idle(id, node, now) {
                         self.move_to(id, idle, terms, now);
                     }
@@ -136,16 +136,23 @@ impl Scheduler {
     }
 
     /// The first in the queue of a node, and whether it is that by its age alone.
-    fn next(&self, node: NodeId, now: Time) -> Option<(JobId, Rank, bool)> {
+    fn next(&self, node: NodeId, now: Time) -> Option<(JobId, bool)> {
         let on = &self.nodes[usize::from(node.0)];
         let late = |id: &JobId| now - self.jobs[id.0].arrived >= PATIENCE;
         let by_age = on.passed_over >= PASSED_OVER && on.queue.iter().any(late);
-        let rank = |id: &JobId| {
-            let job = &self.jobs[id.0];
-            (*id, self.rank(job, self.loads(job, node, now) + job.terms.prefill, now), by_age)
-        };
+        // Mostly nobody else waits.
+        if let [only] = *on.queue {
+            return Some((only, by_age));
+        }
         let order = |a: &Rank, b: &Rank| if by_age { a.at.total_cmp(&b.at) } else { a.cmp(b) };
-        on.queue.iter().map(rank).min_by(|(_, a, _), (_, b, _)| order(a, b))
+        let ranks = on.queue.iter().map(|id| (*id, self.rank_here(*id, node, now)));
+        ranks.min_by(|(_, a), (_, b)| order(a, b)).map(|(id, _)| (id, by_age))
+    }
+
+    /// Where a request stands that waits for `node`, by the work that is known to be left.
+    fn rank_here(&self, id: JobId, node: NodeId, now: Time) -> Rank {
+        let job = &self.jobs[id.0];
+        self.rank(job, self.loads(job, node, now) + job.terms.prefill, now)
     }
 
     /// Seconds until the model of `job` is in a node's memory.
@@ -176,12 +183,13 @@ impl Scheduler {
     }
 
     /// A request that waits elsewhere, of a higher band or of somebody who was served less than whoever is next here.
-    fn more_due(&mut self, node: NodeId, next: &Rank, now: Time) -> Option<(JobId, Terms)> {
+    fn more_due(&mut self, node: NodeId, next: JobId, now: Time) -> Option<(JobId, Terms)> {
         if self.waiting.len() < 2 {
             return None;
         }
+        let next = self.rank_here(next, node, now);
         let rank = |id: JobId| (id, self.rank(&self.jobs[id.0], self.jobs[id.0].work(), now));
-        let due = self.elsewhere(node, usize::MAX).map(rank).filter(|(_, rank)| rank.is_more_due_than(next));
+        let due = self.elsewhere(node, usize::MAX).map(rank).filter(|(_, rank)| rank.is_more_due_than(&next));
         let (id, _) = due.min_by(|(_, a), (_, b)| a.cmp(b))?;
         let terms = self.terms_of_waiting(id, node, now);
         Some((id, terms))

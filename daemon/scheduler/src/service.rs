@@ -25,14 +25,17 @@ impl Service {
     }
 
     pub(crate) fn add(&mut self, who: u64, tokens: f64, now: Time) {
-        if self.0.len() >= MOST && !self.0.contains_key(&who) {
+        if let Some(served) = self.0.get_mut(&who) {
+            *served = Served { tokens: (served.now(now) + tokens).max(0.0), at: now };
+            return;
+        }
+        if self.0.len() >= MOST {
             self.0.retain(|_, served| served.now(now) >= 1.0);
             if self.0.len() >= MOST {
                 self.0.clear();
             }
         }
-        let served = self.0.entry(who).or_default();
-        *served = Served { tokens: (served.now(now) + tokens).max(0.0), at: now };
+        self.0.insert(who, Served { tokens: tokens.max(0.0), at: now });
     }
 }
 
