@@ -75,7 +75,8 @@ pub struct Node {
     pub last_error: Option<String>,
     /// When it was last checked.
     pub last_check: Option<UnixMillis>,
-    /// How it is authenticated to, without the secret: `none`, `bearer`, `basic` or `header NAME`.
+    /// How it is authenticated to, without the secret: `none`, `bearer`, `basic`, `header NAME`, or
+    /// `certificate until DATE` with ` and header NAME` where both are sent.
     pub credential: String,
     /// Administrator's labels.
     pub labels: BTreeMap<String, String>,
@@ -118,6 +119,15 @@ pub enum Credential {
         /// Header value.
         value: WireSecret,
     },
+    /// A client certificate in the TLS handshake.
+    Certificate {
+        /// The certificate, and those between it and its authority, PEM.
+        chain_pem: String,
+        /// Its private key, PEM.
+        key_pem: WireSecret,
+        /// Name and value of a header that is sent beside it.
+        header: Option<(String, WireSecret)>,
+    },
 }
 
 impl Credential {
@@ -128,6 +138,7 @@ impl Credential {
             Self::Bearer(_) => "bearer",
             Self::Basic { .. } => "basic",
             Self::Header { .. } => "header",
+            Self::Certificate { .. } => "certificate",
         }
     }
 }

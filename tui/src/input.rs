@@ -60,6 +60,28 @@ pub fn certificates(option: &str, file: &Path) -> Result<String, Failure> {
     Ok(String::clone(&text))
 }
 
+/// Reads a client certificate with its chain for `option` from the file, or from standard input if the file is `-`. A
+/// private key that stands in the same file stays there.
+///
+/// # Errors
+/// The file cannot be read, is too large, or holds no certificate.
+pub fn client_certificate(option: &str, file: &Path) -> Result<String, Failure> {
+    let text = read(option, file, CERTIFICATES_MAX)?;
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let mut chain = String::new();
+    for part in text.split(begin).skip(1) {
+        if let Some((body, _)) = part.split_once(end) {
+            chain.extend([begin, body, end, "\n"]);
+        }
+    }
+    if chain.is_empty() {
+        return Err(Failure::failed(format!("{option} {}: holds no PEM certificate", name(file))).with_hint(
+            "Give the client certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----).",
+        ));
+    }
+    Ok(chain)
+}
+
 /// What is on standard input, up to `max` bytes; empty is fine.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use crossterm::event::KeyEvent;
 use crate::{
     audit_copy::Exported,
     journal::{Part, Past},
+    state::form::FormFile,
 };
 
 /// Number of a call or a feed, unique while the console runs.
@@ -97,7 +98,7 @@ pub(crate) enum Msg {
         /// Number it was asked for with.
         ticket: Ticket,
         /// What is in it.
-        result: Result<String, String>,
+        result: Result<WireSecret, String>,
     },
     /// Something done on this side did not work out as wished, or did.
     Told {
@@ -219,10 +220,12 @@ pub(crate) enum Effect {
     Search,
     /// Give up a call or a feed; nothing comes for it any more.
     Drop(Ticket),
-    /// Read the certificates in a file on this machine.
-    ReadCertificates {
+    /// Read a file on this machine.
+    ReadFile {
         /// Number the answer comes with.
         ticket: Ticket,
+        /// What of.
+        what: FormFile,
         /// The file.
         path: String,
     },

@@ -27,6 +27,7 @@ use crate::{
     connect::connect,
     msg::{Down, Export, Msg, NoExport, Ticket, Up},
     session,
+    state::form::FormFile,
 };
 
 /// Waits before trying again, milliseconds; the last is repeated.
@@ -47,8 +48,8 @@ pub(crate) enum Order {
     Report(Ticket, UnixMillis, Option<PathBuf>),
     /// Give up a call or a stream.
     Drop(Ticket),
-    /// Read the certificates in this file.
-    Read(Ticket, String),
+    /// Read this file of a form.
+    Read(Ticket, FormFile, String),
     /// Connect now.
     Connect,
     /// Keep this session.
@@ -66,15 +67,20 @@ pub(crate) fn start(socket: Option<PathBuf>, keeps: bool, happens: Sender<Msg>) 
     orders
 }
 
-/// The certificates in a file; anything but a plain file could be waited for for ever.
-fn certificates(path: &str) -> Result<String, String> {
+/// What a form wants of a file; anything but a plain file could be waited for for ever.
+fn contents(what: FormFile, path: &str) -> Result<WireSecret, String> {
     let path = Path::new(path);
     match std::fs::metadata(path) {
         Ok(what) if what.is_file() => {}
         Ok(_) => return Err("it is no file".into()),
         Err(error) => return Err(error.to_string()),
     }
-    crate::input::certificates("CA file", path).map_err(|failure| failure.to_string())
+    let read = match what {
+        FormFile::Ca => crate::input::certificates("CA file", path).map(WireSecret::new),
+        FormFile::ClientCert => crate::input::client_certificate("Cert file", path).map(WireSecret::new),
+        FormFile::ClientKey => crate::input::secret("Key file", path),
+    };
+    read.map_err(|failure| failure.to_string())
 }
 
 struct Net {
@@ -145,7 +151,7 @@ impl Net {
                         let result = Err(lost("there is no connection"));
                         self.happens.send(Msg::Ended { ticket, result }).await.map_err(|_| Gone)?;
                     }
-                    Some(Order::Read(ticket, path)) => self.read(ticket, path),
+                    Some(Order::Read(ticket, what, path)) => self.read(ticket, what, path),
                     Some(_) => {}
                 },
             }
@@ -153,10 +159,10 @@ impl Net {
     }
 
     /// Reads a file beside everything else: the disk may be slow.
-    fn read(&self, ticket: Ticket, path: String) {
+    fn read(&self, ticket: Ticket, what: FormFile, path: String) {
         let happens = self.happens.clone();
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || certificates(&path)).await;
+            let read = tokio::task::spawn_blocking(move || contents(what, &path)).await;
             let result = read.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")));
             // Nobody is left to hear it: fine.
             let _ = happens.send(Msg::File { ticket, result }).await;
@@ -218,7 +224,7 @@ impl Net {
                             task.abort();
                         }
                     }
-                    Some(Order::Read(ticket, path)) => self.read(ticket, path),
+                    Some(Order::Read(ticket, what, path)) => self.read(ticket, what, path),
                     Some(Order::Connect) => {}
                     Some(Order::Keep(session)) => {
                         self.secret = Some(session.secret.clone());

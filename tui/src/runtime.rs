@@ -147,7 +147,9 @@ impl Console {
                     self.waiting.push(Order::Report(ticket, since, file));
                 }
                 Effect::Search => self.search = true,
-                Effect::ReadCertificates { ticket, path } => self.waiting.push(Order::Read(ticket, path)),
+                Effect::ReadFile { ticket, what, path } => {
+                    self.waiting.push(Order::Read(ticket, what, path));
+                }
                 Effect::Connect => self.waiting.push(Order::Connect),
                 Effect::Keep(session) => self.waiting.push(Order::Keep(session)),
                 Effect::Forget => self.waiting.push(Order::Forget),

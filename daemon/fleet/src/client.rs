@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
-use super::{AbortOnDrop, Endpoint, dial::dial, dial_error::DialError, via};
+use super::{AbortOnDrop, Endpoint, dial::dial, dial_error::DialError, tls::cure, via};
 
 /// Largest answer read as a whole: a catalogue of some ten thousand models.
 pub(super) const ANSWER_CAP: usize = 16 << 20;
@@ -24,7 +24,7 @@ pub(super) enum CallError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// The connection broke, or what came was not HTTP.
-    #[error("no proper HTTP answer: {}", innermost(.0))]
+    #[error("no proper HTTP answer: {}{}", innermost(.0), handshake_cure(.0))]
     Http(#[from] hyper::Error),
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs_f32())]
@@ -43,6 +43,18 @@ fn innermost(error: &hyper::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+/// In TLS 1.3 a node refuses the gateway's certificate after the handshake, as far as the gateway sees.
+fn handshake_cure(error: &hyper::Error) -> &'static str {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(error) = inner.downcast_ref::<std::io::Error>() {
+            return cure(error);
+        }
+        source = inner.source();
+    }
+    ""
 }
 
 /// A connection to one node, for one request after the other. Closed when dropped.

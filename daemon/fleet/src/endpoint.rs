@@ -61,7 +61,7 @@ impl Endpoint {
     /// # Errors
     /// [`TlsError`]
     pub fn trusting(url: &NodeUrl, ca_pem: Option<&str>) -> Result<Self, TlsError> {
-        Ok(Self::new(url, tls::set_up(url, ca_pem, None)?, None, true))
+        Ok(Self::new(url, tls::set_up(url, ca_pem, None, None)?, None, true))
     }
 
     /// Puts an endpoint together.
@@ -181,7 +181,8 @@ pub fn credential_header(
             let pair = Zeroizing::new(format!("{user}:{}", trimmed(password)?));
             (AUTHORIZATION, Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))
         }
-        Credential::Header { name, value } => {
+        Credential::Certificate { header: None, .. } => return Ok(None),
+        Credential::Header { name, value } | Credential::Certificate { header: Some((name, value)), .. } => {
             let parsed = HeaderName::from_bytes(name.as_bytes())
                 .ok()
                 .filter(|parsed| !RESERVED.contains(&parsed.as_str()))

@@ -8,13 +8,10 @@ use std::{
 use aivonx_config::Health;
 use aivonx_domain::now;
 use aivonx_protocol::{
-    UnixMillis, Untrusted,
+    UnixMillis,
     node::{self, AdminState, NodeKind, Pool},
 };
-use aivonx_store::{
-    NodeTraitsRecord, NodeWakeRecord,
-    node::{NodeRecord, StoredCredential},
-};
+use aivonx_store::{NodeTraitsRecord, NodeWakeRecord, node::NodeRecord};
 use tokio::sync::Notify;
 
 use super::{
@@ -24,6 +21,7 @@ use super::{
     kept_inventory::KeptInventory,
     probe::Found,
     rates::Rates,
+    record,
     simulated::is_simulated,
     tenants::Tenants,
     wake::{Called, Calls, Idle},
@@ -178,6 +176,7 @@ impl Entry {
     /// changed.
     pub(super) fn change(&mut self, record: NodeRecord, mut at: Prepared) {
         if self.record.ca_pem == record.ca_pem
+            && self.record.credential.chain() == record.credential.chain()
             && let (Some(old), Some(new)) = (&self.at.endpoint.tls, &at.endpoint.tls)
             && !Arc::ptr_eq(&old.config, &new.config)
         {
@@ -454,12 +453,7 @@ impl Entry {
             max_parallel: record.max_parallel,
             last_error: self.last_error.clone(),
             last_check: self.last_check,
-            credential: match &record.credential {
-                StoredCredential::None => "none".into(),
-                StoredCredential::Bearer(_) => "bearer".into(),
-                StoredCredential::Basic { .. } => "basic".into(),
-                StoredCredential::Header { name, .. } => format!("header {}", Untrusted::new(name).max(100)),
-            },
+            credential: record::shown(&record.credential),
             labels: record.labels.clone(),
             server_name: record.server_name.clone(),
             custom_ca: record.ca_pem.is_some(),

@@ -19,7 +19,7 @@ fn sleeper() -> Entry {
         labels: BTreeMap::new(),
         ca_pem: None,
         server_name: None,
-        credential: StoredCredential::None,
+        credential: aivonx_store::StoredCredential::None,
         forced: false,
         organization: None,
         created: now(),

@@ -7,6 +7,7 @@ use aivonx_store::{
     node::{NodeRecord, StoredCredential},
     secrets::Vault,
 };
+use jiff::Timestamp;
 
 use super::{
     Endpoint, address::NodeUrl, bounds::Bounds, endpoint::credential_header, entry::Prepared,
@@ -107,7 +108,15 @@ pub(super) fn prepare(
             return Err(FleetError::field(field, message, "leave it out, or use https://"));
         }
     }
-    let tls = tls::set_up(url, ca_pem, server_name)?;
+    let client = match credential {
+        Credential::Certificate { chain_pem, key_pem, .. } => Some((&**chain_pem, key_pem)),
+        _ => None,
+    };
+    if client.is_some() && !url.https {
+        let message = format!("a client certificate is given, but the url '{}' is not https", url.text);
+        return Err(FleetError::field("client-cert", message, "leave it out, or use https://"));
+    }
+    let tls = tls::set_up(url, ca_pem, server_name, client)?;
     let credential = credential_header(credential)?;
     let mut endpoint = Endpoint::new(url, tls, credential, forced);
     endpoint.bounds = Some(bounds);
@@ -152,7 +161,36 @@ pub(super) fn seal(vault: &Vault, id: &str, credential: &Credential) -> Result<S
         Credential::Header { name, value } => {
             StoredCredential::Header { name: name.clone(), value: sealed(value)? }
         }
+        Credential::Certificate { chain_pem, key_pem, header } => StoredCredential::Certificate {
+            chain: chain_pem.clone(),
+            until: tls::good_until(chain_pem)?,
+            key: sealed(key_pem)?,
+            header: match header {
+                Some((name, value)) => Some((name.clone(), sealed(value)?)),
+                None => None,
+            },
+        },
     })
+}
+
+/// The credential as administrators see it.
+pub(super) fn shown(credential: &StoredCredential) -> String {
+    let header = |name| format!("header {}", Untrusted::new(name).max(100));
+    match credential {
+        StoredCredential::None => "none".into(),
+        StoredCredential::Bearer(_) => "bearer".into(),
+        StoredCredential::Basic { .. } => "basic".into(),
+        StoredCredential::Header { name, .. } => header(name),
+        StoredCredential::Certificate { until, header: beside, .. } => {
+            let until = i64::try_from(*until).ok().and_then(|until| Timestamp::from_millisecond(until).ok());
+            let day = until.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d");
+            let certificate = format!("certificate until {day}");
+            match beside {
+                Some((name, _)) => format!("{certificate} and {}", header(name)),
+                None => certificate,
+            }
+        }
+    }
 }
 
 /// The credential as it is sent.
@@ -168,6 +206,14 @@ pub(super) fn unseal(vault: &Vault, record: &NodeRecord) -> Result<Credential, F
         StoredCredential::Header { name, value } => {
             Credential::Header { name: name.clone(), value: open(value)? }
         }
+        StoredCredential::Certificate { chain, until: _, key, header } => Credential::Certificate {
+            chain_pem: chain.clone(),
+            key_pem: open(key)?,
+            header: match header {
+                Some((name, value)) => Some((name.clone(), open(value)?)),
+                None => None,
+            },
+        },
     })
 }
 

@@ -276,6 +276,57 @@ async fn changes_keep_the_endpoint_unless_it_moves() {
 }
 
 #[tokio::test]
+async fn a_client_certificate_is_kept_and_goes_to_its_own_address_alone() {
+    let rig = Rig::new().await;
+    let (node, ca_pem) = FakeNode::tls("gpu.example").await;
+    let url = format!("https://{}", node.address);
+    let certificate = |name: &str, header| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2199, 12, 31);
+        let chain_pem = params.self_signed(&key).unwrap().pem();
+        Credential::Certificate { chain_pem, key_pem: WireSecret::new(key.serialize_pem()), header }
+    };
+    let mut adds = NewNode {
+        credential: certificate("one", None),
+        ca_pem: Some(ca_pem),
+        server_name: Some("gpu.example".into()),
+        ..new("gpu1", &url)
+    };
+    let probe = rig.fleet.add(ALL, adds.clone()).await.unwrap();
+    assert!(probe.healthy, "{}", probe.finding);
+    assert_eq!(probe.node.credential, "certificate until 2199-12-31");
+    let hot = rig.fleet.hot();
+    let config = || hot.load().nodes[0].endpoint.tls.as_ref().unwrap().config.clone();
+    let before = config();
+    let change = NodeChange { max_parallel: Some(2), ..NodeChange::default() };
+    rig.fleet.set(ALL, "gpu1", None, change).await.unwrap();
+    assert!(Arc::ptr_eq(&before, &config()));
+    let header = Some(("X-Key".to_owned(), WireSecret::new("k".into())));
+    let change = NodeChange { credential: Some(certificate("two", header)), ..NodeChange::default() };
+    let set = rig.fleet.set(ALL, "gpu1", None, change).await.unwrap();
+    assert_eq!(set.credential, "certificate until 2199-12-31 and header X-Key");
+    assert!(!Arc::ptr_eq(&before, &config()), "the other one is shown from now on");
+
+    let change = |url: &str| NodeChange { url: Some(url.into()), ..NodeChange::default() };
+    let (_, field, text) = fault(rig.fleet.set(ALL, "gpu1", None, change("https://127.0.0.1:9")).await);
+    assert!(field == "credential" && text.contains("its own address alone"), "{text}");
+    let rig = rig.reopened().await;
+    assert_eq!(rig.fleet.show(ALL, "gpu1").unwrap().credential, set.credential);
+    let (_, field, text) = fault(
+        rig.fleet
+            .add(ALL, NewNode { credential: certificate("a", None), ..new("b", "http://127.0.0.1:9") })
+            .await,
+    );
+    assert!(field == "client-cert" && text.contains("not https"), "{text}");
+    if let Credential::Certificate { key_pem, .. } = &mut adds.credential {
+        *key_pem = WireSecret::new("-----BEGIN PRIVATE KEY-----".into());
+    }
+    let (_, field, text) = fault(rig.fleet.probe(ALL, &adds).await);
+    assert!(field == "client-key" && text.contains("openssl"), "{text}");
+}
+
+#[tokio::test]
 async fn a_node_behind_tls_is_trusted_by_its_own_ca_and_name() {
     let rig = Rig::new().await;
     let (node, ca_pem) = FakeNode::tls("gpu.example").await;

@@ -2,17 +2,23 @@
 
 use std::sync::{Arc, OnceLock};
 
+use aivonx_protocol::{UnixMillis, WireSecret};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error,
+    RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        WantsClientCert, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
     crypto::CryptoProvider,
     server::ParsedCertificate,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer as _, X509Certificate},
+};
 
 use super::address::NodeUrl;
 
@@ -25,6 +31,12 @@ pub enum TlsError {
     /// The name cannot stand in a certificate.
     #[error("server-name '{0}' is neither a host name nor an address")]
     ServerName(String),
+    /// The client certificate is damaged, none, or over.
+    #[error("client-cert is not a usable certificate: {0}")]
+    ClientCert(String),
+    /// The key is damaged, none, or another certificate's.
+    #[error("client-key {0}")]
+    ClientKey(&'static str),
     /// The system has no roots.
     #[error("the system has no trusted root certificates")]
     NoRoots,
@@ -40,6 +52,8 @@ impl TlsError {
         match self {
             Self::Ca(_) => "ca",
             Self::ServerName(_) => "server-name",
+            Self::ClientCert(_) => "client-cert",
+            Self::ClientKey(_) => "client-key",
             Self::NoRoots | Self::Rustls(_) => "url",
         }
     }
@@ -50,6 +64,13 @@ impl TlsError {
         match self {
             Self::Ca(_) => "give a file that holds the CA's certificate as PEM (-----BEGIN CERTIFICATE-----)",
             Self::ServerName(_) => "give the name that stands in the node's certificate",
+            Self::ClientCert(_) => {
+                "give a file that holds the client certificate as PEM, the gateway's own first, and one that is still good"
+            }
+            Self::ClientKey(_) => {
+                "give the file with the private key of the client certificate as PEM (-----BEGIN PRIVATE KEY-----), \
+                 without a passphrase: openssl pkey -in OLD -out NEW"
+            }
             Self::NoRoots => "install the package ca-certificates, or give the node's CA with --ca-file FILE",
             Self::Rustls(_) => "see the daemon's log",
         }
@@ -65,7 +86,7 @@ pub struct EndpointTls {
     pub server_name: ServerName<'static>,
 }
 
-/// The set-up for `url`, or None if it is plain HTTP.
+/// The set-up for `url`, or None if it is plain HTTP. `client` is the certificate that the gateway shows, and its key.
 ///
 /// # Errors
 /// [`TlsError`], naming the field.
@@ -73,6 +94,7 @@ pub(super) fn set_up(
     url: &NodeUrl,
     ca_pem: Option<&str>,
     server_name: Option<&str>,
+    client: Option<(&str, &WireSecret)>,
 ) -> Result<Option<EndpointTls>, TlsError> {
     if !url.https {
         return Ok(None);
@@ -80,18 +102,29 @@ pub(super) fn set_up(
     let name = server_name.unwrap_or(&url.host);
     let server_name =
         ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))?;
-    let config = match ca_pem {
-        Some(pem) => with_named(named(pem)?)?,
-        None => system()?,
+    let config = match (ca_pem, client) {
+        (Some(pem), client) => finished(with_named(named(pem)?)?, client)?,
+        (None, None) => system()?,
+        (None, client) => finished(builder()?.with_root_certificates(system_roots()?), client)?,
     };
     Ok(Some(EndpointTls { config, server_name }))
 }
 
-/// The set-up with the system's roots; read when the first node needs it, since they take a megabyte.
+/// The set-up with the system's roots and no certificate of the gateway's.
 fn system() -> Result<Arc<ClientConfig>, TlsError> {
     static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = SYSTEM.get() {
         return Ok(config.clone());
+    }
+    let config = finished(builder()?.with_root_certificates(system_roots()?), None)?;
+    Ok(SYSTEM.get_or_init(|| config).clone())
+}
+
+/// The system's roots; read when the first node needs them, since they take a megabyte.
+fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(roots.clone());
     }
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -102,8 +135,7 @@ fn system() -> Result<Arc<ClientConfig>, TlsError> {
     if added == 0 {
         return Err(TlsError::NoRoots);
     }
-    let config = with_roots(roots)?;
-    Ok(SYSTEM.get_or_init(|| config).clone())
+    Ok(ROOTS.get_or_init(|| Arc::new(roots)).clone())
 }
 
 /// The certificates in `pem`.
@@ -116,13 +148,39 @@ fn named(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(named)
 }
 
-fn with_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
-    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    Ok(finished(config.with_root_certificates(roots).with_no_client_auth()))
+/// The chain in `pem`, the gateway's own certificate first.
+fn client_chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let chain = read.map_err(|e| TlsError::ClientCert(e.to_string()))?;
+    if chain.is_empty() {
+        return Err(TlsError::ClientCert("it holds no certificate".into()));
+    }
+    Ok(chain)
+}
+
+/// Until when the client certificate in `pem` is good.
+///
+/// # Errors
+/// It is over, or cannot be read.
+pub(super) fn good_until(pem: &str) -> Result<UnixMillis, TlsError> {
+    let chain = client_chain(pem)?;
+    let (_, own) = X509Certificate::from_der(&chain[0]).map_err(|e| TlsError::ClientCert(e.to_string()))?;
+    let until = own.validity().not_after;
+    let ends = u64::try_from(until.timestamp()).unwrap_or(0).saturating_mul(1000);
+    if ends < aivonx_domain::now() {
+        return Err(TlsError::ClientCert(format!("it has expired, at {until}")));
+    }
+    Ok(ends)
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TlsError> {
+    Ok(ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?)
 }
 
 /// Trusts what `named` has signed, and each of them as the node's own certificate.
-fn with_named(named: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, TlsError> {
+fn with_named(
+    named: Vec<CertificateDer<'static>>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in &named {
         roots.add(certificate.clone()).map_err(|e| TlsError::Ca(e.to_string()))?;
@@ -130,11 +188,8 @@ fn with_named(named: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, 
     let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider())
         .build()
         .map_err(|e| TlsError::Ca(e.to_string()))?;
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Named { named, authorities }));
-    Ok(finished(config.with_no_client_auth()))
+    let verifier = Arc::new(Named { named, authorities });
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(verifier))
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -143,14 +198,33 @@ fn provider() -> Arc<CryptoProvider> {
         .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()))
 }
 
-fn finished(mut config: ClientConfig) -> Arc<ClientConfig> {
+fn finished(
+    trusting: ConfigBuilder<ClientConfig, WantsClientCert>,
+    client: Option<(&str, &WireSecret)>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = match client {
+        None => trusting.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = client_chain(chain)?;
+            let encrypted = key.expose().contains("ENCRYPTED");
+            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| {
+                let why = if encrypted { "is encrypted with a passphrase" } else { "holds no private key" };
+                TlsError::ClientKey(why)
+            })?;
+            trusting.with_client_auth_cert(chain, key).map_err(|error| match error {
+                Error::InconsistentKeys(_) => TlsError::ClientKey("is not the key of the client certificate"),
+                Error::InvalidCertificate(_) => TlsError::ClientCert(error.to_string()),
+                _ => TlsError::ClientKey("is no RSA, ECDSA (P-256, P-384) or Ed25519 key"),
+            })?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
+    Ok(Arc::new(config))
 }
 
 /// Certificates that an administrator named for a node. Such a one is trusted as itself, whatever it says of what it is
-/// for: `openssl req -x509` makes certificates of authorities, which are no servers' for public roots. Its time, its
-/// name and the proof that the node has its key count all the same.
+/// for: `openssl req -x509` makes certificates of authorities, which are no servers' for public roots. Its time and the
+/// proof that the node has its key count all the same, and so does its name, if there is one in it.
 #[derive(Debug)]
 struct Named {
     named: Vec<CertificateDer<'static>>,
@@ -169,11 +243,17 @@ impl ServerCertVerifier for Named {
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.authorities.verify_server_cert(certificate, others, name, ocsp, now);
         match verified {
-            // Both come after its time was found right: nobody trusted has signed it, or it is an authority's.
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if self.named.iter().any(|named| named == certificate) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            // All come after its time was found right: nobody trusted has signed it, it is an authority's, or it is
+            // another's.
+            Err(Error::InvalidCertificate(
+                CertificateError::UnknownIssuer
+                | CertificateError::Other(_)
+                | CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. },
+            )) if self.named.iter().any(|named| named == certificate) => {
+                if has_names(certificate) {
+                    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                }
                 Ok(ServerCertVerified::assertion())
             }
             verified => verified,
@@ -203,11 +283,26 @@ impl ServerCertVerifier for Named {
     }
 }
 
+/// Whether it says what it is for. Its common name is no such thing since 2000 (RFC 2818, 3.1).
+fn has_names(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return true };
+    // One that cannot be read is nobody's.
+    let Ok(names) = certificate.subject_alternative_name() else { return true };
+    let mut names = names.iter().flat_map(|names| &names.value.general_names);
+    names.any(|name| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_)))
+}
+
 /// What to do about a handshake that failed, if that can be said.
 pub(super) fn cure(error: &std::io::Error) -> &'static str {
-    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
-    let Some(Error::InvalidCertificate(certificate)) = error else { return "" };
+    let certificate = match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(certificate)) => certificate,
+        Some(Error::AlertReceived(alert)) => return about_ours(*alert),
+        _ => return "",
+    };
     match certificate {
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "; no name stands in it: name the certificate itself with --ca-file"
+        }
         CertificateError::UnknownIssuer => {
             "; if it is the right one, name it, or that of the CA that made it, with --ca-file"
         }
@@ -222,6 +317,26 @@ pub(super) fn cure(error: &std::io::Error) -> &'static str {
     }
 }
 
+/// What to do where the node does not go on, for this reason, with what the gateway has shown.
+fn about_ours(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CertificateRequired => {
+            "; the node asks for a client certificate: give one with --client-cert and --client-key"
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => {
+            "; the node takes no other client certificate than those it trusts: give one with --client-cert and \
+             --client-key"
+        }
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -231,21 +346,59 @@ mod tests {
     };
     use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-    use super::{Named, TlsError, cure, set_up};
+    use aivonx_protocol::WireSecret;
+
+    use super::{Named, TlsError, cure, good_until, set_up};
     use crate::address::NodeUrl;
 
     #[test]
     fn names_the_field_at_fault() {
         let url = NodeUrl::parse("https://gpu1").unwrap();
-        assert!(matches!(set_up(&url, Some("not pem"), None), Err(TlsError::Ca(_))));
+        assert!(matches!(set_up(&url, Some("not pem"), None, None), Err(TlsError::Ca(_))));
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(set_up(&url, Some(broken), None).err().unwrap().field(), "ca");
-        assert_eq!(set_up(&url, Some(broken), Some("no name")).err().unwrap().field(), "server-name");
-        assert!(set_up(&NodeUrl::parse("http://gpu1").unwrap(), None, None).unwrap().is_none());
+        assert_eq!(set_up(&url, Some(broken), None, None).err().unwrap().field(), "ca");
+        assert_eq!(set_up(&url, Some(broken), Some("no name"), None).err().unwrap().field(), "server-name");
+        assert!(set_up(&NodeUrl::parse("http://gpu1").unwrap(), None, None, None).unwrap().is_none());
     }
+
+    #[test]
+    fn a_pair_that_is_none_is_refused() {
+        let url = NodeUrl::parse("https://gpu1").unwrap();
+        let made = |days: i64| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(["gateway".to_owned()]).unwrap();
+            params.not_after = (std::time::SystemTime::now()
+                + std::time::Duration::from_secs(days.unsigned_abs() * 86_400))
+            .into();
+            if days < 0 {
+                params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+                params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+            }
+            (params.self_signed(&key).unwrap().pem(), WireSecret::new(key.serialize_pem()))
+        };
+        let (chain, key) = made(10);
+        let (_, other) = made(10);
+        let refused = |chain: &str, key: &WireSecret| {
+            set_up(&url, None, None, Some((chain, key))).err().map(|e| (e.field(), e.to_string()))
+        };
+        assert_eq!(refused(&chain, &key), None);
+        let (field, why) = refused(&chain, &other).unwrap();
+        assert!(field == "client-key" && why.contains("not the key of"), "{field}: {why}");
+        let locked = WireSecret::new("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n".into());
+        let (field, why) = refused(&chain, &locked).unwrap();
+        assert!(field == "client-key" && why.contains("passphrase"), "{field}: {why}");
+        for wrong in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert_eq!(refused(wrong, &key).unwrap().0, "client-cert");
+        }
+        assert!(good_until(&chain).unwrap() > aivonx_domain::now());
+        let expired = good_until(&made(-1).0).unwrap_err();
+        assert!(expired.field() == "client-cert" && expired.to_string().contains("expired"), "{expired}");
+    }
+
     /// A verifier that trusts a certificate made for `name`, and the certificate.
     fn of(name: &str, change: impl Fn(&mut CertificateParams)) -> (Named, CertificateDer<'static>) {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let names: &[String] = if name.is_empty() { &[] } else { &[name.to_owned()] };
+        let mut params = CertificateParams::new(names).unwrap();
         change(&mut params);
         let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let der = made.der().clone();
@@ -267,6 +420,17 @@ mod tests {
         let (verifier, own) = of("gpu1", authority);
         assert_eq!(verify(&verifier, &own, "gpu1"), Ok(()));
         assert!(verify(&verifier, &own, "gpu2").is_err(), "the name counts");
+        for authority in [true, false] {
+            let (verifier, nameless) = of("", |params| {
+                params.distinguished_name.push(rcgen::DnType::CommonName, "gpu1");
+                params.is_ca =
+                    if authority { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+            });
+            assert_eq!(verify(&verifier, &nameless, "gpu1"), Ok(()), "no name stands in it");
+            assert_eq!(verify(&verifier, &nameless, "10.0.0.7"), Ok(()));
+            let (_, other) = of("", |params| params.is_ca = IsCa::ExplicitNoCa);
+            assert!(verify(&verifier, &other, "gpu1").is_err(), "it is not the one that was named");
+        }
         let (_, other) = of("gpu1", authority);
         assert!(verify(&verifier, &other, "gpu1").is_err(), "it is not the one that was named");
         let (verifier, past) = of("gpu1", |params| {

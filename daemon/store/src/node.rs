@@ -69,6 +69,28 @@ pub enum StoredCredential {
         /// Sealed value.
         value: Sealed,
     },
+    /// A client certificate.
+    Certificate {
+        /// It and those between it and its authority, PEM.
+        chain: String,
+        /// Until when it is good.
+        until: UnixMillis,
+        /// Sealed private key, PEM.
+        key: Sealed,
+        /// Name and sealed value of a header beside it.
+        header: Option<(String, Sealed)>,
+    },
+}
+
+impl StoredCredential {
+    /// The client certificate with its chain, PEM. Its key is the only one that goes with it.
+    #[must_use]
+    pub fn chain(&self) -> Option<&str> {
+        match self {
+            Self::Certificate { chain, .. } => Some(chain),
+            _ => None,
+        }
+    }
 }
 
 impl NodeRecord {

@@ -30,6 +30,10 @@ impl Seals for NodeRecord {
             StoredCredential::Bearer(secret)
             | StoredCredential::Basic { user: _, password: secret }
             | StoredCredential::Header { name: _, value: secret } => vec![("node credentials", secret)],
+            StoredCredential::Certificate { chain: _, until: _, key, header } => {
+                let header = header.as_mut().map(|(_, value)| value);
+                [key].into_iter().chain(header).map(|secret| ("node credentials", secret)).collect()
+            }
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | `max_parallel` | most requests at once; 0 is no limit |
 //! | `last_error` | why the last check or attempt failed, or null |
 //! | `last_check` | time of the last check, or null |
-//! | `credential` | `none`, `bearer`, `basic` or `header NAME`; never the secret |
+//! | `credential` | `none`, `bearer`, `basic`, `header NAME`, or `certificate until YYYY-MM-DD`, with ` and header NAME` where both are sent; never the secret |
 //! | `labels` | object of your own labels |
 //! | `server_name` | name expected in its certificate, or null for the URL's host |
 //! | `custom_ca` | whether it has a CA of its own |

@@ -248,10 +248,34 @@ pub(crate) struct Form {
     pub(crate) probe: Probing,
     /// The address that was asked, or that need not be.
     pub(crate) asked: String,
-    /// A file that was read for it: its name, and what is in it.
-    pub(crate) file: Option<(String, String)>,
-    /// The number under which a file is being read, its name, and what is done then.
-    pub(crate) reading: Option<(Ticket, String, After)>,
+    /// The files that were read for it: what of, the name, and what is in it.
+    pub(crate) files: Vec<(FormFile, String, WireSecret)>,
+    /// The number under which a file is being read, what of, its name, and what is done then.
+    pub(crate) reading: Option<(Ticket, FormFile, String, After)>,
+}
+
+/// A field that names a file, which is read before the form is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FormFile {
+    /// Certificates to trust.
+    Ca,
+    /// The certificate that the gateway shows.
+    ClientCert,
+    /// Its private key.
+    ClientKey,
+}
+
+impl FormFile {
+    const ALL: [Self; 3] = [Self::Ca, Self::ClientCert, Self::ClientKey];
+
+    /// The key of its field.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Ca => "ca",
+            Self::ClientCert => "client_cert",
+            Self::ClientKey => "client_key",
+        }
+    }
 }
 
 /// What stands in place of a file with certificates to trust the system's again.
@@ -299,7 +323,7 @@ impl Form {
             fault: None,
             probe: Probing::Not,
             asked: String::new(),
-            file: None,
+            files: Vec::new(),
             reading: None,
         }
     }
@@ -339,17 +363,24 @@ impl Form {
         })
     }
 
-    /// The file with certificates that it names, unless that has been read.
-    pub(crate) fn unread(&self) -> Option<String> {
-        let path = self.given("ca").filter(|path| path != NO_CA)?;
-        let known = self.file.as_ref().is_some_and(|(read, _)| *read == path);
-        (!known).then_some(path)
+    /// A file that it names and that has not been read.
+    pub(crate) fn unread(&self) -> Option<(FormFile, String)> {
+        FormFile::ALL.into_iter().find_map(|what| {
+            let path = self.given(what.key()).filter(|path| what != FormFile::Ca || path != NO_CA)?;
+            self.contents(what).is_none().then_some((what, path))
+        })
+    }
+
+    /// What is in a file that it names.
+    pub(crate) fn contents(&self, what: FormFile) -> Option<&WireSecret> {
+        let path = self.given(what.key())?;
+        let mut files = self.files.iter();
+        files.find(|(of, read, _)| *of == what && *read == path).map(|(.., text)| text)
     }
 
     /// The certificates in the file that it names.
     pub(crate) fn certificates(&self) -> Option<String> {
-        let path = self.given("ca")?;
-        self.file.as_ref().filter(|(read, _)| *read == path).map(|(_, text)| text.clone())
+        self.contents(FormFile::Ca).map(|text| text.expose().to_owned())
     }
 
     /// The words of a line, separated by blanks or commas.

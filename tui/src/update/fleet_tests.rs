@@ -1,10 +1,10 @@
 //! What follows from keys and answers on nodes, models and jobs.
 
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Reply, Request,
+    Event, Fault, FaultKind, Reply, Request, WireSecret,
     job::{self, JobRequest, JobState},
     model::{self, ModelRequest},
-    node::{self, NodeRequest, Probed},
+    node::{self, Credential, NodeRequest, Probed},
     strategy::{self, Strategy, StrategyRequest},
     user::Role,
 };
@@ -75,7 +75,7 @@ fn a_new_address_is_asked_what_it_is_and_keys_go_on_meanwhile() {
 
 fn reading(effects: &[Effect]) -> (Ticket, &str) {
     let found = effects.iter().find_map(|effect| match effect {
-        Effect::ReadCertificates { ticket, path } => Some((*ticket, &**path)),
+        Effect::ReadFile { ticket, what: _, path } => Some((*ticket, &**path)),
         _ => None,
     });
     found.unwrap_or_else(|| panic!("{effects:?}"))
@@ -98,8 +98,8 @@ fn certificates_are_read_before_the_form_is_sent() {
     let effects = press(&mut model, "ctrl-s");
     let (ticket, _) = reading(&effects);
     // Of an older question.
-    assert!(update(&mut model, Msg::File { ticket: ticket + 99, result: Ok("x".into()) }).is_empty());
-    let effects = update(&mut model, Msg::File { ticket, result: Ok("PEM".into()) });
+    assert!(update(&mut model, Msg::File { ticket: ticket + 99, result: Ok(text("x")) }).is_empty());
+    let effects = update(&mut model, Msg::File { ticket, result: Ok(text("PEM")) });
     let Request::Node(NodeRequest::Set(node::Set { change, .. })) = call(&effects).1 else {
         panic!("{effects:?}")
     };
@@ -116,6 +116,39 @@ fn certificates_are_read_before_the_form_is_sent() {
         panic!("{effects:?}")
     };
     assert_eq!(change.ca_pem, Some(None));
+}
+
+fn text(text: &str) -> WireSecret {
+    WireSecret::new(text.into())
+}
+
+#[test]
+fn a_client_certificate_is_read_with_its_key() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 g j e");
+    while form(&model).fields[form(&model).at].key != "credential" {
+        press(&mut model, "tab");
+    }
+    while form(&model).value("credential") != "certificate" {
+        press(&mut model, "right");
+    }
+    press(&mut model, "tab");
+    type_text(&mut model, "/etc/own.pem");
+    press(&mut model, "tab");
+    type_text(&mut model, "/etc/own.key");
+    let effects = press(&mut model, "ctrl-s");
+    let (ticket, path) = reading(&effects);
+    assert_eq!(path, "/etc/own.pem");
+    let effects = update(&mut model, Msg::File { ticket, result: Ok(text("CHAIN")) });
+    let (ticket, path) = reading(&effects);
+    assert_eq!(path, "/etc/own.key");
+    let effects = update(&mut model, Msg::File { ticket, result: Ok(text("KEY")) });
+    assert!(!format!("{effects:?}").contains("KEY"));
+    let Request::Node(NodeRequest::Set(node::Set { change, .. })) = call(&effects).1 else {
+        panic!("{effects:?}")
+    };
+    let given = Credential::Certificate { chain_pem: "CHAIN".into(), key_pem: text("KEY"), header: None };
+    assert_eq!(change.credential, Some(given));
 }
 
 #[test]

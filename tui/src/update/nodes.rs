@@ -17,7 +17,7 @@ use crate::{
     state::{
         Model, Topic,
         calls::Act,
-        form::{self, Field, Form, FormFor},
+        form::{self, Field, Form, FormFile, FormFor},
         list::Rows as _,
     },
     time_arg,
@@ -207,6 +207,12 @@ fn credential_fields(options: &[(&str, &str)]) -> Vec<Field> {
             .required()
             .with("credential", &["header"]),
         Field::secret("value", "Value", "it is not shown").required().with("credential", &["header"]),
+        Field::text("client_cert", "Cert file", "PEM, read here; shown to the node", "")
+            .required()
+            .with("credential", &["certificate"]),
+        Field::text("client_key", "Key file", "PEM, without a passphrase", "")
+            .required()
+            .with("credential", &["certificate"]),
     ]
 }
 
@@ -239,6 +245,7 @@ pub(super) fn add_form() -> Form {
         ("bearer", "a token"),
         ("basic", "user and password"),
         ("header", "a header of its own"),
+        ("certificate", "a client certificate"),
     ]));
     fields.extend(common(None));
     let intro = "The server is asked what it is once its URL is there; ctrl-t asks again.";
@@ -262,6 +269,7 @@ fn edit_form(node: &Node) -> Form {
         ("bearer", "a token"),
         ("basic", "user and password"),
         ("header", "a header of its own"),
+        ("certificate", "a client certificate"),
     ]));
     fields.extend(common(Some(node)));
     let purpose = FormFor::EditNode(node.id.clone(), node.revision);
@@ -364,6 +372,14 @@ fn credential(form: &Form) -> Option<Credential> {
         "bearer" => Some(Credential::Bearer(secret("bearer"))),
         "basic" => Some(Credential::Basic { user: form.value("user"), password: secret("password") }),
         "header" => Some(Credential::Header { name: form.value("header"), value: secret("value") }),
+        "certificate" => {
+            let read = |what| form.contents(what).cloned().unwrap_or_else(|| WireSecret::new(String::new()));
+            Some(Credential::Certificate {
+                chain_pem: read(FormFile::ClientCert).expose().to_owned(),
+                key_pem: read(FormFile::ClientKey),
+                header: None,
+            })
+        }
         _ => None,
     }
 }

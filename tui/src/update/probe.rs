@@ -1,7 +1,7 @@
-//! Asking the server in a form what it is, and reading the certificates that it is to be trusted by.
+//! Asking the server in a form what it is, and reading the files that it names.
 
 use aivonx_protocol::{
-    Fault, FaultKind, Reply, Request,
+    Fault, FaultKind, Reply, Request, WireSecret,
     node::{self, NodeRequest},
 };
 
@@ -90,28 +90,31 @@ pub(super) fn answered(model: &mut Model, ticket: Ticket, result: Result<Reply, 
     }
 }
 
-/// Has the certificates of the form read, if they are not; whether they are waited for.
+/// Has the files of the form read, if they are not; whether one is waited for.
 pub(super) fn read(model: &mut Model, out: &mut Vec<Effect>, after: After) -> bool {
     let ticket = model.calls.ticket();
     let Some(form) = form(model) else { return false };
-    let Some(path) = form.unread() else { return false };
-    form.reading = Some((ticket, path.clone(), after));
-    out.push(Effect::ReadCertificates { ticket, path });
+    let Some((what, path)) = form.unread() else { return false };
+    form.reading = Some((ticket, what, path.clone(), after));
+    out.push(Effect::ReadFile { ticket, what, path });
     true
 }
 
-/// The certificates were read.
+/// A file was read.
 pub(super) fn was_read(
     model: &mut Model,
     out: &mut Vec<Effect>,
     ticket: Ticket,
-    result: Result<String, String>,
+    result: Result<WireSecret, String>,
 ) {
     let Some(form) = form(model) else { return };
-    let Some((_, path, after)) = form.reading.take_if(|(asked, ..)| *asked == ticket) else { return };
+    let Some((_, what, path, after)) = form.reading.take_if(|(asked, ..)| *asked == ticket) else { return };
     match result {
-        Ok(text) => form.file = Some((path, text)),
-        Err(why) => return form.refuse(Some("ca"), &why),
+        Ok(text) => {
+            form.files.retain(|(of, ..)| *of != what);
+            form.files.push((what, path, text));
+        }
+        Err(why) => return form.refuse(Some(what.key()), &why),
     }
     match after {
         After::Send => forms::send(model, out),

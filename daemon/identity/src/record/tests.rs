@@ -41,6 +41,11 @@ fn no_record_holds_a_secret() {
         Credential::Bearer(secret()),
         Credential::Basic { user: "marked-secret".into(), password: secret() },
         Credential::Header { name: "marked-secret".into(), value: secret() },
+        Credential::Certificate {
+            chain_pem: "marked-secret".into(),
+            key_pem: secret(),
+            header: Some(("marked-secret".into(), secret())),
+        },
     ];
     for sample in Request::samples() {
         let requests: Vec<Request> = match sample {

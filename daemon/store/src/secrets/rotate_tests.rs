@@ -57,10 +57,11 @@ async fn fill(store: &Store, vault: &Vault, count: usize) {
     for n in 0..count {
         let name = format!("n{n}");
         let sealed = seal(vault, &name, &format!("secret of {name}"));
-        let credential = match n % 3 {
+        let credential = match n % 4 {
             0 => StoredCredential::Bearer(sealed),
             1 => StoredCredential::Basic { user: "u".into(), password: sealed },
-            _ => StoredCredential::Header { name: "x".into(), value: sealed },
+            2 => StoredCredential::Header { name: "x".into(), value: sealed },
+            _ => StoredCredential::Certificate { chain: "c".into(), until: 1, key: sealed, header: None },
         };
         store.nodes().insert(node(&name, credential)).await.unwrap();
     }
@@ -72,7 +73,8 @@ fn sealed_in(credential: &StoredCredential) -> Option<&Sealed> {
         StoredCredential::None => None,
         StoredCredential::Bearer(s)
         | StoredCredential::Basic { password: s, .. }
-        | StoredCredential::Header { value: s, .. } => Some(s),
+        | StoredCredential::Header { value: s, .. }
+        | StoredCredential::Certificate { key: s, .. } => Some(s),
     }
 }
 

@@ -1,13 +1,15 @@
 //! What a node is reached with: the options that `node add` and `node set` share. Secrets never stand on
 //! the command line, where every user of the machine could read them.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use aivonx_protocol::node::{Credential, NodeKind};
+use aivonx_protocol::{
+    WireSecret,
+    node::{Credential, NodeKind},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, ValueEnum};
+use zeroize::Zeroizing;
 
 use crate::{exit::Failure, input};
 
@@ -76,6 +78,12 @@ pub struct NodeOptions {
     /// File with that header's value (- is standard input)
     #[arg(long, value_name = "FILE", requires = "header")]
     pub header_value_file: Option<PathBuf>,
+    /// Client certificate to show to it, PEM with its chain; a bearer token, password or header may go beside it
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// File with that certificate's private key (- is standard input)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
     /// Accept link-local and metadata addresses, and a node of given kind that does not answer
     #[arg(long)]
     pub force: bool,
@@ -87,6 +95,17 @@ impl NodeOptions {
     /// # Errors
     /// See [`input::secret`].
     pub fn credential(&self) -> Result<Option<Credential>, Failure> {
+        let sent = self.sent()?;
+        let (Some(chain), Some(key)) = (&self.client_cert, &self.client_key) else { return Ok(sent) };
+        Ok(Some(Credential::Certificate {
+            chain_pem: input::client_certificate("--client-cert", chain)?,
+            key_pem: input::secret("--client-key", key)?,
+            header: sent.and_then(header),
+        }))
+    }
+
+    /// What is sent with each request.
+    fn sent(&self) -> Result<Option<Credential>, Failure> {
         if let Some(file) = &self.bearer_file {
             return Ok(Some(Credential::Bearer(input::secret("--bearer-file", file)?)));
         }
@@ -101,19 +120,27 @@ impl NodeOptions {
         Ok(None)
     }
 
-    /// Reads the certificates, if a file is given. Call before [`Self::credential`]: this one notices if both want
+    /// Reads the certificates, if a file is given. Call before [`Self::credential`]: this one notices if several want
     /// standard input.
     ///
     /// # Errors
     /// See [`input::certificates`].
     pub fn ca_pem(&self) -> Result<Option<String>, Failure> {
-        let Some(file) = &self.ca_file else { return Ok(None) };
-        let secret = [&self.bearer_file, &self.basic_password_file, &self.header_value_file];
-        let stdin = Path::new("-");
-        if file == stdin && secret.into_iter().flatten().any(|file| file == stdin) {
-            return Err(Failure::usage("--ca-file and the secret cannot both be read from standard input")
-                .with_hint("Give at least one of them as a file."));
+        let files = [
+            ("--ca-file", &self.ca_file),
+            ("--bearer-file", &self.bearer_file),
+            ("--basic-password-file", &self.basic_password_file),
+            ("--header-value-file", &self.header_value_file),
+            ("--client-cert", &self.client_cert),
+            ("--client-key", &self.client_key),
+        ];
+        let stdin = Some(PathBuf::from("-"));
+        let mut read = files.into_iter().filter(|(_, file)| **file == stdin).map(|(option, _)| option);
+        if let (Some(one), Some(other)) = (read.next(), read.next()) {
+            let message = format!("{one} and {other} cannot both be read from standard input");
+            return Err(Failure::usage(message).with_hint("Give at least one of them as a file."));
         }
+        let Some(file) = &self.ca_file else { return Ok(None) };
         input::certificates("--ca-file", file).map(Some)
     }
 
@@ -121,6 +148,20 @@ impl NodeOptions {
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
         self.labels.iter().cloned().collect()
+    }
+}
+
+/// The header that a credential is sent in.
+fn header(credential: Credential) -> Option<(String, WireSecret)> {
+    let authorization = |value| Some(("Authorization".to_owned(), WireSecret::new(value)));
+    match credential {
+        Credential::Bearer(token) => authorization(format!("Bearer {}", token.expose())),
+        Credential::Basic { user, password } => {
+            let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
+            authorization(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+        }
+        Credential::Header { name, value } => Some((name, value)),
+        Credential::None | Credential::Certificate { .. } => None,
     }
 }
 
@@ -133,6 +174,8 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use clap::Parser;
 
     use super::*;
@@ -159,6 +202,8 @@ mod tests {
             "x --basic-password-file a",
             "x --header a",
             "x --header-value-file a",
+            "x --client-cert a",
+            "x --client-key a",
             "x --label novalue",
             "x --label =novalue",
             "x --max-parallel -1",
@@ -170,7 +215,7 @@ mod tests {
     #[test]
     fn secrets_come_from_files() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        std::io::Write::write_all(&mut file, b"tok\n").unwrap();
+        file.write_all(b"tok\n").unwrap();
         let path = file.path().display();
         let options = parse(&format!("x --basic-user ann --basic-password-file {path}")).unwrap();
         match options.credential().unwrap() {
@@ -184,8 +229,33 @@ mod tests {
 
     #[test]
     fn standard_input_is_read_once() {
-        let options = parse("x --ca-file - --bearer-file -").unwrap();
-        assert!(matches!(options.ca_pem(), Err(Failure::Usage { .. })));
+        for line in ["x --ca-file - --bearer-file -", "x --client-cert - --client-key -"] {
+            assert!(matches!(parse(line).unwrap().ca_pem(), Err(Failure::Usage { .. })), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_goes_without_the_key_that_stands_in_its_file() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----";
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "{key}\n{certificate}and words\n{certificate}").unwrap();
+        let mut token = tempfile::NamedTempFile::new().unwrap();
+        write!(token, "tok").unwrap();
+        let (path, token) = (file.path().display(), token.path().display());
+        let line = format!("x --client-cert {path} --client-key {path}");
+        let read = |line: &str| match parse(line).unwrap().credential().unwrap() {
+            Some(Credential::Certificate { chain_pem, key_pem, header }) => (chain_pem, key_pem, header),
+            other => panic!("{other:?}"),
+        };
+        let (chain, secret, header) = read(&line);
+        assert_eq!((chain, header), (certificate.repeat(2), None));
+        assert!(secret.expose().contains(key));
+        let (.., header) = read(&format!("{line} --bearer-file {token}"));
+        let (name, value) = header.unwrap();
+        assert_eq!((&*name, value.expose()), ("Authorization", "Bearer tok"));
+        let (.., header) = read(&format!("{line} --basic-user u --basic-password-file {token}"));
+        assert_eq!(header.unwrap().1.expose(), "Basic dTp0b2s=");
     }
 
     #[test]

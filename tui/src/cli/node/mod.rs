@@ -110,8 +110,8 @@ pub struct SetArgs {
     /// Expect the URL's host in the certificate again
     #[arg(long, conflicts_with = "server_name")]
     pub no_server_name: bool,
-    /// Send no credential any more
-    #[arg(long, conflicts_with_all = ["bearer_file", "basic_user", "header"])]
+    /// Send no credential and show no client certificate any more
+    #[arg(long, visible_alias = "no-client-cert", conflicts_with_all = ["bearer_file", "basic_user", "header", "client_cert"])]
     pub no_credential: bool,
     /// Share it among all organizations again
     #[arg(long, conflicts_with = "organization")]
