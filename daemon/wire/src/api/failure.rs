@@ -51,6 +51,25 @@ pub fn words(object: &[u8]) -> Option<String> {
     words_within(object, 2)
 }
 
+/// The node's words in the data of an event whose name says that it is an error: whatever is there.
+#[must_use]
+pub fn words_of_error(data: &[u8]) -> String {
+    let plain = || {
+        let read: Object<'_> = serde_json::from_slice(data).ok()?;
+        read.message.or(read.detail).map(|text| cut(&text))
+    };
+    words(data).or_else(plain).unwrap_or_else(|| match serde_json::from_slice::<Cow<'_, str>>(data) {
+        Ok(text) => cut(&text),
+        Err(_) if is_json(data) => String::new(),
+        Err(_) => cut(&String::from_utf8_lossy(data)),
+    })
+}
+
+/// Whether it is JSON, and whole.
+pub(crate) fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 fn words_within(object: &[u8], depth: u8) -> Option<String> {
     let read: Object<'_> = serde_json::from_slice(object).ok()?;
     let says_error = [&read.kind, &read.object].into_iter().flatten().any(|name| name == "error");
@@ -78,6 +97,7 @@ fn cut(text: &str) -> String {
 /// How a stream of `kind` begins, of which `held` has come.
 #[must_use]
 pub fn opening(kind: Stream, held: &[u8]) -> Opening {
+    let mut in_error = false;
     let mut lines = held.split_inclusive(|byte| matches!(byte, b'\n' | b'\r'));
     loop {
         let Some(line) = lines.next() else { return Opening::Unknown };
@@ -96,8 +116,12 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
         if kind == Stream::Ndjson {
             return of_object(text, complete);
         }
-        if let Some(data) = text.strip_prefix(b"data:") {
-            return of_object(data.trim_ascii_start(), complete);
+        if let Some(data) = text.strip_prefix(b"data:").map(<[u8]>::trim_ascii_start) {
+            return match in_error {
+                true if complete => Opening::Error(words_of_error(data)),
+                true if data.len() < LONGEST => Opening::Unknown,
+                _ => of_object(data, complete),
+            };
         }
         let Some(name) = text.strip_prefix(b"event:").map(<[u8]>::trim_ascii) else {
             let fields = [&b"data:"[..], b"event:"].into_iter().chain(QUIET);
@@ -106,7 +130,7 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
         };
         match complete {
             // Its words are in the line that follows.
-            true if ERRORS.contains(&name) => {}
+            true if ERRORS.contains(&name) => in_error = name == b"error",
             false if ERRORS.iter().any(|error| error.starts_with(name)) => return Opening::Unknown,
             _ => return Opening::Output,
         }
@@ -170,6 +194,9 @@ mod tests {
             ),
             (Stream::Done, "data: {\"error\":{\"message\":\"x\"}}\n\n", "x"),
             (Stream::Done, "data:{\"object\":\"error\",\"message\":\"x\"}\r\n\r\n", "x"),
+            (Stream::Done, "event: error\ndata: {\"message\":\"x\",\"code\":500}\n\n", "x"),
+            (Stream::Messages, "event: error\ndata: {\"detail\": \"x\"}\n\n", "x"),
+            (Stream::Responses, "event: error\ndata: x\n\n", "x"),
             (
                 Stream::Messages,
                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"x\"}}\n\n",

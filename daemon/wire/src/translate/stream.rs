@@ -20,7 +20,7 @@ use crate::api::{Pieces, failure, route::Stream};
 const LONGEST_LINE: usize = 4 << 20;
 
 /// Longest answer in one piece: it is kept until it is whole.
-const LONGEST: usize = 64 << 20;
+pub const LONGEST: usize = 64 << 20;
 
 /// How much of an error is read.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -52,6 +52,8 @@ struct Lines {
     events: bool,
     /// The data of an event that has not ended.
     data: Vec<u8>,
+    /// Its name says that it reports an error.
+    is_error: bool,
     /// The last line ended with a CR, which an LF may belong to.
     after_cr: bool,
     over: bool,
@@ -119,6 +121,7 @@ impl Translator {
             writer,
             events: node.stream() != Stream::Ndjson,
             data: Vec::new(),
+            is_error: false,
             after_cr: false,
             over: false,
             pieces: 0,
@@ -272,10 +275,15 @@ impl Lines {
         }
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
-            return match data.trim_ascii() {
+            let read = match data.trim_ascii() {
                 b"" => Ok(()),
                 data => self.object(about, data, client, out),
             };
+            self.is_error = false;
+            return read;
+        }
+        if let Some(name) = line.strip_prefix(b"event:") {
+            self.is_error = name.trim_ascii() == b"error";
         }
         let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return Ok(()) };
         // Nearly all have it on one line, and some servers leave out the blank one that ends an event.
@@ -302,7 +310,9 @@ impl Lines {
             self.finish(about, out);
             return Ok(());
         }
-        if let Some(words) = failure::words(object) {
+        let words =
+            if self.is_error { Some(failure::words_of_error(object)) } else { failure::words(object) };
+        if let Some(words) = words {
             self.over = true;
             let words = if words.is_empty() { "the node reported an error" } else { &words };
             out.extend_from_slice(&client.dialect().stream_error(words, &about.id));

@@ -17,10 +17,11 @@ static FINISH_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"finish_re
 static STOP: Finder = LazyLock::new(|| memmem::Finder::new("\"stop\""));
 static STOP_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"stop_reason\""));
 static DELTA: Finder = LazyLock::new(|| memmem::Finder::new("delta\""));
-static LAST_RESPONSES: [Finder; 3] = [
+static LAST_RESPONSES: [Finder; 4] = [
     LazyLock::new(|| memmem::Finder::new("\"response.completed\"")),
     LazyLock::new(|| memmem::Finder::new("\"response.failed\"")),
     LazyLock::new(|| memmem::Finder::new("\"response.incomplete\"")),
+    LazyLock::new(|| memmem::Finder::new("\"response.cancelled\"")),
 ];
 static LAST_MESSAGES: [Finder; 1] = [LazyLock::new(|| memmem::Finder::new("\"message_stop\""))];
 
@@ -115,21 +116,26 @@ pub(super) struct Events {
     pub(super) joined: Vec<Vec<u8>>,
 }
 
-/// The data of an event so far whose object stands on several lines, which a newline joins (WHATWG, 9.2.6).
+/// An event that has not ended.
 #[derive(Debug, Default)]
-pub(super) struct Open(Vec<u8>);
+pub(super) struct Open {
+    /// Its data so far where the object stands on several lines, which a newline joins (WHATWG, 9.2.6).
+    data: Vec<u8>,
+    /// Its name says that it reports an error.
+    is_error: bool,
+}
 
 impl Open {
     /// Takes a line of data if it begins an object that it does not end, or goes on with one.
     fn takes(&mut self, data: &[u8]) -> bool {
         let begins = data.starts_with(b"{") && !data.ends_with(b"}");
-        if self.0.is_empty() && !begins {
+        if self.data.is_empty() && !begins {
             return false;
         }
         // What is longer is not read, as lines are not.
-        if self.0.len() + data.len() <= super::LONGEST_LINE {
-            self.0.extend_from_slice(data);
-            self.0.push(b'\n');
+        if self.data.len() + data.len() <= super::LONGEST_LINE {
+            self.data.extend_from_slice(data);
+            self.data.push(b'\n');
         }
         true
     }
@@ -142,14 +148,19 @@ pub(super) fn events(kind: Stream, lines: &[u8], open: &mut Open, text: &mut Lin
         if let Some(data) = line.strip_prefix(b"data:") {
             let data = data.trim_ascii();
             if !open.takes(data) {
-                events.read(kind, data, text);
+                events.read(kind, data, std::mem::take(&mut open.is_error), text);
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
-            events.over |= kind != Stream::Done && is_last(name.trim_ascii());
-        } else if !open.0.is_empty() && line.trim_ascii().is_empty() {
-            let data = std::mem::take(&mut open.0);
-            events.read(kind, &data, text);
-            events.joined.push(data);
+            let name = name.trim_ascii();
+            open.is_error = name == b"error";
+            events.over |= kind != Stream::Done && is_last(name);
+        } else if line.trim_ascii().is_empty() {
+            let is_error = std::mem::take(&mut open.is_error);
+            if !open.data.is_empty() {
+                let data = std::mem::take(&mut open.data);
+                events.read(kind, &data, is_error, text);
+                events.joined.push(data);
+            }
         }
     }
     events.finished = match kind {
@@ -163,10 +174,12 @@ pub(super) fn events(kind: Stream, lines: &[u8], open: &mut Open, text: &mut Lin
 
 impl Events {
     /// Reads the data of an event.
-    fn read(&mut self, kind: Stream, data: &[u8], text: &mut LineText) {
-        let over = ends_stream(kind, data);
+    fn read(&mut self, kind: Stream, data: &[u8], is_error: bool, text: &mut LineText) {
+        let over = is_error || ends_stream(kind, data);
         self.over |= over;
-        if over && data != b"[DONE]" {
+        if is_error {
+            self.failure = self.failure.take().or_else(|| Some(failure::words_of_error(data)));
+        } else if over && data != b"[DONE]" {
             self.failure = self.failure.take().or_else(|| failure::words(data));
         }
         if !over && is_piece(kind, data) {
@@ -180,7 +193,12 @@ impl Events {
 fn is_last(name: &[u8]) -> bool {
     matches!(
         name,
-        b"message_stop" | b"response.completed" | b"response.failed" | b"response.incomplete" | b"error"
+        b"message_stop"
+            | b"response.completed"
+            | b"response.failed"
+            | b"response.incomplete"
+            | b"response.cancelled"
+            | b"error"
     )
 }
 
@@ -200,6 +218,12 @@ fn ends_stream(kind: Stream, data: &[u8]) -> bool {
     // Only what is the object's own type counts, not what stands somewhere in it.
     names.iter().chain([&ERROR]).any(|name| name.find(data).is_some())
         && type_of(data).is_some_and(|name| is_last(name.as_bytes()))
+}
+
+/// Whether a line without its end is a stream's last: nothing that could still come would change what it says.
+pub(super) fn is_last_line(kind: Stream, line: &[u8]) -> bool {
+    let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return false };
+    data == b"[DONE]" || (kind != Stream::Ndjson && ends_stream(kind, data) && failure::is_json(data))
 }
 
 /// Whether data carries a piece of the output: of the two APIs that name their events, those called some `delta`.

@@ -376,11 +376,20 @@ impl Meter {
     }
 
     fn finish_lines(&mut self, kind: Stream, clean: bool, out: &mut Pieces) -> End {
-        if clean && !self.held.is_empty() {
-            // A last line without its line end: whole if the answer ended in order.
+        if (clean && !self.held.is_empty()) || lines::is_last_line(kind, &self.held) {
+            // A last line without its line end: whole if the answer ended in order. It goes out as it came.
             let mut line = std::mem::take(&mut self.held);
             line.push(b'\n');
-            self.lines(kind, Bytes::from(line), out);
+            let mut last = Pieces::default();
+            self.lines(kind, Bytes::from(line), &mut last);
+            while let Some(mut piece) = last.pop(usize::MAX) {
+                if last.is_empty() && piece.ends_with(b"\n") {
+                    piece.truncate(piece.len() - 1);
+                }
+                if !piece.is_empty() {
+                    out.push(piece);
+                }
+            }
         }
         // What ended in order after the model had stopped lacks nothing but a formality.
         if self.ended || (clean && (self.finished || self.blind)) {

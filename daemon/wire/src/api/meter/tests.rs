@@ -155,6 +155,23 @@ fn a_stream_that_ends_in_order_after_the_model_is_complete() {
             End::Complete,
         ),
         (Stream::Responses, completed.replace("completed", "failed") + "\n\n", End::Complete, End::Complete),
+        (
+            Stream::Responses,
+            completed.replace("completed", "cancelled") + "\n\n",
+            End::Complete,
+            End::Complete,
+        ),
+        (Stream::Responses, completed.to_owned(), End::Complete, End::Complete),
+        (
+            Stream::Responses,
+            "event: response.cancelled\ndata: {}\n\n".to_owned(),
+            End::Complete,
+            End::Complete,
+        ),
+        // The last line without its end.
+        (Stream::Done, format!("{going}data: [DONE]"), End::Complete, End::Complete),
+        (Stream::Done, format!("{going}data: [DONE"), End::Missing, End::Missing),
+        (Stream::Messages, "data: {\"type\":\"message_stop\"}".to_owned(), End::Complete, End::Complete),
         (Stream::Responses, format!("{echo}\n\n"), End::Missing, End::Missing),
         (Stream::Responses, done.to_owned(), End::Complete, End::Complete),
         (
@@ -182,6 +199,37 @@ fn a_stream_that_ends_in_order_after_the_model_is_complete() {
     }
     let counted = format!("{completed}\n\n{done}");
     assert_eq!(run(Meter::stream(Stream::Responses, false), &counted, &[], true).2, COUNTED);
+}
+
+#[test]
+fn an_event_that_is_called_an_error_is_one_whatever_is_in_it() {
+    let going = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    for kind in [Stream::Done, Stream::Messages, Stream::Responses] {
+        for (data, words) in [
+            (r#"{"message":"out of memory"}"#, "out of memory"),
+            (r#"{"message": "out of memory","code":500}"#, "out of memory"),
+            (r#"{"error":{"message":"out of memory"}}"#, "out of memory"),
+            (r#"{"detail":"out of memory"}"#, "out of memory"),
+            ("out of memory", "out of memory"),
+            ("{\ndata: \"message\":\ndata: \"out of memory\"}", "out of memory"),
+            (r#"{"code":500}"#, ""),
+        ] {
+            let text = format!("{going}event: error\ndata: {data}\n\n");
+            for cut in 0..text.len() {
+                let (mut meter, mut out) = (Meter::stream(kind, false), Pieces::default());
+                for part in [&text[..cut], &text[cut..]] {
+                    if !part.is_empty() {
+                        meter.pass(Bytes::copy_from_slice(part.as_bytes()), &mut out);
+                    }
+                }
+                assert_eq!(meter.finish(true, &mut out), End::Complete, "{text}");
+                assert_eq!(meter.failure(), Some(words), "{kind:?}: {text} cut at {cut}");
+            }
+        }
+    }
+    let next = format!("event: error\n\n{going}");
+    let (_, end, _) = run(Meter::stream(Stream::Done, false), &next, &[], true);
+    assert_eq!(end, End::Missing, "an event without data is none");
 }
 
 #[test]

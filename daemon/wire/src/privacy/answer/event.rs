@@ -278,7 +278,8 @@ impl<'a> Tree<'a> {
                 | b"error"
                 | b"response.completed"
                 | b"response.failed"
-                | b"response.incomplete",
+                | b"response.incomplete"
+                | b"response.cancelled",
             ) => Ends::All,
             Some(kind) if kind.ends_with(b".done") => item(),
             Some(_) => Ends::None,

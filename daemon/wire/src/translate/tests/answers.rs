@@ -452,6 +452,10 @@ fn errors_come_in_the_clients_dialect() {
                 "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"error\":{\"message\":\"runner died\"}}\n\n",
             ),
             (
+                Api::Chat,
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\nevent: error\ndata: {\"message\":\"runner died\"}\n\n",
+            ),
+            (
                 Api::OllamaChat,
                 "{\"message\":{\"content\":\"a\"},\"done\":false}\n{\"error\":\"runner died\"}\n",
             ),
