@@ -188,7 +188,7 @@ table! {
         setup_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
         /// Hosts accepted in `Host`; `.example.org` is that domain and all names under it, `*` any host. Listeners that are
         /// not loopback accept these and loopback names, for `/health` any, and need some here. Those on loopback also
-        /// accept names under `.localhost`, `.local` and `.internal`, and this machine's own.
+        /// accept names under `.localhost`, `.local` and `.internal`, this machine's own, and private addresses.
         allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
         /// Values of `Origin` accepted from browsers: pages from there may ask, and read the answers. Listeners on
         /// loopback also accept pages of this machine and of programs on it (`app://`, `file://`, `tauri://`,

@@ -3,6 +3,8 @@
 //! A listener on loopback answers only to names that nobody else can make resolve to 127.0.0.1 (DNS rebinding), and
 //! only to pages of this machine, as Ollama's does. Other listeners answer to no page that is not listed.
 
+use std::net::IpAddr;
+
 use http::{HeaderValue, Uri, Version};
 
 use super::{
@@ -72,7 +74,7 @@ pub(super) fn check<'r>(
             })
         };
         let served = if loopback {
-            is_loopback(name) || is_local(name, &settings.own_host) || listed()
+            is_loopback(name) || is_local(name, &settings.own_host) || is_address_here(name) || listed()
         } else {
             is_loopback(name) || listed()
         };
@@ -123,6 +125,16 @@ fn matches(pattern: &str, origin: &str) -> bool {
     part.is_some_and(|part| part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)))
 }
 
+/// Whether it is an address of a private network, or of all of this machine's, as Ollama's loopback listener serves them: a
+/// tunnel or a port of a container leads here, and no name that could be made to point here does.
+fn is_address_here(host: &str) -> bool {
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => address.is_private() || address.is_unspecified(),
+        Ok(IpAddr::V6(address)) => address.is_unique_local() || address.is_unspecified(),
+        Err(_) => false,
+    }
+}
+
 /// Whether no public DNS gives the name: those of containers, of the local network and of the machine itself.
 fn is_local(host: &str, own: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -169,7 +181,7 @@ fn is_loopback(host: &str) -> bool {
     if host.eq_ignore_ascii_case(name) {
         return true;
     }
-    if let Ok(address) = host.parse::<std::net::IpAddr>() {
+    if let Ok(address) = host.parse::<IpAddr>() {
         return address.is_loopback();
     }
     host.len() >= name.len()
@@ -215,15 +227,28 @@ mod tests {
             "[::1]:80",
             "x.localhost",
             "localhost.",
+            "10.0.0.1",
+            "172.17.0.2:11434",
+            "192.168.1.5",
+            "[fd00::1]:80",
+            "0.0.0.0:11434",
+            "[::]",
         ] {
             assert_eq!(run(true, "/", Some(host), None, Version::HTTP_11), Ok(()), "{host}");
+        }
+        for host in ["10.0.0.1", "0.0.0.0", "[::]"] {
+            assert!(run(false, "/", Some(host), None, Version::HTTP_11).is_err(), "{host}");
         }
         for host in [
             "evil.example",
             "127.0.0.1.evil.example",
             "notlocalhost",
             "[::2]",
-            "10.0.0.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "169.254.169.254",
+            "10.0.0.1.evil.example",
+            "10.0.0.1.",
             "",
             "a@localhost",
             "localhost:x",
@@ -286,7 +311,7 @@ mod tests {
         {
             assert_eq!(run(true, "/", Some(host), None, Version::HTTP_11), Ok(()), "{host}");
         }
-        for host in ["local", "internal", "internal.evil.example", "x.locally", "xlocal", "10.0.0.1"] {
+        for host in ["local", "internal", "internal.evil.example", "x.locally", "xlocal", "100.64.0.1"] {
             assert!(run(true, "/", Some(host), None, Version::HTTP_11).is_err() || host == own, "{host}");
         }
     }
