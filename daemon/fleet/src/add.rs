@@ -217,7 +217,7 @@ fn kind_of(
         Ok(found) => Ok(found.kind),
         Err(error) => match new.kind {
             Some(kind) => Ok(kind),
-            None if error.unreachable() || error.is_starting() || new.force || whatever => {
+            None if error.unreachable() || error.is_starting() || error.is_odd() || new.force || whatever => {
                 Ok(NodeKind::Ollama)
             }
             None => Err(FleetError::NotANode {

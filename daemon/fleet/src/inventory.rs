@@ -260,7 +260,7 @@ pub(super) fn read_tags(body: &[u8]) -> Result<Vec<SeenModel>, String> {
 /// `name` beside it is for people.
 pub(super) fn read_openai(body: &[u8]) -> Result<Vec<SeenModel>, String> {
     const EXPECTED: &str = r#"{"data":[...]}"#;
-    let listed = if body.trim_ascii_start().starts_with(b"[") {
+    let listed = if unmarked(body).trim_ascii_start().starts_with(b"[") {
         read(body, EXPECTED)?
     } else {
         read::<OpenaiListed>(body, EXPECTED)?.data
@@ -309,17 +309,55 @@ fn entry<T: DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
     if !raw.get().starts_with('{') {
         return Err("a model in the list is no object".into());
     }
-    serde_json::from_str(raw.get()).map_err(|e| format!("a model in the list cannot be read: {e}"))
+    let read = serde_json::from_str(raw.get()).or_else(|e| last_of_each(raw.get().as_bytes()).ok_or(e));
+    read.map_err(|e| format!("a model in the list cannot be read: {e}"))
+}
+
+/// The body without a byte order mark, which some servers begin it with.
+fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// The same where a member stands twice: the last counts, as for most who read JSON.
+fn last_of_each<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    serde_json::from_value(serde_json::from_slice(json).ok()?).ok()
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|e| {
+    let body = unmarked(body);
+    let lenient = || {
+        let body = without_nan(body);
+        serde_json::from_slice(&body).ok().or_else(|| last_of_each(&body))
+    };
+    serde_json::from_slice(body).or_else(|e| lenient().ok_or(e)).map_err(|e| {
         if body.trim_ascii_start().starts_with(b"<") {
             format!("it is HTML, not {expected}")
         } else {
             format!("it is not {expected}: {e}")
         }
     })
+}
+
+/// The body with null in the place of the numbers that JSON does not have and Python writes all the same.
+fn without_nan(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let (mut rest, mut quoted) = (body, false);
+    while let Some(byte) = rest.first() {
+        let number =
+            ["-Infinity", "Infinity", "NaN"].into_iter().find(|name| rest.starts_with(name.as_bytes()));
+        let (taken, put) = match (quoted, byte, number) {
+            (true, b'\\', _) => (rest.len().min(2), None),
+            (_, b'"', _) => {
+                quoted = !quoted;
+                (1, None)
+            }
+            (false, _, Some(name)) => (name.len(), Some(&b"null"[..])),
+            _ => (1, None),
+        };
+        out.extend_from_slice(put.unwrap_or(&rest[..taken]));
+        rest = &rest[taken..];
+    }
+    out
 }
 
 /// What a version text says. Builds from source and those of distributions all say 0.0.0, which is not a version.
@@ -409,6 +447,32 @@ mod tests {
         let mut models = read_tags(format!(r#"{{"models":[{ours},{{"name":"n"}}]}}"#).as_bytes()).unwrap();
         without_circles(&mut models, None);
         assert_eq!(models.iter().map(|model| model.raw.get()).collect::<String>(), r#"{"name":"n"}"#);
+    }
+
+    #[test]
+    fn what_is_not_quite_json_is_read_all_the_same() {
+        for body in [
+            "\u{feff}{\"data\":[{\"id\":\"m\"}]}",
+            r#"{"data":[{"id":"m","score":NaN,"max":Infinity,"min":-Infinity,"text":"NaN \"NaN\\"}]}"#,
+            r#"{"data":[{"id":"x","id":"m"}]}"#,
+            r#"{"data":[],"data":[{"id":"m"}]}"#,
+            r#"{"data":7,"data":[{"id":"m","id":"m","score":NaN}]}"#,
+            "\u{feff}[{\"id\":\"m\",\"score\":NaN}]",
+        ] {
+            let models = read_openai(body.as_bytes()).unwrap();
+            let names: Vec<&str> = models.iter().map(|model| &*model.name).collect();
+            assert_eq!(names, ["m"], "{body}");
+            let raw: serde_json::Value = serde_json::from_str(models[0].raw.get()).unwrap();
+            let text = raw.get("text").and_then(serde_json::Value::as_str);
+            assert!(text.is_none_or(|text| text == "NaN \"NaN\\"), "{raw}");
+        }
+        assert_eq!(
+            &*read_version("\u{feff}{\"version\":\"0\",\"version\":\"0.9.1\"}".as_bytes()).unwrap(),
+            "0.9.1"
+        );
+        for body in ["NaN", "{\"data\":NaNNaN}", "{\"data\":[NaN"] {
+            assert!(read_openai(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -94,6 +94,19 @@ impl ProbeError {
         }
     }
 
+    /// Whether a route that is there failed, which says nothing of the others.
+    #[must_use]
+    pub(super) fn is_odd(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                (status.is_server_error() && !is_missing(*status) && !self.is_starting())
+                    || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Neither { ollama, openai } => ollama.is_odd() || openai.is_odd(),
+            Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
+        }
+    }
+
     /// Whether what was asked for is not there, or is something else: that says nothing of the other API.
     fn is_elsewhere(&self) -> bool {
         match self {
@@ -178,6 +191,11 @@ async fn detect(session: &mut Session<'_>) -> Result<Found, ProbeError> {
             found => return found,
         },
         Err(no_connection @ ProbeError::Call(CallError::Dial(_))) => return Err(no_connection),
+        // It is there, and fails: what the node is, its models say.
+        Err(error) if error.is_odd() => match rest_of_ollama(session, None, Duration::ZERO).await {
+            Ok(found) => return Ok(found),
+            Err(_) => error,
+        },
         Err(error) => error,
     };
     let openai = match openai(session).await {
@@ -197,9 +215,12 @@ async fn detect(session: &mut Session<'_>) -> Result<Found, ProbeError> {
 async fn ollama(session: &mut Session<'_>) -> Result<Found, ProbeError> {
     match ask_version(session).await {
         Ok((version, round_trip)) => rest_of_ollama(session, Some(version), round_trip).await,
-        // Others that speak Ollama's API have no version of it.
+        // Others that speak Ollama's API have no version of it, or one that fails.
         Err(ProbeError::Status { status, .. }) if is_missing(status) => {
             rest_of_ollama(session, None, Duration::ZERO).await
+        }
+        Err(error) if error.is_odd() => {
+            rest_of_ollama(session, None, Duration::ZERO).await.map_err(|_| error)
         }
         Err(error) => Err(error),
     }
@@ -227,7 +248,7 @@ async fn rest_of_ollama(
     let mut loaded = match get(session, PS).await {
         // What it holds in memory is worth knowing, and nothing that is needed.
         Ok((ps, _)) => inventory::read_ps(&ps).unwrap_or_default(),
-        Err(ProbeError::Status { status, .. }) if is_missing(status) => Vec::new(),
+        Err(ProbeError::Status { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
     if session.gateway().is_some() {

@@ -61,7 +61,7 @@ async fn only_a_proper_answer_is_healthy() {
         ("GET /api/version", 403, "", "credential"),
         ("GET /api/version", 301, "", "redirects are not followed"),
         ("GET /api/version", 503, "", "503"),
-        ("GET /api/ps", 500, "", "/api/ps answered 500"),
+        ("GET /api/tags", 500, "", "/api/tags answered 500"),
     ];
     for (line, status, body, reason) in bad {
         node.become_ollama(&["m"]);
@@ -72,7 +72,7 @@ async fn only_a_proper_answer_is_healthy() {
         assert_eq!(error.wants_credential(), matches!(status, 401 | 403));
     }
     for (status, body) in
-        [(404, ""), (405, ""), (501, "{}"), (200, "[]"), (200, r#"{"models":[{"size":7}]}"#)]
+        [(404, ""), (405, ""), (500, ""), (501, "{}"), (200, "[]"), (200, r#"{"models":[{"size":7}]}"#)]
     {
         node.become_ollama(&["m"]);
         node.answer("GET /api/ps", status, body);
@@ -84,6 +84,15 @@ async fn only_a_proper_answer_is_healthy() {
 #[tokio::test]
 async fn an_ollama_without_a_version_is_one_all_the_same() {
     let node = FakeNode::ollama(&["m"]).await;
+    // Where it fails, OpenAI's API beside it does not make another server of it.
+    for status in [500, 504, 429] {
+        node.answer("GET /api/version", status, "");
+        node.answer("GET /v1/models", 200, r#"{"data":[{"id":"m"}]}"#);
+        for kind in [Some(NodeKind::Ollama), None] {
+            let found = ask(&node, kind).await.unwrap();
+            assert_eq!((found.kind, found.sight.version), (NodeKind::Ollama, None), "{status} {kind:?}");
+        }
+    }
     node.answer("GET /api/version", 404, "");
     node.answer("GET /v1/models", 404, "");
     for kind in [Some(NodeKind::Ollama), None] {
@@ -203,7 +212,11 @@ async fn what_only_starts_is_no_wrong_server() {
         assert!(error.is_starting() && !error.unreachable(), "{error}");
     }
     let neither = ask(&FakeNode::bare().await, None).await.unwrap_err();
-    assert!(!neither.is_starting());
+    assert!(!neither.is_starting() && !neither.is_odd());
+    let node = FakeNode::ollama(&["m"]).await;
+    node.answer("GET /api/tags", 500, "");
+    let error = ask(&node, None).await.unwrap_err();
+    assert!(error.is_odd(), "it is taken in once that is over: {error}");
 }
 
 #[tokio::test]
