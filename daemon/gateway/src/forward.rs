@@ -291,7 +291,7 @@ pub(super) async fn forward(
         exchange.record.retries += 1;
         fresh = false;
     };
-    let answered = trial.end(sent, lease, asked(exchange, &candidates))?;
+    let mut answered = trial.end(sent, lease, asked(exchange, &candidates))?;
     if call.route.optional && answered.opened.no_route {
         return Err(NoNode::lacks(&answered.lease.node().name).into());
     }
@@ -314,6 +314,9 @@ pub(super) async fn forward(
     drop(candidates);
     drop(call.body);
     let stream = if streaming { stream } else { Stream::Never };
+    if answered.asked.translated.is_some() {
+        Box::pin(translation::check_whole(exchange, &flight, &mut answered, stream)).await?;
+    }
     let Call { dialect, route: Forward { output, .. }, answers, .. } = call;
     relay(exchange, flight, answered, Kind { dialect, stream, strip, output, answers })
 }

@@ -1,17 +1,25 @@
 //! The seam to [`aivonx_wire::translate`]: what a node is asked whose API is not the client's, and what becomes of its
 //! answer. It stands below limits, policy and privacy, which are about the client's request.
 
-use aivonx_wire::translate::{About, Api, Request, Translator, Wishes, request};
+use aivonx_wire::{
+    api::{Pieces, route::Stream},
+    translate::{About, Api, LONGEST, Request, Translator, Wishes, request},
+};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
 
 use super::{
     answer::{self, Answer},
-    body::Collected,
+    body::{Collected, VerdictError},
+    deadline::{InFlight, Waiting},
     error_response::Refusal,
+    exchange::Exchange,
     gather::Gather,
     headers,
+    meaning::{Blame, Meaning},
+    opened::is_stream,
+    trial::Answered,
 };
 
 /// How a request was translated.
@@ -83,6 +91,51 @@ impl Translated {
             (true, false) => Translator::whole(client, node, about, wishes),
         }
     }
+}
+
+/// Reads all of an answer in one piece that has to be translated, while its head can still say that it cannot be.
+///
+/// # Errors
+/// It broke off, or is no answer in the node's API: the node is to blame.
+pub(super) async fn check_whole(
+    exchange: &mut Exchange,
+    flight: &InFlight,
+    answered: &mut Answered,
+    stream: Stream,
+) -> Result<(), Refusal> {
+    let Answered { opened, lease, asked } = answered;
+    let Some(translated) = &asked.translated else { return Ok(()) };
+    let incoming = &mut opened.incoming;
+    let status = incoming.status;
+    if opened.meaning != Meaning::Served
+        || !status.is_success()
+        || is_stream(stream, status, &incoming.headers)
+    {
+        return Ok(());
+    }
+    let mut read = 0;
+    let came = loop {
+        flight.allow(Waiting::Chunk, exchange.worker.now(), exchange.settings.idle);
+        match flight.watch(incoming.body.read_ahead()).await.map_err(VerdictError)? {
+            Some(Ok(piece)) if read + piece.len() <= LONGEST => read += piece.len(),
+            Some(Ok(_)) => break Err("the node's answer is too long".to_owned()),
+            Some(Err(error)) => break Err(format!("the node's answer broke off: {error}")),
+            None => break Ok(()),
+        }
+    };
+    let translates = || {
+        let mut translator = translated.clone().translator(about("", None), status, false);
+        let mut out = Pieces::default();
+        incoming.body.ahead().for_each(|piece| translator.pass(piece, &mut out));
+        translator.finish(&mut out).map_err(str::to_owned)
+    };
+    came.and_then(|()| translates()).map_err(|why| {
+        let node = lease.node();
+        exchange.record.node = Some(node.name.clone());
+        exchange.failed(node, why.clone());
+        Blame::Model.on(node, exchange.model());
+        Refusal::NodeFailed { node: node.name.to_string(), why }
+    })
 }
 
 /// An answer that no node was asked for.

@@ -297,6 +297,14 @@ async fn errors_come_in_the_clients_dialect() {
         let failed = daemon.post("/v1/messages", &chat("m")).await.expect(502).json();
         assert!(failed["error"]["message"].as_str().unwrap().contains("terminated"), "{failed}");
 
+        // What is no answer at all is known before anything was said.
+        for odd in ["{\"choices\":", "<p>hello</p>", "[7]"] {
+            node.fail_next(Fault::Body(odd));
+            let failed = daemon.post("/v1/messages", &chat("m")).await.expect(502).json();
+            assert_eq!(failed["type"], "error", "{odd}: {failed}");
+            assert!(failed["error"]["message"].as_str().unwrap().contains("could not be read"), "{failed}");
+        }
+
         let stream = with(chat("m"), "stream", true.into());
         for fault in [Fault::ErrorAfter(2), Fault::ResetAfter(2), Fault::EndAfter(2)] {
             node.fail_next(fault.clone());

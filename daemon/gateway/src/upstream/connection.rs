@@ -299,6 +299,11 @@ impl NodeBody {
         Some(piece)
     }
 
+    /// What was read ahead.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = &Bytes> {
+        self.ahead.iter()
+    }
+
     /// The next piece, or None at the end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self.ahead.pop(usize::MAX) {

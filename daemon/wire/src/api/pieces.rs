@@ -31,6 +31,11 @@ impl Pieces {
         std::mem::replace(&mut self.first, self.more.pop_front())
     }
 
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.first.iter().chain(&self.more)
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -27,7 +27,7 @@ use crate::api::{Dialect, route::Stream};
 
 pub use self::{
     answer::About,
-    stream::{Translator, Wishes},
+    stream::{LONGEST, Translator, Wishes},
 };
 
 /// An API that is translated: from each, and to those that have a counterpart on the other kind of node.
