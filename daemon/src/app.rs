@@ -19,7 +19,6 @@ use aivonx_gateway::{
     places::{Descriptors, Places},
     policy::Policies,
     pulse::Pulse,
-    responses::Responses,
     token_rates::TokenRates,
 };
 use aivonx_identity::{Blocks, Identity, password::Hasher, provisioning, rotation};
@@ -209,6 +208,7 @@ async fn run_until_stopped(
     let places = Places::new(descriptors, config.limits.connections_per_address, config.limits.handshakes);
     fleet.listens_on(&addresses);
     let (phase, phase_rx) = watch::channel(Phase::Running);
+    let responses = facts::kept_responses(&store).await?;
     let shared = Arc::new_cyclic(|weak| Shared {
         hot: fleet.hot(),
         fleet: fleet.clone(),
@@ -216,7 +216,7 @@ async fn run_until_stopped(
         identity: identity.clone(),
         blocks: blocks.clone(),
         limits: limits.clone(),
-        responses: Responses::default(),
+        responses,
         token_rates: TokenRates::default(),
         usage: usage.clone(),
         awaits_setup: mode == Mode::Run,
@@ -342,6 +342,7 @@ async fn run_until_stopped(
     usage.close().await;
     audit.note(Entry::new(Action::Stop));
     audit.close().await;
+    facts::keep_responses(&shared, &store).await;
     if let Err(error) = limits.flush().await {
         tracing::warn!(event = "limits_lost", %error, "counters of limits are not saved");
     }

@@ -16,6 +16,7 @@ use aivonx_fleet::{NodeScope, Snapshot};
 use aivonx_gateway::{
     Phase, Shared,
     pulse::{Glance, Pulse, alerts::in_short},
+    responses::Responses,
 };
 use aivonx_identity::{self as identity, Counters};
 use aivonx_ledgers::{
@@ -30,7 +31,7 @@ use aivonx_protocol::{
     node::{AdminState, Pool},
     usage::UsageBy,
 };
-use aivonx_store::{Store, Trouble, secrets::Secrets};
+use aivonx_store::{Store, StoreError, Trouble, secrets::Secrets};
 use aivonx_telemetry::{Gauges, Metrics, NodeGauge, Refusals, process};
 use aivonx_wire::api::route::{self, Need};
 use jiff::Timestamp;
@@ -244,6 +245,27 @@ const CHECK: Duration = Duration::from_secs(3600);
 /// For how long entries of the audit log may wait to be written.
 const AUDIT_LAG: Duration = Duration::from_secs(30);
 
+/// Which node made which response, as it was kept.
+///
+/// # Errors
+/// If the store is closed.
+pub(crate) async fn kept_responses(store: &Store) -> Result<Responses, StoreError> {
+    let kept = store.learned().load().await?;
+    let texts = kept.iter().filter_map(|(key, text)| Some((&**key, &**text.as_ref().ok()?)));
+    Ok(Responses::recall(texts))
+}
+
+/// Keeps which node made which response since this was done last. What a failure loses is a response that is not found
+/// after a restart, so it is logged, and no more.
+pub(crate) async fn keep_responses(shared: &Shared, store: &Store) {
+    let changes = shared.responses.changes();
+    if !changes.is_empty()
+        && let Err(error) = store.learned().save(changes).await
+    {
+        tracing::warn!(event = "learned_lost", %error, "which node made which response is not kept");
+    }
+}
+
 /// Looks now and then at what may need somebody, so that it is known since when it does.
 pub(crate) fn keep_watch(pulse: Pulse, shared: Weak<Shared>, store: Store, secrets: Secrets) {
     tokio::spawn(async move {
@@ -259,6 +281,7 @@ pub(crate) fn keep_watch(pulse: Pulse, shared: Weak<Shared>, store: Store, secre
                 let there: HashSet<&str> = snapshot.nodes.iter().map(|node| &*node.id).collect();
                 shared.responses.keep_of(|node| there.contains(node));
             }
+            keep_responses(&shared, &store).await;
             if tokio::time::Instant::now() < check {
                 continue;
             }

@@ -55,6 +55,10 @@ impl Recall {
         let (mut recalled, mut kept, mut damaged) = (Recalled::default(), BTreeMap::new(), 0_u64);
         let Recalled { memo, inventories } = &mut recalled;
         for (key, text) in store.learned().load().await? {
+            // Others keep what they learned there, too.
+            if key.contains(':') && !key.starts_with(INVENTORY) {
+                continue;
+            }
             let text = text.unwrap_or_default();
             let read = if key == MODELS {
                 read(&text).map(|models| memo.models = models)

@@ -32,7 +32,7 @@ use super::{
     privacy::Answers,
     queue,
     relayed::{NodeHalf, Relayed},
-    responses,
+    responses::{self, Maker},
     shared::Settings,
     socket::{Handshake, Opening},
     stream::Relay,
@@ -298,7 +298,9 @@ pub(super) async fn forward(
     if call.route.path == RESPONSES
         && let Some(id) = responses::id_in(&answered.opened.beginning)
     {
-        worker.shared.responses.made(call.owner, id, &answered.lease.node().id);
+        let asked = call.peek.model(call.route.legacy_name).unwrap_or_default();
+        let maker = Maker::new(&answered.lease.node().id, asked, candidates.model());
+        worker.shared.responses.made(call.owner, id, maker);
     }
     if let Some(socket) = &call.socket
         && answered.opened.incoming.status == StatusCode::SWITCHING_PROTOCOLS

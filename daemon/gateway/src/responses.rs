@@ -1,12 +1,15 @@
 //! Which node made which response: what follows one goes where it is kept. Each organization knows its own alone.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use aivonx_domain::now;
+use aivonx_fleet::RoutingRules;
 use aivonx_identity::Caller;
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 /// Most responses remembered of one organization; the oldest are forgotten first.
 const KEPT: usize = 4096;
@@ -17,10 +20,37 @@ const KEPT_OF_ALL: usize = 16 * KEPT;
 /// Longest id that is remembered.
 const LONGEST: usize = 128;
 
+/// Before the owner and the id of a response, where it is kept over a restart.
+pub const KEPT_AS: &str = "response:";
+
+/// Who made a response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Maker {
+    /// Id of the node.
+    pub(super) node: Arc<str>,
+    /// The model that was asked for.
+    pub(super) asked: Arc<str>,
+    /// The one that answered.
+    pub(super) model: Arc<str>,
+    /// When, in milliseconds.
+    at: u64,
+}
+
+impl Maker {
+    pub(super) fn new(node: &Arc<str>, asked: &str, model: &str) -> Self {
+        Self { node: node.clone(), asked: asked.into(), model: model.into(), at: now() }
+    }
+
+    /// Whether what these rules allow of the fleet has the model in it.
+    pub(super) fn is_for(&self, rules: &RoutingRules) -> bool {
+        rules.allows_all() || rules.allows_as(&self.asked, true, &self.model)
+    }
+}
+
 /// The responses of one organization.
 #[derive(Debug, Default)]
 struct Made {
-    nodes: HashMap<Arc<str>, Arc<str>>,
+    makers: HashMap<Arc<str>, Maker>,
     order: VecDeque<Arc<str>>,
 }
 
@@ -30,6 +60,8 @@ struct All {
     owners: HashMap<Arc<str>, Made>,
     /// Whose each of them is, in the order in which they were made.
     order: VecDeque<Arc<str>>,
+    /// Owners and ids of those that came or went since they were kept.
+    changed: HashSet<(Arc<str>, Arc<str>)>,
 }
 
 /// Ids of responses and the ids of their nodes, by organization.
@@ -41,7 +73,8 @@ impl All {
     fn forget_oldest(&mut self, owner: &Arc<str>) {
         let Some(made) = self.owners.get_mut(owner) else { return };
         if let Some(oldest) = made.order.pop_front() {
-            made.nodes.remove(&oldest);
+            made.makers.remove(&oldest);
+            self.changed.insert((owner.clone(), oldest));
         }
         if made.order.is_empty() {
             self.owners.remove(owner);
@@ -55,15 +88,47 @@ impl Responses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `node` made the response of this id for `caller`.
-    pub(super) fn made(&self, caller: &str, id: &str, node: &Arc<str>) {
+    /// Those that were kept, by the keys and texts of [`Self::changes`]. What cannot be read is forgotten.
+    pub fn recall<'a>(kept: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut makers: Vec<(&str, &str, Maker)> = kept
+            .into_iter()
+            .filter_map(|(key, text)| {
+                let (owner, id) = key.strip_prefix(KEPT_AS)?.rsplit_once('/')?;
+                Some((owner, id, serde_json::from_str(text).ok()?))
+            })
+            .collect();
+        makers.sort_by_key(|(.., maker)| maker.at);
+        let responses = Self::default();
+        for (owner, id, maker) in makers {
+            responses.made(owner, id, maker);
+        }
+        responses.lock().changed.clear();
+        responses
+    }
+
+    /// What to keep under which key since this was asked last, and what to forget.
+    pub fn changes(&self) -> Vec<(String, Option<String>)> {
+        let mut all = self.lock();
+        let changed = std::mem::take(&mut all.changed).into_iter();
+        changed
+            .map(|(owner, id)| {
+                let maker = all.owners.get(&owner).and_then(|made| made.makers.get(&id));
+                let text = maker.and_then(|maker| serde_json::to_string(maker).ok());
+                (format!("{KEPT_AS}{owner}/{id}"), text)
+            })
+            .collect()
+    }
+
+    /// `caller` was made the response of this id.
+    pub(super) fn made(&self, caller: &str, id: &str, maker: Maker) {
         let (mut all, id) = (self.lock(), Arc::<str>::from(id));
         let owner = match all.owners.get_key_value(caller) {
             Some((owner, _)) => owner.clone(),
             None => Arc::from(caller),
         };
+        all.changed.insert((owner.clone(), id.clone()));
         let made = all.owners.entry(owner.clone()).or_default();
-        if made.nodes.insert(id.clone(), node.clone()).is_some() {
+        if made.makers.insert(id.clone(), maker).is_some() {
             return;
         }
         made.order.push_back(id);
@@ -80,21 +145,27 @@ impl Responses {
         }
     }
 
-    /// The node that made it.
-    pub(super) fn node(&self, caller: &str, id: &str) -> Option<Arc<str>> {
-        self.lock().owners.get(caller)?.nodes.get(id).cloned()
+    /// Who made it.
+    pub(super) fn maker(&self, caller: &str, id: &str) -> Option<Maker> {
+        self.lock().owners.get(caller)?.makers.get(id).cloned()
     }
 
     /// Forgets the responses of nodes that `is_there` does not know.
     pub fn keep_of(&self, is_there: impl Fn(&str) -> bool) {
-        let All { owners, order } = &mut *self.lock();
+        let All { owners, order, changed } = &mut *self.lock();
         let mut forgotten: HashMap<Arc<str>, usize> = HashMap::new();
         owners.retain(|owner, made| {
-            let before = made.nodes.len();
-            made.nodes.retain(|_, node| is_there(node));
-            let gone = before - made.nodes.len();
+            let before = made.makers.len();
+            made.makers.retain(|id, maker| {
+                let stays = is_there(&maker.node);
+                if !stays {
+                    changed.insert((owner.clone(), id.clone()));
+                }
+                stays
+            });
+            let gone = before - made.makers.len();
             if gone > 0 {
-                made.order.retain(|id| made.nodes.contains_key(id));
+                made.order.retain(|id| made.makers.contains_key(id));
                 forgotten.insert(owner.clone(), gone);
             }
             !made.order.is_empty()
@@ -146,37 +217,60 @@ mod tests {
     #[test]
     fn each_knows_its_own_and_no_more_than_there_is_room_for() {
         let responses = Responses::default();
-        let node = |name: &str| Arc::<str>::from(name);
-        responses.made("a", "resp_1", &node("n1"));
-        assert_eq!(responses.node("a", "resp_1").as_deref(), Some("n1"));
-        assert_eq!((responses.node("b", "resp_1"), responses.node("a", "resp_2")), (None, None));
+        let node = |name: &str| Maker::new(&name.into(), "m", "m");
+        responses.made("a", "resp_1", node("n1"));
+        assert_eq!(responses.maker("a", "resp_1").unwrap().node, "n1".into());
+        assert_eq!((responses.maker("b", "resp_1"), responses.maker("a", "resp_2")), (None, None));
         for number in 0..KEPT {
-            responses.made("b", &format!("resp_{number}"), &node("n2"));
-            responses.made("b", "resp_0", &node("n2"));
+            responses.made("b", &format!("resp_{number}"), node("n2"));
+            responses.made("b", "resp_0", node("n2"));
         }
-        assert!(responses.node("b", "resp_0").is_some());
-        responses.made("b", "resp_last", &node("n2"));
-        assert!(responses.node("b", "resp_0").is_none() && responses.node("b", "resp_last").is_some());
-        assert!(responses.node("a", "resp_1").is_some(), "what is another's stays");
+        assert!(responses.maker("b", "resp_0").is_some());
+        responses.made("b", "resp_last", node("n2"));
+        assert!(responses.maker("b", "resp_0").is_none() && responses.maker("b", "resp_last").is_some());
+        assert!(responses.maker("a", "resp_1").is_some(), "what is another's stays");
     }
 
     #[test]
     fn all_together_are_bounded_and_those_of_a_node_go_with_it() {
         let responses = Responses::default();
-        let (kept, gone) = (Arc::<str>::from("n1"), Arc::<str>::from("n2"));
         for owner in 0..2 * KEPT_OF_ALL {
-            responses.made(&owner.to_string(), "resp_1", if owner % 2 == 0 { &kept } else { &gone });
+            let node = if owner % 2 == 0 { "n1" } else { "n2" };
+            responses.made(&owner.to_string(), "resp_1", Maker::new(&node.into(), "m", "m"));
         }
         let sizes = || {
             let all = responses.lock();
             (all.owners.len(), all.order.len())
         };
         assert_eq!(sizes(), (KEPT_OF_ALL, KEPT_OF_ALL));
-        assert!(responses.node("0", "resp_1").is_none());
+        assert!(responses.maker("0", "resp_1").is_none());
         responses.keep_of(|node| node == "n1");
         assert_eq!(sizes(), (KEPT_OF_ALL / 2, KEPT_OF_ALL / 2));
-        let last = |back: usize| responses.node(&(2 * KEPT_OF_ALL - back).to_string(), "resp_1");
-        assert_eq!((last(2).as_deref(), last(1)), (Some("n1"), None));
+        let last = |back: usize| responses.maker(&(2 * KEPT_OF_ALL - back).to_string(), "resp_1");
+        assert_eq!((last(2).map(|maker| maker.node), last(1)), (Some("n1".into()), None));
+    }
+
+    #[test]
+    fn what_is_kept_is_known_again_in_the_same_order() {
+        let responses = Responses::default();
+        for id in ["resp_1", "resp_2", "resp_gone"] {
+            let node = if id == "resp_gone" { "n2" } else { "n1" };
+            responses.made("acme", id, Maker::new(&node.into(), "alias", "m"));
+        }
+        responses.made("", "resp_1", Maker::new(&"n1".into(), "m", "m"));
+        let mut kept: HashMap<String, Option<String>> = responses.changes().into_iter().collect();
+        assert_eq!((kept.len(), responses.changes().len()), (4, 0));
+        responses.keep_of(|node| node == "n1");
+        let gone = responses.changes();
+        assert_eq!(gone, [("response:acme/resp_gone".to_owned(), None)]);
+        kept.extend(gone);
+        kept.insert("response:acme/resp_9".to_owned(), Some("{".to_owned()));
+        let texts = kept.iter().filter_map(|(key, text)| Some((&**key, &**text.as_ref()?)));
+        let again = Responses::recall(texts);
+        assert!(again.changes().is_empty());
+        assert_eq!(again.maker("acme", "resp_1"), responses.maker("acme", "resp_1"));
+        assert_eq!((again.maker("acme", "resp_gone"), again.maker("acme", "resp_9")), (None, None));
+        assert!(again.maker("", "resp_1").is_some() && again.maker("", "resp_2").is_none());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) enum Table {
     KeyUse = 2,
     /// Code -> `UsageName`
     UsageName = 3,
-    /// Id of a node, or `models` -> what was learned of it, as text
+    /// Id of a node, or `models`, `inventory:ID`, `response:OWNER/ID` -> what was learned of it, as text
     Learned = 4,
 }
 

@@ -138,12 +138,13 @@ fn of<'a>(parameter: &'a str, method: &Method) -> Result<(&'a str, Method), Refu
     Ok((id, method.clone()))
 }
 
-/// The node that made the response of this id for the caller, if that may still use it.
+/// The node that made the response of this id for the caller, if that may still use both it and the model.
 fn node(exchange: &Exchange, caller: &Caller, id: &str) -> Result<Arc<Node>, Refusal> {
     let shared = &exchange.worker.shared;
-    let node = shared.responses.node(responses::owner(caller), id);
+    let maker = shared.responses.maker(responses::owner(caller), id);
+    let maker = maker.filter(|maker| maker.is_for(caller.eligible()));
     let snapshot = shared.hot.load();
-    let found = node.and_then(|made| snapshot.nodes.iter().find(|node| node.id == made));
+    let found = maker.and_then(|maker| snapshot.nodes.iter().find(|node| node.id == maker.node));
     let found = found.filter(|node| caller.eligible().admits(node)).cloned();
     found.ok_or_else(|| Refusal::NoResponse(id.to_owned()))
 }
