@@ -154,7 +154,8 @@ pub fn special(ip: IpAddr) -> Option<&'static str> {
 
 /// The IPv4 address that `ip` reaches by another name: mapped (RFC 4291, 2.5.5.2), by NAT64 (`64:ff9b::/96`) or 6to4;
 /// else `ip` itself.
-pub(super) fn embedded(ip: IpAddr) -> IpAddr {
+#[must_use]
+pub fn embedded(ip: IpAddr) -> IpAddr {
     let ip = ip.to_canonical();
     let IpAddr::V6(v6) = ip else { return ip };
     let [a, b, c, d, e, f, g, h] = v6.segments();
@@ -169,7 +170,9 @@ pub(super) fn embedded(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn special_name(host: &str) -> Option<&'static str> {
+/// What is special about a name, if it is that of a metadata service.
+#[must_use]
+pub fn special_name(host: &str) -> Option<&'static str> {
     const NAMES: [&str; 6] = [
         "metadata.google.internal",
         "metadata.goog",

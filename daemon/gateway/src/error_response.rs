@@ -63,6 +63,10 @@ pub(super) enum Refusal {
     NoSuchNode(String),
     #[error("there is no response '{}' of yours here; it may have been forgotten", Untrusted::new(.0).max(100))]
     NoResponse(String),
+    #[error("there is no {what} '{}' of yours here", Untrusted::new(.id).max(100))]
+    NotYours { what: &'static str, id: String },
+    #[error("'{what}' is {}, which is not fetched from here; send what is there instead", Untrusted::new(.wrong).max(200))]
+    Fetched { what: &'static str, wrong: String },
     #[error("{0}")]
     Never(&'static str),
     #[error("method {method} is not served here; use {allow}")]
@@ -147,6 +151,7 @@ impl Refusal {
             | Self::NoRoute(_)
             | Self::NoSuchNode(_)
             | Self::NoResponse(_)
+            | Self::NotYours { .. }
             | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
             Self::Host(_)
             | Self::Forwarded(_)
@@ -156,6 +161,7 @@ impl Refusal {
             | Self::Untranslated(_)
             | Self::ModelMissing
             | Self::Limit
+            | Self::Fetched { .. }
             | Self::Query(_) => (StatusCode::BAD_REQUEST, Refused),
             Self::Socket(error) => (error.status(), Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),

@@ -35,6 +35,7 @@ mod keep_waiting;
 mod limit;
 mod listener;
 mod meaning;
+mod named;
 mod opened;
 pub mod places;
 pub mod policy;

@@ -27,12 +27,12 @@ use super::{
     exchange::Exchange,
     fields::{Field, Fields},
     form,
-    forward::{Call, RESPONSES, forward, look_again},
+    forward::{Call, forward, look_again},
     forwarded::{self, Forwarded, ForwardedError},
     headers,
     host::{self, HostError},
     keep_waiting::{self, Begins},
-    limit, privacy, redirect, responses,
+    limit, named, privacy, redirect, responses,
     shared::Settings,
     socket::Handshake,
 };
@@ -305,10 +305,14 @@ async fn layers(
     };
     // What goes on from a response goes where that is kept.
     let kept = match &peek.previous {
-        Some(id) if forwarded.path == RESPONSES => Some(response::after(exchange, &caller, id)?),
+        Some(id) if forwarded.path.starts_with("/v1") => Some(response::after(exchange, &caller, id)?),
         _ => None,
     };
     let eligible = kept.as_ref().unwrap_or(eligible);
+    // And what a node has of others, or what only a node can reach, is named by nobody.
+    if socket.is_none() && !peek.is_form() {
+        named::check(exchange, &flight, &caller, &forwarded, &body).await?;
+    }
     let known = name_model(exchange, &peek, forwarded.legacy_name, eligible)?;
     flight.for_model(exchange.record.model.clone());
 

@@ -75,6 +75,91 @@ async fn a_response_is_asked_of_the_node_that_made_it() {
 }
 
 #[tokio::test]
+async fn what_a_node_has_of_others_is_named_by_nobody() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let acme = daemon.tenant("acme").await;
+    let before = node.requests().len();
+    let user = |part: Value| json!([{"role": "user", "content": [part]}]);
+    for (path, name, value, says) in [
+        ("/v1/responses", "conversation", json!("conv_1"), "no conversation 'conv_1'"),
+        ("/v1/responses", "prompt", json!({"id": "pmpt_1"}), "no prompt.id 'pmpt_1'"),
+        ("/v1/responses", "input", json!([{"type": "item_reference", "id": "msg_1"}]), "'msg_1'"),
+        ("/v1/responses", "input", user(json!({"type": "input_file", "file_id": "file-1"})), "'file-1'"),
+        ("/v1/responses", "tools", json!([{"type": "file_search", "vector_store_ids": ["vs_1"]}]), "'vs_1'"),
+        ("/v1/responses", "tools", json!([{"type": "code_interpreter", "container": "cntr_1"}]), "'cntr_1'"),
+        ("/v1/responses", "previous_response_id", json!("resp_other"), "'resp_other'"),
+        ("/v1/chat/completions", "messages", user(json!({"type": "file", "file": {"file_id": "f"}})), "'f'"),
+        ("/v1/chat/completions", "previous_response_id", json!("resp_other"), "'resp_other'"),
+        ("/v1/messages", "container", json!("cntr_1"), "'cntr_1'"),
+    ] {
+        let mut body = json!({"model": "m", "input": "x", "max_tokens": 5, "messages": user(json!({"type": "text", "text": "x"}))});
+        body[name] = value;
+        let refused = ask(&daemon, &acme, "POST", path, Some(body)).await.expect(404).json();
+        assert_eq!(refused["error"]["type"], "not_found_error", "{refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains(says), "{refused}");
+    }
+    for (path, name, value, says) in [
+        (
+            "/v1/responses",
+            "tools",
+            json!([{"type": "mcp", "server_url": "http://10.0.0.1/mcp"}]),
+            "'server_url' is 10.0.0.1, a private",
+        ),
+        (
+            "/v1/responses",
+            "input",
+            user(json!({"type": "input_image", "image_url": "http://169.254.169.254/x"})),
+            "metadata",
+        ),
+        (
+            "/v1/responses",
+            "input",
+            user(json!({"type": "input_file", "file_url": "file:///etc/passwd"})),
+            "a file: address",
+        ),
+        (
+            "/v1/chat/completions",
+            "messages",
+            user(json!({"type": "image_url", "image_url": {"url": "http://localhost/x"}})),
+            "'localhost'",
+        ),
+    ] {
+        let mut body = json!({"model": "m", "input": "x"});
+        body[name] = value;
+        let refused = ask(&daemon, &acme, "POST", path, Some(body)).await.expect(400).json();
+        assert!(refused["error"]["message"].as_str().unwrap().contains(says), "{refused}");
+    }
+    assert_eq!(node.requests().len(), before, "none of it came to the node");
+    let image = user(json!({"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}));
+    let body = json!({"model": "m", "messages": image});
+    ask(&daemon, &acme, "POST", "/v1/chat/completions", Some(body)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_kept_response_is_known_after_a_restart_to_those_who_may_use_its_model() {
+    let node = FakeNode::openai().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().config("").folder(folder.path()).node(&node).start().await;
+    let acme = daemon.tenant("acme").await;
+    let other = daemon.aivonx().json(&["key", "create", "other", "--org", "acme", "--model", "n"]).await;
+    let other = other["secret"].as_str().unwrap().to_owned();
+    node.fail_next(Fault::Body(made("resp_1").leak()));
+    let plain = json!({"model": "m", "input": "x"});
+    ask(&daemon, &acme, "POST", "/v1/responses", Some(plain)).await.expect(200);
+    daemon.stop().await;
+    let daemon = Daemon::builder().config("").folder(folder.path()).start_any().await;
+    daemon.until_active(1).await;
+    for method in ["GET", "DELETE"] {
+        ask(&daemon, &other, method, "/v1/responses/resp_1", None).await.expect(404);
+    }
+    let next = json!({"model": "n", "input": "y", "previous_response_id": "resp_1"});
+    ask(&daemon, &other, "POST", "/v1/responses", Some(next)).await.expect(404);
+    node.fail_next(Fault::Body(r#"{"object":"x"}"#));
+    ask(&daemon, &acme, "GET", "/v1/responses/resp_1", None).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_node_that_has_forgotten_a_response_still_serves_responses() {
     let node = FakeNode::openai().await;
     let daemon = Daemon::run(&[&node], "").await;

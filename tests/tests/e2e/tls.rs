@@ -92,18 +92,18 @@ async fn a_node_that_asks_for_a_client_certificate_is_shown_one() {
     let pair = ["--client-cert", chain.as_str(), "--client-key", key.as_str()];
     aivonx.ok(&[&add[..], &pair, &["--bearer-file", &token]].concat()).await;
     daemon.until_active(1).await;
-    let shown = aivonx.ok(&["node", "show", "b"]).await.stdout;
+    let shown = aivonx.ok(&["node", "show", "b"]).await;
     assert!(shown.contains("certificate until 2199-12-31 and header Authorization"), "{shown}");
     assert!(!shown.contains("sesame") && !shown.contains("PRIVATE"), "{shown}");
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
     daemon.post("/api/chat", &body).await.expect(200);
-    assert_eq!(node.requests().pop().unwrap().head.field("authorization"), Some("Bearer sesame"));
+    assert_eq!(node.requests().pop().unwrap().head.get("authorization"), Some("Bearer sesame"));
 
     // It is shown to no other address, and is gone once that is said.
     let moved = aivonx.run(&["node", "set", "b", "--url", "https://localhost:9"]).await;
     assert!(moved.code != 0 && moved.stderr.contains("its own address alone"), "{}", moved.stderr);
     aivonx.ok(&["node", "set", "b", "--no-client-cert"]).await;
-    assert!(aivonx.ok(&["node", "show", "b"]).await.stdout.contains("credential       none"));
+    assert!(aivonx.ok(&["node", "show", "b"]).await.contains("credential       none"));
     daemon.until_nodes("it to be refused", |nodes| nodes[0]["pool"] == "standby").await;
     aivonx.ok(&[&["node", "set", "b"][..], &pair].concat()).await;
     daemon.until_active(1).await;

@@ -10,6 +10,7 @@ pub(crate) mod media;
 pub mod meter;
 pub mod peek;
 pub mod pieces;
+pub mod references;
 pub mod route;
 pub mod socket;
 pub mod tail;
