@@ -1,6 +1,6 @@
 //! Who reaches the gateway, and what crosses the network in clear.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use aivonx_config::Config;
 use aivonx_domain::named;
@@ -47,15 +47,26 @@ pub(super) fn hosts(config: &Config) -> Check {
     Check::ok("allowed hosts", "requests for other hosts are refused")
 }
 
-/// Prefixes below which a network is more than any that is somebody's own: 10.0.0.0/8, fc00::/7.
+/// Shortest prefixes of a network that can be somebody's own: 10.0.0.0/8, and the /32 that a provider of IPv6 is given,
+/// which has room for as many sites (/56) as a /8 of IPv4 has addresses. fc00::/7 is nobody else's (RFC 4193).
 const OWN_V4: u8 = 8;
-const OWN_V6: u8 = 7;
+const OWN_V6: u8 = 32;
+
+/// Whether clients of other people are in it too.
+fn is_wide(network: Network) -> bool {
+    match network.address() {
+        IpAddr::V4(_) => network.prefix() < OWN_V4,
+        IpAddr::V6(_) => {
+            let local = Network::around(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0).into(), 7);
+            network.prefix() < OWN_V6 && !local.covers(&network)
+        }
+    }
+}
 
 /// Whether clients can say that they are somebody else.
 pub(super) fn proxies(config: &Config) -> Check {
-    let wide =
-        |network: &&Network| network.prefix() < if network.address().is_ipv4() { OWN_V4 } else { OWN_V6 };
-    let found: Vec<String> = config.proxy.trusted.iter().filter(wide).map(Network::to_string).collect();
+    let wide = config.proxy.trusted.iter().filter(|network| is_wide(**network));
+    let found: Vec<String> = wide.map(Network::to_string).collect();
     if found.is_empty() {
         return Check::ok("trusted proxies", "nobody else says for whom a request is");
     }
@@ -151,6 +162,11 @@ mod tests {
             ("0.0.0.0/1", Fail),
             ("::/0", Fail),
             ("fc00::/7", Ok),
+            ("fd00::/8", Ok),
+            ("2001:db8::/32", Ok),
+            ("2001:db8::/31", Fail),
+            ("2000::/8", Fail),
+            ("::ffff:0:0/96", Fail),
         ] {
             let mut config = config("127.0.0.1:1");
             config.proxy.trusted = vec![network.parse().unwrap()];
