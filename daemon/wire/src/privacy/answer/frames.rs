@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use serde::de::IgnoredAny;
 
 use super::LONGEST;
 use crate::api::route::Stream;
+
+/// What UTF-8 may begin with.
+pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// An object of a stream does not end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,18 @@ pub(super) struct Frame {
     pub(super) data: Range<usize>,
 }
 
+impl Frame {
+    /// What else of an event is text, before and behind its data: its name and id, comments.
+    pub(super) fn beside(&self) -> impl Iterator<Item = Range<usize>> + use<'_> {
+        let before = &self.bytes[..self.data.start];
+        let before = before.strip_suffix(b" ").unwrap_or(before);
+        let before = before.strip_suffix(b"data:").unwrap_or(before).len();
+        [0..before, self.data.end..self.bytes.len()]
+            .into_iter()
+            .filter(|range| !self.bytes[range.clone()].trim_ascii().is_empty())
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Frames {
     events: bool,
@@ -30,6 +45,8 @@ pub(super) struct Frames {
     searched: usize,
     /// The data of the last line of the event that has any.
     last: Range<usize>,
+    /// What may stand before the first was looked for.
+    begun: bool,
     /// Nothing more comes.
     over: bool,
 }
@@ -42,6 +59,7 @@ impl Frames {
             line: 0,
             searched: 0,
             last: 0..0,
+            begun: false,
             over: false,
         }
     }
@@ -56,6 +74,16 @@ impl Frames {
 
     /// The next that is whole.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, Endless> {
+        if !self.begun {
+            if !self.over && self.held.len() < BOM.len() && BOM.starts_with(&self.held) {
+                return Ok(None);
+            }
+            // Clients skip it, and would read the line behind it.
+            if self.held.starts_with(BOM) {
+                self.held.advance(BOM.len());
+            }
+            self.begun = true;
+        }
         let end = if self.events { self.event() } else { self.line() };
         let end = end.or((self.over && !self.held.is_empty()).then_some(self.held.len()));
         let Some(end) = end else {
@@ -189,6 +217,19 @@ mod tests {
             let got: Vec<_> = all(Stream::Ndjson, lines, size).into_iter().map(|frame| frame.0).collect();
             assert_eq!(got, ["{\"a\":1}\n", "{\"b\":2}"], "{size}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_none_of_the_first_line() {
+        for (framing, text, data) in
+            [(Stream::Done, "\u{feff}data: {}\n\n", "{}"), (Stream::Ndjson, "\u{feff}{}\n", "{}\n")]
+        {
+            for size in 1..text.len() {
+                let got = all(framing, text, size);
+                assert_eq!(got, [(text.trim_start_matches('\u{feff}').into(), data.into())], "{size}");
+            }
+        }
+        assert_eq!(all(Stream::Ndjson, "\u{feff}", 1), []);
     }
 
     #[test]

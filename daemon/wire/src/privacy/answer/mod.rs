@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use self::{
     event::{Malformed, Object},
+    frames::BOM,
     stream::Streamed,
 };
 use super::{
@@ -141,6 +142,12 @@ impl Screen {
         self.findings
     }
 
+    /// Whether anything may have to be kept from the client.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.rules.holds()
+    }
+
     /// Takes a piece of the answer, and puts what need not wait into `out`.
     ///
     /// # Errors
@@ -173,7 +180,10 @@ impl Screen {
         let holds = self.rules.holds();
         let finished = match &mut self.shape {
             Shape::Whole(kept) => {
-                let kept = std::mem::take(kept);
+                let mut kept = std::mem::take(kept);
+                if kept.starts_with(BOM) {
+                    kept.drain(..BOM.len());
+                }
                 match search(&kept, &self.rules, &mut self.findings) {
                     Ok(edits) if holds => {
                         out.push(if edits.is_empty() { kept.into() } else { apply(&kept, &edits).into() });

@@ -136,27 +136,30 @@ impl Streamed {
     }
 
     /// Reads a part of the stream, and adds to the texts that it goes on with.
-    fn read(
-        &mut self,
-        Frame { bytes, data }: Frame,
-        rules: &Rules,
-        findings: &mut Findings,
-    ) -> Result<Event, Stopped> {
+    fn read(&mut self, frame: Frame, rules: &Rules, findings: &mut Findings) -> Result<Event, Stopped> {
+        let Frame { bytes, data } = &frame;
         let object = &bytes[data.clone()];
         if !object.trim_ascii_start().starts_with(b"{") {
-            let edits = plain(&bytes, rules, findings)?;
-            return Ok(Event { bytes, parts: Vec::new(), edits, echoes: Vec::new() });
+            let edits = plain(bytes, rules, findings)?;
+            return Ok(Event { bytes: frame.bytes, parts: Vec::new(), edits, echoes: Vec::new() });
         }
         let object = Object::of_stream(object).map_err(|_| Stopped::Unsearchable)?;
+        let mut edits = Vec::new();
+        for beside in frame.beside() {
+            let found = plain(&bytes[beside.clone()], rules, findings)?;
+            edits.extend(
+                found.into_iter().map(|edit| Edit { range: shifted(&edit.range, beside.start), ..edit }),
+            );
+        }
         // What is said once more, at the end of a text, is counted once.
         let mut again = Findings::default();
         let counted = if object.repeats && !self.texts.is_empty() { &mut again } else { findings };
-        let mut edits = rest(&object, rules, counted)?;
-        edits.iter_mut().for_each(|edit| edit.range = shifted(&edit.range, data.start));
+        let found = rest(&object, rules, counted)?;
+        edits.extend(found.into_iter().map(|edit| Edit { range: shifted(&edit.range, data.start), ..edit }));
         let echoes = object.echoes.iter().map(|echo| shifted(echo, data.start)).collect();
         let mut parts = Vec::with_capacity(object.pieces.len());
         for piece in object.pieces {
-            parts.push(self.go_on(&bytes, data.start, piece, rules.holds())?);
+            parts.push(self.go_on(bytes, data.start, piece, rules.holds())?);
         }
         for open in self.texts.values_mut() {
             open.over |= match object.ends {
@@ -165,7 +168,7 @@ impl Streamed {
                 Ends::All => true,
             };
         }
-        Ok(Event { bytes, parts, edits, echoes })
+        Ok(Event { bytes: frame.bytes, parts, edits, echoes })
     }
 
     fn go_on(&mut self, bytes: &[u8], at: usize, piece: Piece, holds: bool) -> Result<Part, Stopped> {

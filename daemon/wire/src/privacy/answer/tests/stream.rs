@@ -210,3 +210,24 @@ fn prose_about_a_block_goes_on_and_a_block_does_not() {
     let (out, ended) = screened(AnswerMode::Redact, Some(dialect.stream), &[stream.as_bytes()]);
     assert_eq!((dialect.read(&String::from_utf8(out).unwrap()), ended), (String::new(), Err(Stopped::Held)));
 }
+
+#[test]
+fn what_stands_beside_the_data_of_an_event_is_searched_too() {
+    let event = "id: 7\nevent: bob@example.com\ndata: {\"type\":\"x\"}\n: for jane@example.org\n\n";
+    let safe = "id: 7\nevent: [REDACTED_EMAIL]\ndata: {\"type\":\"x\"}\n: for [REDACTED_EMAIL]\n\n";
+    assert_eq!(redacted(Stream::Done, event), safe);
+}
+
+#[test]
+fn a_byte_order_mark_does_not_hide_what_follows() {
+    let object = "{\"choices\":[{\"delta\":{\"content\":\"bob\\u0040example.com\"}}]}";
+    for (stream, text) in [
+        (Stream::Done, format!("\u{feff}data: {object}\n\n")),
+        (Stream::Ndjson, format!("\u{feff}{object}\n")),
+    ] {
+        assert!(redacted(stream, &text).contains("\"[REDACTED_EMAIL]\""), "{text}");
+    }
+    let whole = format!("\u{feff}{object}");
+    let (bytes, _) = screened(AnswerMode::Redact, None, &[whole.as_bytes()]);
+    assert!(String::from_utf8(bytes).unwrap().contains("\"[REDACTED_EMAIL]\""));
+}
