@@ -202,7 +202,8 @@ async fn run_until_stopped(
     let bound = proxy::bind_all(&config.listen, threads, inherited, &obtained)?;
     let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
     let certificates = Certificates::of(&bound);
-    certificates.warnings().iter().for_each(|warning| tracing::warn!(event = "start", "{warning}"));
+    let warnings = certificates.warnings().into_iter().chain(live.get().warnings());
+    warnings.for_each(|warning| tracing::warn!(event = "start", "{warning}"));
     certificates.follow();
     let descriptors = Descriptors::share(descriptors, config.limits.connections);
     let places = Places::new(descriptors, config.limits.connections_per_address, config.limits.handshakes);

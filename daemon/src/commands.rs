@@ -42,6 +42,7 @@ pub(crate) fn manual() -> Result<(), AppError> {
 pub(crate) fn check(file: &Path) -> Result<(), AppError> {
     let config = config::load(file)?.config;
     let mut text = format!("{}: no mistakes", file.display());
+    config.warnings().iter().for_each(|warning| text += &format!("\nwarning: {warning}"));
     let now = jiff::Timestamp::now();
     for tls in Tls::open_all(&config.listen, &Acme::new(&acme::directory(&config)))?.into_iter().flatten() {
         tls.warnings(now).iter().for_each(|warning| text += &format!("\nwarning: {warning}"));

@@ -222,13 +222,7 @@ fn warnings(
     } else if !snapshot.nodes.iter().any(|node| node.takes_requests()) {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
-    if config.takes_any_host() {
-        warnings.push(
-            "requests for any host are taken (access.allowed_hosts = [\"*\"]), also those that web pages have browsers \
-             send under names of their own"
-                .to_owned(),
-        );
-    }
+    warnings.extend(config.warnings());
     if let Some(keys) = config.exposed_by() {
         warnings.push(format!("everyone who can reach a listener may use the gateway ({keys})"));
     }

@@ -84,6 +84,9 @@ fn reload(live: &Live, certificates: &Certificates, audit: &Audit) {
                 needs_restart = %done.needs_restart.join(" "),
                 "configuration reloaded"
             );
+            for warning in live.get().warnings() {
+                tracing::warn!(event = "config_reload", "{warning}");
+            }
             let entry = entry.reloaded(&done);
             match new {
                 Ok(_) => (entry, "serving; configuration reloaded"),

@@ -1,6 +1,9 @@
 //! Texts with a form of their own: group, log level, host, origin.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use aivonx_protocol::check::max_age;
 
@@ -27,7 +30,8 @@ pub(super) const HOST: Text = Text {
 /// An origin as browsers send it.
 pub(super) const ORIGIN: Text = Text {
     check: origin,
-    accepted: "origins as browsers send them, scheme://host or scheme://host:port (\"https://chat.example.org\"), with a \
+    accepted: "origins as browsers send them, scheme://host or scheme://host:port (\"https://chat.example.org\"; https:// \
+               where no scheme is named), with a \
                `*` for names under a host, for any port, or for any host of a scheme that is not the web's \
                (\"https://*.example.org\", \"http://gw:*\", \"vscode-webview://*\")",
 };
@@ -83,6 +87,12 @@ pub fn allowed_host(text: &str) -> Result<String, String> {
 /// What is wrong with it, and the fix.
 pub fn allowed_origin(text: &str) -> Result<String, String> {
     allowed(&ORIGIN, text)
+}
+
+/// An origin of `access.allowed_origins` as browsers send it: with HTTPS, where it names no scheme.
+#[must_use]
+pub fn with_scheme(origin: &str) -> Cow<'_, str> {
+    if origin.contains("://") { origin.into() } else { format!("https://{origin}").into() }
 }
 
 fn allowed(form: &Text, text: &str) -> Result<String, String> {
@@ -215,8 +225,10 @@ fn origin(text: &str) -> Result<(), Problem> {
         return Err(wrong("which would let any web page in").fix("name each origin"));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        let problem = wrong("which has no scheme");
-        return Err(if authority(text) { problem.fix(format!("write \"https://{text}\"")) } else { problem });
+        return origin(&with_scheme(text)).map_err(|problem| match problem.fix {
+            Some(_) => problem,
+            None => wrong("which is no origin"),
+        });
     };
     let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
@@ -333,13 +345,22 @@ mod tests {
             "file://*",
             "https://*.a.example",
             "http://gw:*",
+            "a.example",
+            "a.example:8443",
+            "*.a.example",
+            "[::1]:3000",
         ] {
             assert_eq!(origin(good), Ok(()), "{good}");
         }
         for bad in [
             "*",
             "null",
-            "a.example",
+            "",
+            "a b",
+            "a.example/",
+            "a.example:443",
+            "*:*",
+            "*.com",
             "https://",
             "https://a/",
             "https://a:443",
@@ -354,7 +375,7 @@ mod tests {
         ] {
             assert!(origin(bad).is_err(), "{bad}");
         }
-        assert_eq!(origin("a.example").unwrap_err().fix.as_deref(), Some("write \"https://a.example\""));
+        assert_eq!(origin("a:443").unwrap_err().fix.as_deref(), Some("write \"https://a\""));
         assert_eq!(origin("https://a:443").unwrap_err().fix.as_deref(), Some("write \"https://a\""));
     }
 

@@ -24,8 +24,9 @@ mod syntax;
 mod table;
 mod text;
 mod units;
+mod warnings;
 
-pub use form::{allowed_host, allowed_origin};
+pub use form::{allowed_host, allowed_origin, with_scheme};
 pub use live::{Asked, Live};
 pub use load::{Loaded, load};
 pub use mistake::Mistakes;

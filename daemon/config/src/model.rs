@@ -187,10 +187,12 @@ table! {
         /// if there is one.
         setup_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
         /// Hosts accepted in `Host`; `.example.org` is that domain and all names under it, `*` any host. Listeners that are
-        /// not loopback accept these and loopback names, for `/health` any, and need some here. Those on loopback also
-        /// accept names under `.localhost`, `.local` and `.internal`, this machine's own, and private addresses.
+        /// not loopback accept these and loopback names, and need some here. Those on loopback also accept names under
+        /// `.localhost`, `.local` and `.internal`, this machine's own, and private addresses. `/health` is answered under any
+        /// name.
         allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
-        /// Values of `Origin` accepted from browsers: pages from there may ask, and read the answers. Listeners on
+        /// Values of `Origin` accepted from browsers: pages from there may ask, and read the answers. One without a scheme
+        /// is taken for `https://`, with a warning. Listeners on
         /// loopback also accept pages of this machine and of programs on it (`app://`, `file://`, `tauri://`,
         /// `vscode-file://`, `vscode-webview://`). A request with another Origin is refused.
         allowed_origins: Vec<String> = Vec::new(), ListOf(ORIGIN), Reload;

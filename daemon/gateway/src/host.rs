@@ -3,7 +3,7 @@
 //! A listener on loopback answers only to names that nobody else can make resolve to 127.0.0.1 (DNS rebinding), and
 //! only to pages of this machine, as Ollama's does. Other listeners answer to no page that is not listed.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderValue, Uri, Version};
 
@@ -67,10 +67,15 @@ pub(super) fn check<'r>(
     // A proxy may ask for the gateway under a name of its own.
     let named = forwarded.or(named);
     let name = named.map(|named| host_part(named).ok_or(HostError::Unreadable)).transpose()?;
+    let name = name.map(|name| name.strip_suffix('.').unwrap_or(name));
     if let (Some(named), Some(name)) = (named, name) {
+        let plain = without_dot(named);
         let listed = || {
             settings.allowed_hosts.iter().any(|h| {
-                h.eq_ignore_ascii_case(name) || h.eq_ignore_ascii_case(named) || h == "*" || is_under(h, name)
+                h.eq_ignore_ascii_case(name)
+                    || h.eq_ignore_ascii_case(&plain)
+                    || h == "*"
+                    || is_under(h, name)
             })
         };
         let served = if loopback {
@@ -137,7 +142,6 @@ fn is_address_here(host: &str) -> bool {
 
 /// Whether no public DNS gives the name: those of containers, of the local network and of the machine itself.
 fn is_local(host: &str, own: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
     let of = |domain: &str| {
         host.split_once('.').is_some()
             && host.rsplit('.').next().is_some_and(|d| d.eq_ignore_ascii_case(domain))
@@ -147,12 +151,25 @@ fn is_local(host: &str, own: &str) -> bool {
 
 /// Whether `name` is the domain that `listed` gives with a dot before it, or under it.
 fn is_under(listed: &str, name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
+    let name = name.as_bytes();
     let Some(domain) = listed.strip_prefix('.').map(str::as_bytes) else { return false };
     let Some((before, end)) = name.len().checked_sub(domain.len()).map(|at| name.split_at(at)) else {
         return false;
     };
     end.eq_ignore_ascii_case(domain) && (before.is_empty() || before.ends_with(b"."))
+}
+
+/// One of `access.allowed_hosts` as [`check`] compares it.
+pub(super) fn listed(host: &str) -> String {
+    without_dot(host).to_ascii_lowercase()
+}
+
+/// `host[:port]` without the dot that a fully qualified name may end with.
+fn without_dot(authority: &str) -> Cow<'_, str> {
+    match authority.split_once(".:") {
+        Some((host, port)) => format!("{host}:{port}").into(),
+        None => authority.strip_suffix('.').unwrap_or(authority).into(),
+    }
 }
 
 /// The host of `host[:port]`, brackets kept off.
@@ -268,10 +285,16 @@ mod tests {
             check(&Settings::new(&config), false, Version::HTTP_11, &Uri::from_static("/"), &fields, None)
                 .is_ok()
         };
-        let listed = ["gw.example.org", ".Lab.example", "192.0.2.7", "other:8080"];
+        let listed = ["gw.example.org", ".Lab.example", "192.0.2.7", "other:8080", "dot.example."];
         for host in [
             "gw.example.org",
             "GW.example.org:443",
+            "gw.example.org.",
+            "gw.example.org.:443",
+            "a.lab.example.",
+            "other.:8080",
+            "dot.example",
+            "dot.example.",
             "lab.example",
             "a.b.lab.example:1",
             "192.0.2.7:80",
@@ -280,8 +303,17 @@ mod tests {
         ] {
             assert!(of(&listed, host), "{host}");
         }
-        for host in ["example.org", "a.gw.example.org", "xlab.example", "192.0.2.8", "other", "other:80", ""]
-        {
+        for host in [
+            "example.org",
+            "a.gw.example.org",
+            "xlab.example",
+            "192.0.2.8",
+            "other",
+            "other:80",
+            "",
+            ".",
+            "gw.example.org..",
+        ] {
             assert!(!of(&listed, host), "{host}");
         }
         assert!(of(&["*"], "whatever.example") && !of(&[], "whatever.example"));

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use aivonx_config::{AccessMode, Config};
+use aivonx_config::{AccessMode, Config, with_scheme};
 use aivonx_fleet::{Fleet, Hot, NodeScope};
 use aivonx_identity::{Blocks, Identity};
 use aivonx_ledgers::usage::Usage;
@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    budget::Budget, closed::Closed, deadline::ticks, headers::ForBrowsers, listener::AcceptFailures,
+    budget::Budget, closed::Closed, deadline::ticks, headers::ForBrowsers, host, listener::AcceptFailures,
     places::Places, running::Board,
 };
 use crate::{policy, responses::Responses, token_rates::TokenRates};
@@ -104,7 +104,6 @@ impl Settings {
     /// The part of `config` that the data path reads.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let lower = |all: &[String]| all.iter().map(|s| s.to_ascii_lowercase()).collect();
         Self {
             body_bytes: config.limits.body_bytes,
             head_bytes: config.limits.head_bytes.max(8192),
@@ -135,8 +134,13 @@ impl Settings {
             node_header: config.proxy.node_header,
             access: config.access.mode,
             allow_model_management: config.access.allow_model_management,
-            allowed_hosts: lower(&config.access.allowed_hosts),
-            allowed_origins: lower(&config.access.allowed_origins),
+            allowed_hosts: config.access.allowed_hosts.iter().map(|listed| host::listed(listed)).collect(),
+            allowed_origins: config
+                .access
+                .allowed_origins
+                .iter()
+                .map(|origin| with_scheme(origin).to_ascii_lowercase())
+                .collect(),
             trusted: config.proxy.trusted.clone(),
             browsers: ForBrowsers::new(&config.headers),
             own_host: std::fs::read_to_string("/proc/sys/kernel/hostname")

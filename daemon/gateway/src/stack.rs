@@ -177,11 +177,7 @@ async fn layers(
     let named =
         match host::check(&exchange.settings, loopback, head.version, &head.uri, fields, forwarded.host) {
             // What watches over the gateway may ask for it by any name.
-            Err(HostError::NotServed(_))
-                if path == route::HEALTH && !loopback && cx.listener.redirect.is_none() =>
-            {
-                None
-            }
+            Err(HostError::NotServed(_)) if path == route::HEALTH && cx.listener.redirect.is_none() => None,
             checked => checked?,
         };
 

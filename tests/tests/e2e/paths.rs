@@ -255,18 +255,21 @@ async fn pages_of_this_machine_may_ask_and_read_the_answers() {
 #[tokio::test]
 async fn other_pages_and_hosts_are_those_that_are_listed() {
     let node = FakeNode::ollama().await;
-    let allowed = ["--allow-host", "gw.example", "--allow-origin", "https://*.example.org"];
+    let allowed = ["--allow-host", "gw.example", "--allow-origin", "*.example.org"];
     let daemon = allowed.iter().fold(Daemon::builder().node(&node), |b, arg| b.arg(arg)).start().await;
     let ask = async |origin: &str| {
         let request = Request::get("/api/version").field("Host", "gw.example").field("Origin", origin);
         daemon.ask(&request).await
     };
+    // Without a scheme it is HTTPS, and the log says so.
+    daemon.stderr().until("\"https://*.example.org\"").await;
+    ask("http://chat.example.org").await.expect(403);
     let answer = ask("https://chat.example.org").await.expect(200);
     assert_eq!(answer.field("access-control-allow-origin"), Some("https://chat.example.org"));
     let refused = ask("https://chat.example.net").await.expect(403);
     assert!(refused.text().contains("--allow-origin"), "{}", refused.text());
     assert_eq!(refused.field("access-control-allow-origin"), None);
-    for host in ["host.docker.internal", "mybox.local"] {
+    for host in ["host.docker.internal", "mybox.local", "gw.example."] {
         daemon.ask(&Request::get("/api/version").field("Host", host)).await.expect(200);
     }
 }
@@ -281,6 +284,8 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
             daemon.ask(&Request::get("/api/tags").field("Host", &host)).await.expect(200);
         }
     }
+    // What watches over the gateway may ask for it by any name.
+    daemon.ask(&Request::get("/health").field("Host", "evil.example")).await.expect(200);
     for host in [
         "evil.example",
         "localhost.evil.example",
