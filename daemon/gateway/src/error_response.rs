@@ -8,7 +8,7 @@ use aivonx_identity::{AccountError, NotKnown};
 use aivonx_protocol::{FaultKind, Untrusted};
 use aivonx_wire::{
     api::{Dialect, Route, form::FormError, peek::PeekError},
-    privacy::Blocked,
+    privacy::{Blocked, answer::Stopped},
     translate,
 };
 use http::{HeaderValue, StatusCode, header};
@@ -81,6 +81,10 @@ pub(super) enum Refusal {
     Socket(#[from] HandshakeError),
     #[error(transparent)]
     Private(Blocked),
+    #[error("{}", .0.reason())]
+    Answer(Stopped),
+    #[error("{0}")]
+    Broken(&'static str),
     #[error(transparent)]
     Untranslated(#[from] translate::Refused),
     #[error("model is required")]
@@ -193,7 +197,11 @@ impl Refusal {
             Self::NoNode(_) | Self::NodesBusy { .. } | Self::Queue { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, Nobody)
             }
-            Self::NodeFailed { .. } | Self::Misfit(_) => (StatusCode::BAD_GATEWAY, NodeFailed),
+            // Not one of those that stock clients try again: the next answer would be the same.
+            Self::Answer(_) => (StatusCode::FORBIDDEN, Ended),
+            Self::NodeFailed { .. } | Self::Misfit(_) | Self::Broken(_) => {
+                (StatusCode::BAD_GATEWAY, NodeFailed)
+            }
             Self::Manage { status, .. } => (*status, Refused),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Refused),
         }

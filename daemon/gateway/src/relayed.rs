@@ -12,6 +12,7 @@ use aivonx_fleet::{Counting, Lease};
 use aivonx_telemetry::redact;
 use aivonx_wire::api::{Meter, meter};
 use bytes::Bytes;
+use http::StatusCode;
 
 use super::{
     deadline::{CancelReason, Waiting},
@@ -50,6 +51,13 @@ impl Relayed {
     pub(super) fn begin(&mut self, exchange: Exchange) {
         exchange.worker.shared.streams.fetch_add(1, Ordering::Relaxed);
         self.exchange = Some(exchange);
+    }
+
+    /// The client gets another status than the node gave.
+    pub(super) fn status(&mut self, status: StatusCode) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.record.status = status.as_u16();
+        }
     }
 }
 

@@ -122,7 +122,21 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         }
         _ => exchange.end(outcome),
     }
+    // Once the record is the relay's: a client that leaves meanwhile drops that.
+    if matches!(answer.body(), AnswerBody::Relay(relay) if relay.is_kept()) {
+        Box::pin(judge(&mut answer)).await;
+    }
     answer
+}
+
+/// Waits for an answer that is searched before any of it is sent; one that may not be sent becomes the dialect's error.
+async fn judge(answer: &mut Answer) {
+    let AnswerBody::Relay(relay) = answer.body_mut() else { return };
+    let Some(refusal) = std::future::poll_fn(|cx| relay.poll_whole(cx)).await else { return };
+    let head = relay.refuse(&refusal);
+    relay.request.status(head.status);
+    *answer.status_mut() = head.status;
+    answer.headers_mut().extend(head.headers);
 }
 
 /// Sets what stands on every answer of its kind.

@@ -17,11 +17,14 @@ use aivonx_wire::{
     translate::Translator,
 };
 use bytes::Bytes;
+use http::response::Parts;
 use http_body::{Frame, SizeHint};
 
 use super::{
-    body::verdict_text,
+    answer::AnswerBody,
+    body::{VerdictError, verdict_text},
     deadline::{CancelReason, Waiting},
+    error_response::{Refusal, error_response},
     relayed::Relayed,
 };
 
@@ -147,6 +150,36 @@ impl<R: Request> Relay<R> {
     pub(super) fn screen(&mut self, screen: Screen) {
         self.screen = Some(Box::new(screen));
         self.length = None;
+    }
+
+    /// Whether nothing of it goes out before all of it was searched.
+    pub(super) fn is_kept(&self) -> bool {
+        self.whole && self.screen.as_ref().is_some_and(|screen| screen.holds())
+    }
+
+    /// Reads such an answer to its end. Returns why the client gets nothing of it, if it does not.
+    pub(super) fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Option<Refusal>> {
+        while self.state == State::Passing {
+            ready!(self.poll_node(cx));
+        }
+        Poll::Ready(match (self.state, self.stopped, self.request.verdict()) {
+            (State::Breaking(_), Some(stopped), _) => Some(Refusal::Answer(stopped)),
+            (State::Breaking(_), None, Some(verdict)) => Some(VerdictError(verdict).into()),
+            (State::Breaking(ending), None, None) => Some(Refusal::Broken(ending.error.unwrap_or_default())),
+            _ => None,
+        })
+    }
+
+    /// Nothing of it was sent: the client gets this error instead, whose head is returned. How the request ended stays.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) -> Parts {
+        let (answer, _) = error_response(refusal, self.dialect, self.request.id());
+        let (head, body) = answer.into_parts();
+        if let (State::Breaking(ending), AnswerBody::Full(body)) = (self.state, body) {
+            self.out = Pieces::default();
+            self.out.push(body);
+            self.state = State::Closing(ending);
+        }
+        head
     }
 
     /// Whether it is more than one object.

@@ -52,6 +52,19 @@ async fn they_are_replaced_refused_and_removed() {
     let stream = ask(&daemon, "go on", true, key).await.expect(200);
     assert!(stream.text().contains("a pattern of the organization refuses"), "{}", stream.text());
     assert!(!stream.text().contains("fal"), "{}", stream.text());
+    // In one piece nothing was sent yet, and each dialect has its error.
+    let messages = json!([{"role": "user", "content": "go on"}]);
+    for (path, error) in [
+        ("/api/chat", "/error"),
+        ("/v1/chat/completions", "/error/message"),
+        ("/v1/messages", "/error/message"),
+    ] {
+        let body = json!({"model": "m", "max_tokens": 9, "stream": false, "messages": messages});
+        let request = Request::json(path, &body).field("authorization", &format!("Bearer {key}"));
+        let answer = daemon.ask(&request).await.expect(403).json();
+        let error = answer.pointer(error).and_then(|error| error.as_str()).unwrap_or_default();
+        assert!(error.contains("a pattern of the organization refuses"), "{path} {answer}");
+    }
 
     // Others have theirs.
     let plain =

@@ -257,3 +257,38 @@ fn whatever_happens_an_answer_is_settled_once() {
         }
     }
 }
+
+#[test]
+fn nothing_of_a_kept_answer_goes_out_before_its_end() {
+    use aivonx_protocol::privacy::AnswerMode;
+    use aivonx_wire::privacy::Privacy;
+
+    const OBJECT: &str = "{\"response\":\"x\"}";
+    let kept = |steps: &[Step]| {
+        let (mut relay, seen) = relay(steps, true);
+        assert!(!relay.is_kept());
+        let privacy = Privacy { answers: AnswerMode::Redact, ..Privacy::OFF };
+        relay.screen(Screen::new(&privacy.into(), None));
+        assert!(relay.is_kept());
+        (relay, seen)
+    };
+    let whole = |relay: &mut Relay<Fake>| relay.poll_whole(&mut Context::from_waker(Waker::noop()));
+
+    let (mut relay, _) = kept(&[Step::Send(OBJECT), Step::Silence, Step::End]);
+    assert!(whole(&mut relay).is_pending());
+    assert!(matches!(whole(&mut relay), Poll::Ready(None)));
+    assert_eq!(poll(&mut relay), Polled::Frame(OBJECT.into()));
+
+    for (verdict, status) in [(None, 502), (Some(CancelReason::Cancelled), 403)] {
+        let (mut relay, seen) = kept(&[Step::Send("{"), Step::Fail]);
+        seen.borrow_mut().verdict = verdict;
+        let Poll::Ready(Some(refusal)) = whole(&mut relay) else { panic!("{verdict:?}") };
+        assert_eq!(relay.refuse(&refusal).status, status);
+        let mut error = String::new();
+        while let Polled::Frame(piece) = poll(&mut relay) {
+            error += &piece;
+        }
+        assert!(error.starts_with("{\"error\"") && error.ends_with('}'), "{error}");
+        assert!(seen.borrow().settled[0].error.is_some());
+    }
+}
