@@ -93,6 +93,8 @@ pub(super) struct ConnState {
     served: Cell<bool>,
     draining: Cell<bool>,
     lingers: Cell<bool>,
+    /// What it sent last can be read as other requests than hyper reads (see [`framed`](super::framed)).
+    in_doubt: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     pub(super) task: Task,
     /// Requests under way, with HTTP/2; each knows its place.
@@ -119,6 +121,7 @@ impl ConnState {
             served: Cell::new(false),
             draining: Cell::new(false),
             lingers: Cell::new(false),
+            in_doubt: Cell::new(false),
             waker: RefCell::new(None),
             task: Task::default(),
             streams: RefCell::default(),
@@ -147,6 +150,15 @@ impl ConnState {
     /// At its end, what the client still sends is taken.
     pub(super) fn linger(&self) {
         self.lingers.set(true);
+    }
+
+    /// From now on its requests are refused.
+    pub(super) fn doubt(&self) {
+        self.in_doubt.set(true);
+    }
+
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.get()
     }
 
     /// After the answer that is under way it is a websocket.

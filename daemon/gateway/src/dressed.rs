@@ -1,5 +1,6 @@
 //! The answers that hyper makes itself, to heads that it cannot read (400, 414, 431): what stands on every answer is
-//! added to them on their way out, for hyper cannot be told to.
+//! added to them on their way out, for hyper cannot be told to. What comes in is looked at for heads that hyper takes and
+//! should not.
 
 use std::{
     io::{self, IoSlice},
@@ -10,7 +11,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::conn::ConnContext;
+use super::{conn::ConnContext, framed::Framed};
 
 /// The end of a head.
 const END: &[u8] = b"\r\n\r\n";
@@ -21,11 +22,12 @@ pub(super) struct Dressed<S> {
     cx: Rc<ConnContext>,
     /// What is not written yet of a head that was added to.
     rest: Vec<u8>,
+    framed: Framed,
 }
 
 impl<S: AsyncWrite + Unpin> Dressed<S> {
     pub(super) fn new(stream: S, cx: Rc<ConnContext>) -> Self {
-        Self { stream, cx, rest: Vec::new() }
+        Self { stream, cx, rest: Vec::new(), framed: Framed::default() }
     }
 
     /// The connection, once it is no longer HTTP.
@@ -60,7 +62,14 @@ impl<S: AsyncWrite + Unpin> Dressed<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Dressed<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        // Before hyper reads it, which then has a request answered or refuses it itself.
+        if this.framed.is_in_doubt(&buf.filled()[before..]) {
+            this.cx.state.doubt();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) enum Refusal {
     Host(#[from] HostError),
     #[error("{BLOCKED}")]
     Blocked,
+    #[error(
+        "the request can be read in two ways: end each line of the head with CRLF, and send Content-Length or \
+         Transfer-Encoding, not both"
+    )]
+    InDoubt,
     #[error("{0} may not connect here: it is in no network of the listener's allow")]
     NotAdmitted(IpAddr),
     #[error(transparent)]
@@ -159,6 +164,7 @@ impl Refusal {
             | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
             Self::Host(_)
             | Self::Forwarded(_)
+            | Self::InDoubt
             | Self::Peek(_)
             | Self::Form(_)
             | Self::Private(_)

@@ -25,6 +25,7 @@ mod fields;
 mod form;
 mod forward;
 mod forwarded;
+mod framed;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzz;
 mod gather;

@@ -19,6 +19,7 @@ use super::{
     authenticate,
     body::{self, Collected, Sender, VerdictError},
     candidates::Many,
+    closed::Reason,
     conn::{self, ConnContext},
     cors,
     deadline::{InFlight, Waiting},
@@ -56,9 +57,8 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     let settings = cx.worker.settings();
     let (cx, forwarded) = seen_through_proxies(cx, &settings, &head.headers);
     let mut exchange = Exchange::begin(&cx, settings, &head.method, &fields);
-    // hyper lets the chunks win over a length that stands beside them, and does not report it; what follows on such a
-    // connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
-    let last = fields.has(Field::TransferEncoding);
+    // What follows chunks must not be taken for a request by mistake (RFC 9112, 6.3), so they are a connection's last.
+    let last = fields.has(Field::TransferEncoding) || cx.state.is_in_doubt();
     let path = &*route::plain(head.uri.path());
     let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
     let dialect = Dialect::of_path(path, anthropic);
@@ -170,7 +170,13 @@ async fn layers(
 ) -> Result<Answer, Refusal> {
     let Head { parts: head, path, fields, forwarded } = head;
 
-    // First of all who may connect at all.
+    // First of all whether it is this that was asked.
+    if cx.state.is_in_doubt() {
+        cx.worker.shared.closed.count(Reason::Malformed);
+        cx.state.linger();
+        return Err(Refusal::InDoubt);
+    }
+    // Before anything else who may connect at all.
     if !cx.listener.admits(cx.peer) {
         return Err(Refusal::NotAdmitted(cx.peer));
     }

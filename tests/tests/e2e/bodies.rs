@@ -140,6 +140,8 @@ async fn framing_that_two_readers_may_read_differently_is_refused() {
         ("space before colon", head(&format!("Content-Length : {length}")) + body),
         ("folded field", head(&format!("X-A: b\r\n c\r\nContent-Length: {length}")) + body),
         ("bare line feed", "POST /api/generate HTTP/1.1\nHost: localhost\nX: \u{0}\n\n".to_owned()),
+        ("line feed alone", "GET /api/tags HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n".to_owned()),
+        ("empty line alone", "GET /api/tags HTTP/1.1\r\nHost: localhost\r\n\n".to_owned()),
         (
             "HTTP/1.0 with chunks",
             format!(
@@ -159,7 +161,7 @@ async fn framing_that_two_readers_may_read_differently_is_refused() {
 }
 
 #[tokio::test]
-async fn chunks_decide_beside_a_length_and_nothing_can_hide_behind_them() {
+async fn a_length_beside_chunks_is_refused_and_nothing_can_hide_behind_them() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
     let body = "{\"model\":\"m\",\"prompt\":\"x\"}";
@@ -181,6 +183,7 @@ async fn chunks_decide_beside_a_length_and_nothing_can_hide_behind_them() {
         client.send_raw("POST", bytes.as_bytes()).await;
         let answer = client.answer().await;
         assert_eq!(answer.field("connection"), Some("close"), "{fields}");
+        assert_eq!(answer.status, if fields.contains("Length") { 400 } else { 200 }, "{fields}");
         assert!(client.try_head().await.is_none(), "{fields}: what follows was answered");
         if answer.status == 200 {
             let sent = node.requests();
