@@ -47,8 +47,12 @@ impl Lines {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(flight) = &self.flight else { return Poll::Ready(None) };
         // At shutdown the job itself has the last word.
-        if let Some(verdict @ (CancelReason::Revoked | CancelReason::Blocked | CancelReason::Cancelled)) =
-            flight.verdict()
+        if let Some(
+            verdict @ (CancelReason::Revoked
+            | CancelReason::Disabled
+            | CancelReason::Blocked
+            | CancelReason::Cancelled),
+        ) = flight.verdict()
         {
             self.flight = None;
             let error = VerdictError(verdict).to_string();

@@ -69,6 +69,7 @@ pub(super) fn verdict_text(verdict: CancelReason) -> &'static str {
         CancelReason::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
         CancelReason::Stopping => "the gateway is shutting down",
         CancelReason::Revoked => "the credential was revoked",
+        CancelReason::Disabled => "the key, its user or its organization was disabled",
         CancelReason::Blocked => BLOCKED,
         CancelReason::Drained => "the node is drained: nothing more runs there",
         CancelReason::Retired => "the node was removed from the gateway",

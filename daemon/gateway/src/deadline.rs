@@ -102,6 +102,8 @@ pub(super) enum CancelReason {
     Drained,
     /// The key or user it runs under was withdrawn.
     Revoked,
+    /// The key, or the user or organization that it or a token is of, was disabled.
+    Disabled,
     /// Who asks, or where from, was blocked.
     Blocked,
     /// An administrator ended it.
@@ -306,8 +308,15 @@ impl InFlight {
         .await
     }
 
-    /// One look of the ticker; `down` are the nodes that health checks took out of the pool.
-    pub(super) fn tick(&self, now: u32, ending: bool, down: &[Arc<Node>]) {
+    /// One look of the ticker; `down` are the nodes that health checks took out of the pool. `is_disabled` is asked why a
+    /// caller may not ask any more.
+    pub(super) fn tick(
+        &self,
+        now: u32,
+        ending: bool,
+        down: &[Arc<Node>],
+        is_disabled: impl FnOnce(&Caller) -> bool,
+    ) {
         if self.verdict.get().is_some() {
             self.since_verdict.set(self.since_verdict.get() + 1);
             if self.since_verdict.get() == END_GRACE {
@@ -327,7 +336,7 @@ impl InFlight {
         } else if retired() && !self.waiting.get().is_for_first_byte() {
             CancelReason::Retired
         } else if self.caller.borrow().ended() {
-            CancelReason::Revoked
+            withdrawn(is_disabled(&self.caller.borrow()))
         } else {
             if self.waiting.get().is_for_first_byte() && (is_down() || retired()) {
                 self.node_down.set(true);
@@ -355,7 +364,7 @@ impl InFlight {
         } else if is_drained() {
             self.end(CancelReason::Drained);
         } else if !self.caller.borrow().lasts(identity, self.begun.client, now()) {
-            self.end(CancelReason::Revoked);
+            self.end(withdrawn(self.caller.borrow().is_disabled(identity)));
         }
     }
 
@@ -373,4 +382,9 @@ impl InFlight {
             waker.wake();
         }
     }
+}
+
+/// Why what runs for somebody ends who may not ask any more.
+pub(super) fn withdrawn(is_disabled: bool) -> CancelReason {
+    if is_disabled { CancelReason::Disabled } else { CancelReason::Revoked }
 }

@@ -193,7 +193,7 @@ impl Refusal {
                 CancelReason::Stopping | CancelReason::Retired | CancelReason::Drained => {
                     (StatusCode::SERVICE_UNAVAILABLE, Ended)
                 }
-                CancelReason::Revoked => (StatusCode::UNAUTHORIZED, Ended),
+                CancelReason::Revoked | CancelReason::Disabled => (StatusCode::UNAUTHORIZED, Ended),
                 // Not one of those that stock clients try again.
                 CancelReason::Blocked | CancelReason::Cancelled => (StatusCode::FORBIDDEN, Ended),
             },

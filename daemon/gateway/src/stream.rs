@@ -81,6 +81,7 @@ impl Ending {
             | CancelReason::Retired
             | CancelReason::Drained
             | CancelReason::Revoked
+            | CancelReason::Disabled
             | CancelReason::Blocked
             | CancelReason::Cancelled => Outcome::Ended,
         };

@@ -175,7 +175,7 @@ impl Worker {
         let identity = self.shared.identity.hot().load();
         for flight in self.flights.borrow().iter() {
             // Wakes tasks but runs none, so nobody leaves the list meanwhile.
-            flight.tick(now, phase == Phase::Ending, &down);
+            flight.tick(now, phase == Phase::Ending, &down, |caller| caller.is_disabled(&identity));
             flight.tick_socket(phase != Phase::Running, &snapshot.nodes, &identity);
         }
         self.connections.borrow_mut().retain(|connection| {

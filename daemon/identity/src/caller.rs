@@ -283,6 +283,16 @@ impl Caller {
         }
     }
 
+    /// Whether it may not ask any more because it, its user or its organization was disabled.
+    #[must_use]
+    pub fn is_disabled(&self, snapshot: &Snapshot) -> bool {
+        match self {
+            Self::Anonymous(_) => false,
+            Self::Key(key) => snapshot.key(&key.id).is_some_and(|key| !key.enabled),
+            Self::User { user, .. } => snapshot.user(&user.id).is_some_and(|user| !user.enabled),
+        }
+    }
+
     /// The caller as the audit log names it: the user, else the key.
     #[must_use]
     pub fn acting(&self, source: Source) -> Actor {

@@ -27,9 +27,9 @@ fn a_deadline_is_never_early_and_late_by_a_tick() {
     let (flight, _) = flight();
     flight.allow(Waiting::Head, 10, 4);
     // The tick in which it was set may have been nearly over.
-    flight.tick(14, false, &[]);
+    flight.tick(14, false, &[], |_| false);
     assert_eq!(flight.verdict(), None);
-    flight.tick(15, false, &[]);
+    flight.tick(15, false, &[], |_| false);
     assert_eq!(flight.verdict(), Some(CancelReason::TimedOut(Waiting::Head)));
 }
 
@@ -38,10 +38,10 @@ fn the_time_of_a_client_is_not_its_nodes() {
     let (flight, _) = flight();
     flight.allow(Waiting::Chunk, 10, 4);
     flight.no_deadline(Waiting::Client);
-    flight.tick(1000, false, &[]);
+    flight.tick(1000, false, &[], |_| false);
     assert_eq!(flight.verdict(), None);
     flight.allow(Waiting::Chunk, 1000, 4);
-    flight.tick(1005, false, &[]);
+    flight.tick(1005, false, &[], |_| false);
     assert_eq!(flight.verdict(), Some(CancelReason::TimedOut(Waiting::Chunk)));
 }
 
@@ -51,17 +51,17 @@ fn the_whole_answer_has_a_deadline_that_no_chunk_moves() {
     flight.allow_total(10, 8);
     for now in 11..19 {
         flight.allow(Waiting::Chunk, now, 4);
-        flight.tick(now, false, &[]);
+        flight.tick(now, false, &[], |_| false);
         assert_eq!(flight.verdict(), None);
     }
-    flight.tick(19, false, &[]);
+    flight.tick(19, false, &[], |_| false);
     assert_eq!(flight.verdict(), Some(CancelReason::TimedOut(Waiting::Total)));
 }
 
 #[test]
 fn the_first_reason_stays() {
     let (flight, _) = flight();
-    flight.tick(2, true, &[]);
+    flight.tick(2, true, &[], |_| false);
     flight.end(CancelReason::Cancelled);
     assert_eq!(flight.verdict(), Some(CancelReason::Stopping));
 }
@@ -72,7 +72,7 @@ fn a_client_that_does_not_take_the_end_is_broken_off() {
     flight.end(CancelReason::Cancelled);
     for now in 0..END_GRACE {
         assert_eq!(conn.task.why_cut(), None, "{now}");
-        flight.tick(now, false, &[]);
+        flight.tick(now, false, &[], |_| false);
     }
     assert_eq!(conn.task.why_cut(), Some(Cut::Cancelled));
 }
@@ -85,10 +85,10 @@ fn a_node_is_left_at_the_verdict_whatever_its_client_takes() {
         let lease = Lease::take(&node).unwrap();
         flight.answered_by(NodeHalf { body: NodeBody::read(), lease });
         flight.no_deadline(Waiting::Client);
-        flight.tick(1, false, &[]);
+        flight.tick(1, false, &[], |_| false);
         assert_eq!(node.live.active(), 1);
         if at {
-            flight.tick(2, true, &[]);
+            flight.tick(2, true, &[], |_| false);
         } else {
             flight.end(CancelReason::Cancelled);
         }
@@ -104,7 +104,7 @@ async fn before_its_first_byte_a_request_learns_that_its_node_leaves() {
         let node = Arc::new(testing::node("n"));
         flight.on_node(Some(node.clone()));
         flight.allow(waiting, 1, 1000);
-        flight.tick(2, false, &[node]);
+        flight.tick(2, false, &[node], |_| false);
         let mut never = pin!(std::future::pending::<()>());
         let looked = flight.watch_node(never.as_mut());
         let left = tokio::time::timeout(Duration::ZERO, looked).await;

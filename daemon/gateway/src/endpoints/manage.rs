@@ -177,8 +177,12 @@ async fn begin(
 async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|cx| {
-        if let Some(verdict @ (CancelReason::Revoked | CancelReason::Blocked | CancelReason::Cancelled)) =
-            flight.verdict()
+        if let Some(
+            verdict @ (CancelReason::Revoked
+            | CancelReason::Disabled
+            | CancelReason::Blocked
+            | CancelReason::Cancelled),
+        ) = flight.verdict()
         {
             return Poll::Ready(Err(VerdictError(verdict)));
         }

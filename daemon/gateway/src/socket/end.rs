@@ -55,7 +55,10 @@ impl End {
             Self::Refused(Side::Node, error) => (BAD_GATEWAY, format!("what the node sent: {error}")),
             Self::Cancelled(reason) => {
                 let code = match reason {
-                    CancelReason::Revoked | CancelReason::Blocked | CancelReason::Cancelled => POLICY,
+                    CancelReason::Revoked
+                    | CancelReason::Disabled
+                    | CancelReason::Blocked
+                    | CancelReason::Cancelled => POLICY,
                     _ => GOING_AWAY,
                 };
                 (code, verdict_text(*reason).to_owned())

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     answer::{Answer, AnswerBody},
     budget::Held,
-    deadline::{CancelReason, TICKS_PER_SECOND, Waiting},
+    deadline::{TICKS_PER_SECOND, Waiting, withdrawn},
     error_response::Refusal,
     exchange::Exchange,
     headers, limit,
@@ -255,7 +255,8 @@ impl Books {
             rules.allows_as(asked, of_fleet, served)
                 && (caller.may(KeyScope::Infer) || !self.caller.may(KeyScope::Infer))
         };
-        let caller = caller.filter(may).ok_or(End::Cancelled(CancelReason::Revoked))?;
+        let ended = || End::Cancelled(withdrawn(self.caller.is_disabled(&snapshot)));
+        let caller = caller.filter(may).ok_or_else(ended)?;
         let organization = caller.organization().map(|organization| &*organization.id);
         let bounds_output = rules.as_ref().is_some_and(|rules| rules.bounds_output(organization, served));
         privacy::refuse_unsearched(&self.exchange, &caller)
