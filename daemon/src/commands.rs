@@ -125,7 +125,8 @@ pub(crate) fn restored_text(source: &Path, restored: &Restored) -> String {
     }
     text += &format!("restored {}: {}", source.display(), summary(&restored.summary));
     if let Some(aside) = &restored.set_aside {
-        text += &format!("\nwhat was there is kept in {}", aside.display());
+        let back = way_back(aside);
+        text += &format!("\nwhat was there is kept in {}\nto put its settings back: {back}", aside.display());
     }
     for state in &restored.ledgers {
         let is_none = state.records == 0 && state.lost.is_empty();
@@ -139,6 +140,28 @@ pub(crate) fn restored_text(source: &Path, restored: &Restored) -> String {
         };
     }
     text
+}
+
+/// The command that puts the settings of a store back that was set aside in a data directory.
+fn way_back(store: &Path) -> String {
+    let dir = match store.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
+    let (typed, from) = (shell(dir), shell(store));
+    if recover::is_of_same_daemon(dir, store) {
+        return format!("aivonxd recover --dir {typed} --from {from}");
+    }
+    // Into the directory of another daemon it is refused.
+    let new = shell(&dir.with_file_name(format!("{}.before", dir.file_name().unwrap_or_default().display())));
+    format!("mkdir -m 700 {new} && aivonxd recover --dir {new} --from {from}")
+}
+
+/// A path as a shell takes it.
+fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn list(dir: &Path) -> Result<(), AppError> {
@@ -160,8 +183,11 @@ fn list(dir: &Path) -> Result<(), AppError> {
     }
     let aside = recover::set_aside(dir)?;
     if !aside.is_empty() {
-        text += "\nset aside by earlier recoveries:";
-        aside.iter().for_each(|store| text += &format!("\n  {}", store.display()));
+        text +=
+            "\nset aside by earlier recoveries, with what puts the settings of each back if they are whole:";
+        for store in &aside {
+            text += &format!("\n  {}\n    {}", store.display(), way_back(store));
+        }
     }
     match recover::in_use(dir) {
         Some(Some(pid)) => {
@@ -173,11 +199,6 @@ fn list(dir: &Path) -> Result<(), AppError> {
     let dir = dir.display();
     if !snapshots.is_empty() {
         text += &format!("\nPut one back with: aivonxd recover --dir {dir} --snapshot FILE");
-    }
-    if !aside.is_empty() {
-        text += &format!(
-            "\nPut back what was set aside, if it is whole: aivonxd recover --dir {dir} --from DIRECTORY"
-        );
     }
     say(&text)
 }

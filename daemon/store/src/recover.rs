@@ -138,6 +138,20 @@ pub fn set_aside(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(found)
 }
 
+/// Whether `store`, which was set aside in the data directory `dir`, is of the daemon that the directory belongs to now:
+/// the backup of another one may have been restored over it.
+#[must_use]
+pub fn is_of_same_daemon(dir: &Path, store: &Path) -> bool {
+    let marker = Layout::new(dir).marker();
+    let aside = store.file_name().and_then(|name| name.to_str()?.strip_prefix("store."));
+    let Some(aside) = aside.map(|stamp| files::added(&marker, stamp)) else { return true };
+    match (Marker::read(&aside), Marker::read(&marker)) {
+        (Ok(Found::Marker(then)), Ok(Found::Marker(now))) => then.daemon == now.daemon,
+        // Set aside alone, by what refuses other daemons.
+        _ => true,
+    }
+}
+
 /// Reads one snapshot; `acknowledged` is what the store has.
 pub(super) fn look(path: PathBuf, acknowledged: Option<u64>) -> Snapshot {
     let bytes = fs::metadata(&path).map_or(0, |found| found.len());

@@ -153,9 +153,48 @@ async fn a_restoration_that_was_interrupted_is_done_again_before_anything_is_ser
     assert!(told.contains("aivonxd restore FILE"), "{told}");
     let restored = restore(&[&kept, "--dir", &data]).await;
     assert!(restored.status.success() && said(&restored).contains("kept in"), "{}", said(&restored));
-    let daemon = Daemon::builder().folder(made.daemon.folder()).start_any().await;
+    let mut daemon = Daemon::builder().folder(made.daemon.folder()).start_any().await;
     assert_eq!(seen(&daemon).await, before);
     made.chat(&daemon, 200).await;
+    // And back again, by the command that was printed.
+    assert!(daemon.stop().await.success());
+    put_back(&restored).await;
+    let daemon = Daemon::builder().folder(made.daemon.folder()).start_any().await;
+    assert!(daemon.aivonx().ok(&["org", "list"]).await.contains("later"));
+}
+
+/// Types the command by which `restored` says that what was there is put back. Returns the directory that it goes to.
+async fn put_back(restored: &Output) -> String {
+    let said = said(restored);
+    let typed = said.lines().find_map(|line| line.strip_prefix("to put its settings back: ")).unwrap();
+    let (typed, dir) = match typed.strip_prefix("mkdir -m 700 ").and_then(|typed| typed.split_once(" && ")) {
+        Some((dir, typed)) => {
+            fs::create_dir(dir).unwrap();
+            (typed, dir.to_owned())
+        }
+        None => (typed, String::new()),
+    };
+    let mut words = typed.split(' ');
+    assert_eq!(words.next(), Some("aivonxd"), "{said}");
+    let mut command = tokio::process::Command::new(binary("aivonxd"));
+    let done = within("recover", command.args(words).output()).await.unwrap();
+    assert!(done.status.success(), "{typed}: {}", self::said(&done));
+    dir
+}
+
+#[tokio::test]
+async fn what_another_gateways_backup_took_the_place_of_is_put_back_elsewhere() {
+    let made = Made::new().await;
+    let file = made.at("b");
+    let phrase = made.at("phrase");
+    fs::write(&phrase, "correct horse battery staple\n").unwrap();
+    made.daemon.aivonx().ok(&["backup", "create", "--to", &file, "--passphrase-file", &phrase]).await;
+    let mut other = Made::new().await;
+    assert!(other.daemon.stop().await.success());
+    let data = other.daemon.data().to_str().unwrap().to_owned();
+    let restored = restore(&[&file, "--dir", &data, "--passphrase-file", &phrase]).await;
+    assert!(restored.status.success(), "{}", said(&restored));
+    assert_eq!(put_back(&restored).await, format!("{data}.before"));
 }
 
 #[tokio::test]
