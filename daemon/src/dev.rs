@@ -210,6 +210,15 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
     for node in &nodes {
         text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
     }
+    let lab = lab_authority(&config);
+    // Certificates of a laboratory are for names, not for the address that is listened on.
+    let target = match own.first() {
+        Some(own) if scheme == "https" && own.ip().is_loopback() => {
+            format!("https://localhost:{}", own.port())
+        }
+        _ => format!("{scheme}://{address}"),
+    };
+    let option = |name: &str| lab.as_ref().map_or_else(String::new, |ca| format!("{name} {} ", ca.display()));
     let model = nodes.iter().find_map(|node| Some((node.kind, node.models.first()?)));
     let socket = config.control.socket.display();
     text += &format!("try\n  export AIVONX_SOCKET={socket}\n  aivonx node list\n");
@@ -225,15 +234,25 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
                 NodeKind::Openai => ("/v1/chat/completions", "\"stream\":true,"),
             };
             format!(
-                "  curl -N {scheme}://{address}{path} {key}-d '{{\"model\":\"{}\",{stream}\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
+                "  curl -N {}{target}{path} {key}-d '{{\"model\":\"{}\",{stream}\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
+                option("--cacert"),
                 Untrusted::new(model)
             )
         }
-        None if keyed => format!("  aivonx connect --key-file me.key --to {scheme}://{address}\n"),
-        None => format!("  OLLAMA_HOST={scheme}://{address} ollama list\n"),
+        None if keyed => format!("  aivonx connect --key-file me.key {}--to {target}\n", option("--ca")),
+        None => match &lab {
+            Some(ca) => format!("  SSL_CERT_FILE={} OLLAMA_HOST={target} ollama list\n", ca.display()),
+            None => format!("  OLLAMA_HOST={target} ollama list\n"),
+        },
     };
     // Nobody may be reading: that is no reason to stop.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// The authority that `aivonxd gen-cert` made together with the first certificate.
+fn lab_authority(config: &config::Config) -> Option<PathBuf> {
+    let certificate = config.listen.iter().find_map(|listen| listen.tls_cert.first())?;
+    Some(certificate.with_file_name("ca.pem")).filter(|ca| ca.is_file())
 }
 
 fn describe(node: &Node) -> String {

@@ -3,11 +3,13 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
+    net::IpAddr,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     time::{Duration, SystemTime},
 };
 
+use aivonx_protocol::Untrusted;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -28,6 +30,7 @@ const BEFORE: Duration = Duration::from_secs(3600);
 /// A name that no certificate can have, or a file that is there already.
 pub(crate) fn gen_cert(args: &GenCert) -> Result<String, AppError> {
     let dir = std::path::absolute(&args.dir).map_err(AppError::system("cannot resolve --dir"))?;
+    args.names.iter().try_for_each(|name| check(name))?;
     let made = make(&args.names).map_err(|error| {
         AppError::Usage(format!("{}: {error}; give host names or IP addresses", args.names.join(" ")))
     })?;
@@ -50,6 +53,35 @@ pub(crate) fn gen_cert(args: &GenCert) -> Result<String, AppError> {
         said += &format!("\nlet the daemon read the key: chown root:aivonx {key}; chmod 640 {key}");
     }
     Ok(said)
+}
+
+/// Refuses a name that no client would find in a certificate.
+fn check(name: &str) -> Result<(), AppError> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_host = |name: &str| name.len() <= 253 && name.split('.').all(label);
+    let is_address = |name: &str| name.parse::<IpAddr>().is_ok();
+    if is_address(name) || is_host(name.strip_prefix("*.").unwrap_or(name)) {
+        return Ok(());
+    }
+    // A URL or an address with a port is the likeliest mistake.
+    let bare = name.split_once("://").map_or(name, |(_, rest)| rest);
+    let bare = bare.split('/').next().unwrap_or_default();
+    let bare = match bare.strip_prefix('[') {
+        Some(inside) => inside.split(']').next().unwrap_or_default(),
+        None => bare.rsplit_once(':').map_or(bare, |(host, _port)| host),
+    };
+    let fix = if is_address(bare) || is_host(bare) {
+        format!("write {bare}")
+    } else {
+        "give host names (gw.example.org, *.example.org) or IP addresses".to_owned()
+    };
+    let shown = Untrusted::new(name);
+    Err(AppError::Usage(format!("\"{shown}\" is no name that a certificate can have; {fix}")))
 }
 
 fn said(names: &[String], ca: &Path, cert: &Path, key: &Path) -> String {
@@ -109,6 +141,25 @@ mod tests {
     fn run(dir: &Path, names: &[&str]) -> Result<String, AppError> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         gen_cert(&GenCert { dir: dir.to_owned(), names })
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_named_with_the_fix() {
+        for good in ["localhost", "gw.example.org", "*.example.org", "127.0.0.1", "::1"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for (bad, fix) in [
+            ("https://gw.example.org/", "write gw.example.org"),
+            ("gw:11435", "write gw"),
+            ("[::1]:443", "write ::1"),
+            ("a b", "give host names"),
+            ("", "give host names"),
+            ("bücher.example", "give host names"),
+            ("*", "give host names"),
+        ] {
+            let said = check(bad).unwrap_err().to_string();
+            assert!(said.starts_with('"') && said.contains(fix), "{said}");
+        }
     }
 
     #[test]

@@ -114,6 +114,11 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
     };
     let failed = |error: io::Error| Failure::failed(format!("--to {}: {error}", file.display()));
     // Before the daemon does the work.
+    if file.as_os_str() == "-" {
+        let failure = Failure::usage("--to -: a backup is written to a file, not to standard output");
+        return Err(failure
+            .with_hint("It is complete or not there at all. Name a new file; ./- is one of that name."));
+    }
     if file.symlink_metadata().is_ok() {
         let failure = Failure::failed(format!("--to {}: it is there already", file.display()));
         return Err(

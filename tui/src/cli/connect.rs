@@ -30,6 +30,9 @@ pub struct ConnectArgs {
     /// The gateway
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:11435")]
     pub to: String,
+    /// An authority, in a PEM file, that signed its certificate, beside those of the system
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Where clients connect to: a loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:11434")]
     pub listen: SocketAddr,
@@ -54,7 +57,7 @@ pub async fn run(context: &mut Context, args: ConnectArgs) -> Result<(), Failure
             .with_hint("Whoever can connect there uses your key: only programs of this machine may."));
     }
     let key = key(&args.key_file)?;
-    let upstream = Upstream::new(&args.to).map_err(|error| match error {
+    let upstream = Upstream::trusting(&args.to, args.ca.as_deref()).map_err(|error| match error {
         UpstreamError::Url(_) => Failure::usage(format!("--to: {error}")),
         other => Failure::failed(other.to_string()),
     })?;

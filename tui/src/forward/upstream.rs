@@ -39,6 +39,9 @@ pub enum UpstreamError {
     /// The system's certificates.
     #[error("the system's certificates cannot be read: {0}; install ca-certificates")]
     Roots(String),
+    /// The file with an authority of one's own.
+    #[error("--ca {0}; give a PEM file with the authority's certificate")]
+    Authority(String),
     /// No connection.
     #[error("the gateway {0} cannot be reached: {1}")]
     Unreachable(String, io::Error),
@@ -68,7 +71,7 @@ impl Upstream {
     /// The gateway at `url`.
     ///
     /// # Errors
-    /// [`UpstreamError::Url`], [`UpstreamError::Roots`].
+    /// [`UpstreamError::Url`], [`UpstreamError::Roots`], [`UpstreamError::Authority`].
     pub fn new(url: &str) -> Result<Self, UpstreamError> {
         Self::trusting(url, None)
     }
@@ -186,13 +189,17 @@ fn connector(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
     let mut roots = RootCertStore::empty();
     let (mut added, _) = roots.add_parsable_certificates(found.certs);
     if let Some(ca) = ca {
-        let unusable = |error: pem::Error| UpstreamError::Roots(format!("{}: {error}", ca.display()));
+        let before = added;
+        let unusable = |error: pem::Error| UpstreamError::Authority(format!("{}: {error}", ca.display()));
         for certificate in CertificateDer::pem_file_iter(ca).map_err(unusable)? {
             let certificate = certificate.map_err(unusable)?;
             roots
                 .add(certificate)
-                .map_err(|error| UpstreamError::Roots(format!("{}: {error}", ca.display())))?;
+                .map_err(|error| UpstreamError::Authority(format!("{}: {error}", ca.display())))?;
             added += 1;
+        }
+        if added == before {
+            return Err(UpstreamError::Authority(format!("{}: holds no certificate", ca.display())));
         }
     }
     if added == 0 {

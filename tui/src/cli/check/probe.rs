@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use aivonx_protocol::{check::max_age, secrets::Check};
 use http::{HeaderMap, header, response::Parts};
+use rustls::CertificateError;
 
 use crate::{
     exit::Failure,
@@ -51,14 +52,65 @@ pub(super) async fn run(url: &str, ca: Option<&Path>) -> Result<Vec<Check>, Fail
     Ok(checks)
 }
 
+/// Why there is no answer, in one line, and what helps.
 fn unreachable(upstream: &Upstream, error: &io::Error) -> Check {
-    let fix = if upstream.is_secure() {
-        "renew the certificate, or name the authority that signed it: --ca FILE"
-    } else {
-        "see aivonx status for where it listens"
+    let (name, host) = (&upstream.name, upstream.host_name());
+    let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let (what, fix) = match refused {
+        Some(rustls::Error::InvalidCertificate(why)) => certificate(why, host),
+        Some(rustls::Error::InvalidMessage(_)) => (
+            "what answers there does not speak TLS".to_owned(),
+            format!(
+                "give its address as {}, or the port of a listener with TLS",
+                name.replacen("https", "http", 1)
+            ),
+        ),
+        Some(why) => {
+            (format!("there is no TLS connection: {why}"), "see aivonx logs for the other side".to_owned())
+        }
+        None => {
+            let what = match error.kind() {
+                io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
+                io::ErrorKind::TimedOut => "there was no answer in time".to_owned(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                    "the connection was closed before an answer".to_owned()
+                }
+                _ if error.get_ref().is_some_and(|inner| inner.is::<hyper::Error>()) => {
+                    "what answers there is no HTTP".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            let fix = if upstream.is_secure() || error.kind() == io::ErrorKind::ConnectionRefused {
+                "see aivonx status for where it listens".to_owned()
+            } else {
+                format!("if it speaks TLS, give {}", name.replacen("http", "https", 1))
+            };
+            (what, fix)
+        }
     };
-    let name = if upstream.is_secure() { "tls" } else { "connection" };
-    Check::fail(name, format!("{}: {error}", upstream.name), fix)
+    Check::fail(if upstream.is_secure() { "tls" } else { "connection" }, format!("{name}: {what}"), fix)
+}
+
+/// What is wrong with the certificate that was shown for `host`.
+fn certificate(why: &CertificateError, host: &str) -> (String, String) {
+    use CertificateError as E;
+    match why {
+        E::Expired | E::ExpiredContext { .. } => {
+            ("its certificate has expired".to_owned(), "renew it: aivonx-security(7)".to_owned())
+        }
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            ("its certificate is not valid yet".to_owned(), "set the clocks of both machines".to_owned())
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => (
+            format!("its certificate is not for {host}"),
+            format!("give a name that it is for, or have one issued for {host} too"),
+        ),
+        E::UnknownIssuer => (
+            "nobody here trusts the authority that signed its certificate".to_owned(),
+            "name that authority: --ca FILE".to_owned(),
+        ),
+        other => (format!("its certificate cannot be used: {other}"), "have another one issued".to_owned()),
+    }
 }
 
 fn hsts(headers: &HeaderMap) -> Check {
@@ -181,6 +233,54 @@ mod tests {
         assert_eq!([of(&["DENY"]), of(&[]), of(&["DENY", "DENY"])], [Ok, Fail, Fail]);
         assert_eq!(server(&with("server", &["nginx"])).outcome, Warn);
         assert_eq!([access(401).outcome, access(200).outcome, access(404).outcome], [Ok, Warn, Ok]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_connection_is_said_in_one_line() {
+        let at = |url: &str| Upstream::new(url).unwrap();
+        let tls = |why: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, why);
+        for (url, error, finding, fix) in [
+            (
+                "https://gw:1",
+                tls(rustls::Error::InvalidCertificate(CertificateError::Expired)),
+                "https://gw:1: its certificate has expired",
+                "renew",
+            ),
+            (
+                "https://gw:1",
+                tls(rustls::Error::InvalidCertificate(CertificateError::NotValidForName)),
+                "https://gw:1: its certificate is not for gw",
+                "issued for gw",
+            ),
+            (
+                "https://gw:1",
+                tls(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+                "https://gw:1: nobody here trusts",
+                "--ca FILE",
+            ),
+            (
+                "https://gw:1",
+                tls(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)),
+                "https://gw:1: what answers there does not speak TLS",
+                "http://gw:1",
+            ),
+            (
+                "http://gw:1",
+                io::ErrorKind::UnexpectedEof.into(),
+                "http://gw:1: the connection was closed",
+                "https://gw:1",
+            ),
+            (
+                "http://gw:1",
+                io::ErrorKind::ConnectionRefused.into(),
+                "http://gw:1: nothing listens there",
+                "aivonx status",
+            ),
+        ] {
+            let check = unreachable(&at(url), &error);
+            assert!(check.finding.starts_with(finding), "{}", check.finding);
+            assert!(check.fix.as_ref().is_some_and(|said| said.contains(fix)), "{check:?}");
+        }
     }
 
     #[test]
