@@ -1,16 +1,62 @@
 //! What `:` takes: where to go, or something to do. Tab completes, the arrows bring back what was typed.
 
-use crate::state::{Screen, access, models, security, usage};
+use clap::CommandFactory as _;
+
+use crate::{
+    cli::Cli,
+    keymap::Do,
+    state::{Screen, access, models, security, usage},
+};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Go somewhere, showing only what passes the filter, if there is one.
     Go(Place, Option<String>),
+    /// A verb of the shell's about what is shown there, which a key does here.
+    Verb(Place, Verb),
     /// One of the words that stand alone.
     Word(Word),
     /// Go to this time in the log.
     Time(String),
+}
+
+/// A verb as the shell knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verb {
+    /// The noun as the shell calls it.
+    pub(crate) noun: String,
+    /// The verb, by its name there.
+    pub(crate) name: String,
+    /// What it is about.
+    pub(crate) rest: String,
+}
+
+impl Verb {
+    /// The verb that `typed` begins with, where `word` is a noun of the shell's.
+    fn read(word: &str, typed: &str) -> Option<Self> {
+        let (first, rest) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+        let cli = Cli::command();
+        let noun = cli.find_subcommand(word).or_else(|| cli.find_subcommand(word.strip_suffix('s')?))?;
+        let name = noun.find_subcommand(first)?.get_name().to_owned();
+        Some(Self { noun: noun.get_name().to_owned(), name, rest: rest.trim().to_owned() })
+    }
+
+    /// What the key that does it does.
+    pub(crate) fn does(&self) -> Option<Do> {
+        Some(match &*self.name {
+            "add" | "create" => Do::Add,
+            "remove" | "revoke" | "delete" | "clear" => Do::Remove,
+            "set" | "edit" => Do::Edit,
+            "list" | "show" => Do::Open,
+            "contain" => Do::Contain,
+            "detect" => Do::Since,
+            "report" => Do::Report,
+            "rotate" => Do::Rotate,
+            "reset-2fa" | "reset-totp" => Do::ResetTotp,
+            _ => return None,
+        })
+    }
 }
 
 /// Somewhere to go.
@@ -124,6 +170,9 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
     let tab = || TABS.iter().find(|(words, ..)| words.contains(&word)).map(|(_, place, _)| *place);
     if let Some(place) = screen.or_else(tab) {
         let rest = rest.trim();
+        if let Some(verb) = Verb::read(word, rest) {
+            return Ok(Some(Command::Verb(place, verb)));
+        }
         return Ok(Some(Command::Go(place, (!rest.is_empty()).then(|| rest.to_owned()))));
     }
     if let Some((_, word, _)) = WORDS.iter().find(|(words, ..)| words.contains(&word)) {
@@ -168,6 +217,20 @@ mod tests {
         assert_eq!(parse("  "), Ok(None));
         assert!(parse("nod").unwrap_err().contains(":nodes"));
         assert!(parse("xyzzy").unwrap_err().contains("tab"));
+    }
+
+    #[test]
+    fn verbs_of_the_shell_are_no_filters() {
+        let verb = |line| match parse(line) {
+            Ok(Some(Command::Verb(_, verb))) => Some((verb.noun, verb.name, verb.rest)),
+            _ => None,
+        };
+        let found = |noun: &str, name: &str, rest: &str| Some((noun.into(), name.into(), rest.into()));
+        assert_eq!(verb("block remove 192.0.2.7"), found("block", "remove", "192.0.2.7"));
+        assert_eq!(verb("blocks rm user:bob"), found("block", "remove", "user:bob"));
+        assert_eq!(verb("node drain gpu1"), found("node", "drain", "gpu1"));
+        assert_eq!(verb("node gpu1"), None);
+        assert_eq!(verb("keys"), None);
     }
 
     #[test]

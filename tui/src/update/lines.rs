@@ -2,9 +2,9 @@
 
 use super::{account, keys, login, logs, security, strategy};
 use crate::{
-    command::{self, Command, Place, Word},
+    command::{self, Command, Place, Verb, Word},
     filter::Filter,
-    keymap::Do,
+    keymap::{self, Do},
     msg::Effect,
     state::{Dialog, LineInput, Model, Screen, line::LineKind},
 };
@@ -81,39 +81,12 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
             model.line = None;
             match command {
                 None => {}
-                Some(Command::Go(place, filter)) => {
-                    let screen = match place {
-                        Place::Screen(screen) => screen,
-                        Place::Access(tab) => {
-                            model.access.tab = tab;
-                            Screen::Access
-                        }
-                        Place::Models(tab) => {
-                            model.models.tab = tab;
-                            model.detail = false;
-                            Screen::Models
-                        }
-                        Place::Usage(tab) => {
-                            model.usage.tab = tab;
-                            model.usage.open = None;
-                            Screen::Usage
-                        }
-                        Place::Security(tab) => {
-                            model.security.tab = tab;
-                            Screen::Security
-                        }
-                    };
-                    keys::go(model, out, screen);
-                    if let Some(text) = filter {
-                        match Filter::parse(&text) {
-                            Ok(filter) => {
-                                if let Some(rows) = model.rows() {
-                                    rows.set_filter(filter);
-                                }
-                            }
-                            Err(why) => model.warn(why),
-                        }
-                    }
+                Some(Command::Go(place, filter)) => go(model, out, place, filter.as_deref()),
+                Some(Command::Verb(place, verb)) => {
+                    let filter =
+                        Some(verb.rest.as_str()).filter(|_| verb.name != "add" && verb.name != "create");
+                    go(model, out, place, filter);
+                    how(model, &verb);
                 }
                 Some(Command::Time(text)) => logs::go_to(model, out, &text),
                 Some(Command::Word(Word::Quit)) => out.push(Effect::Quit),
@@ -131,6 +104,55 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                 Some(Command::Word(Word::Reload)) => security::reload_config(model, out),
             }
         }
+    }
+}
+
+fn go(model: &mut Model, out: &mut Vec<Effect>, place: Place, filter: Option<&str>) {
+    let screen = match place {
+        Place::Screen(screen) => screen,
+        Place::Access(tab) => {
+            model.access.tab = tab;
+            Screen::Access
+        }
+        Place::Models(tab) => {
+            model.models.tab = tab;
+            model.detail = false;
+            Screen::Models
+        }
+        Place::Usage(tab) => {
+            model.usage.tab = tab;
+            model.usage.open = None;
+            Screen::Usage
+        }
+        Place::Security(tab) => {
+            model.security.tab = tab;
+            Screen::Security
+        }
+    };
+    keys::go(model, out, screen);
+    match filter.filter(|text| !text.is_empty()).map(Filter::parse) {
+        Some(Ok(filter)) => {
+            if let Some(rows) = model.rows() {
+                rows.set_filter(filter);
+            }
+        }
+        Some(Err(why)) => model.warn(why),
+        None => {}
+    }
+}
+
+/// Says which key does what a verb of the shell does.
+fn how(model: &mut Model, verb: &Verb) {
+    if verb.name == "list" {
+        return;
+    }
+    let holding = keymap::holding(keymap::screen(model));
+    let key = verb.does().and_then(|does| holding.into_iter().find(|binding| binding.does == does));
+    let Verb { noun, name, rest } = verb;
+    let line = format!("aivonx {noun} {name} {rest}");
+    match key {
+        Some(binding) => model.tell(format!("{name}: press {} here ({})", binding.keys[0], binding.help)),
+        None => model.tell(format!("{name}: ? shows the keys here; or in a shell: {}", line.trim_end())),
     }
 }
 
