@@ -237,6 +237,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
         "shut off the chosen one, or others: keys, users, organizations, addresses",
     )
     .takes(Right::BlocksWrite),
+    key(Scope::Incidents, &["d"], Do::Since, "since", "detect since another time, not in the last 24 hours")
+        .takes(Right::AuditVerify),
     key(
         Scope::Incidents,
         &["x"],

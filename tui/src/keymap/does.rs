@@ -329,6 +329,8 @@ pub(crate) enum Do {
     Contain,
     /// Make a report.
     Report,
+    /// Choose since when is looked.
+    Since,
     /// Try whether organizations are isolated.
     Isolation,
 }

@@ -81,6 +81,8 @@ pub(crate) struct Security {
     pub(crate) blocks: List<Block>,
     /// What looks like an attack.
     pub(crate) findings: List<Finding>,
+    /// Since when that is looked for, as it was typed; None is the last day.
+    pub(crate) since: Option<String>,
     /// What was looked at in the whole setup.
     pub(crate) setup: List<Check>,
 }
@@ -96,4 +98,6 @@ pub(crate) enum SecurityForm {
     ResetTwoFactor,
     /// Make a report.
     Report,
+    /// Choose since when is looked.
+    Since,
 }

@@ -35,7 +35,7 @@ mod usage;
 use aivonx_protocol::{
     Event, Fault, Request, block, check, daemon,
     handshake::Login,
-    incident, job,
+    job,
     key::{self, KeyRequest},
     lockout, model, node,
     organization::{self, OrganizationRequest},
@@ -316,7 +316,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Snapshots => (Right::SnapshotsRead, Request::from(snapshot::List)),
         Topic::NewestSnapshot => (Right::SnapshotsRead, Request::from(snapshot::Newest)),
         Topic::Blocks => (Right::BlocksRead, Request::from(block::List)),
-        Topic::Findings => (Right::AuditVerify, Request::from(incident::Detect { since: None })),
+        Topic::Findings => (Right::AuditVerify, Request::from(security::detect(model))),
         Topic::Setup => (Right::SecretsRead, Request::from(check::Run)),
         Topic::Usage
         | Topic::Steps

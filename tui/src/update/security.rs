@@ -13,7 +13,7 @@ use aivonx_protocol::{
     user,
 };
 
-pub(super) use self::incident::{begun, contained, reported};
+pub(super) use self::incident::{begun, contained, detect, reported};
 use super::{act, dialogs, forms, load, nodes::Prepared};
 use crate::{
     keymap::Do,
@@ -130,6 +130,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         (Do::Remove, Tab::Blocks) => blocks::remove(model),
         (Do::Contain, Tab::Incidents) => incident::contain(model),
         (Do::Report, Tab::Incidents) => incident::report(model),
+        (Do::Since, Tab::Incidents) => incident::ask_since(model),
         (Do::Rotate, Tab::Incidents) => forms::open(model, rotate_form(true)),
         (Do::ResetTotp, Tab::Incidents) => {
             load(model, out, Topic::Users);
@@ -229,6 +230,10 @@ pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>, what: SecurityF
         SecurityForm::Block => return Some(blocks::block(&form)),
         SecurityForm::Report => {
             incident::gather(model, out);
+            return None;
+        }
+        SecurityForm::Since => {
+            incident::look_since(model, out);
             return None;
         }
         SecurityForm::Contain => incident::confirm_contain(model, &form),

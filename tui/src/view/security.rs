@@ -55,7 +55,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
                 .draw(buffer, area, model);
         }
         Tab::Incidents => {
-            let empty = "Nothing looked like an attack in the last 24 hours. Press c to shut somebody off all the same.";
+            let when = security
+                .since
+                .as_ref()
+                .map_or_else(|| "in the last 24 hours".to_owned(), |since| format!("since {since}"));
+            let empty =
+                format!("Nothing looked like an attack {when}. Press c to shut somebody off all the same.");
+            let empty = empty.as_str();
             let next = security.findings.chosen().and_then(|one| one.contain.as_ref());
             let next = next.map(|command| format!("c: {command}"));
             let area = next_step(buffer, area, model, next.as_deref());

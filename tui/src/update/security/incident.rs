@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aivonx_protocol::{
     Request,
-    incident::{self, Contained, Finding},
+    incident::{self, Contained, Detect, Finding},
     job::{Job, JobKind},
     organization, user,
 };
@@ -27,7 +27,7 @@ use crate::{
         security::{SecurityForm, Tab},
     },
     time_arg,
-    update::{answers, dialogs, forms},
+    update::{answers, dialogs, forms, load},
 };
 
 /// What is said while a report is made.
@@ -207,10 +207,43 @@ pub(super) fn report(model: &mut Model) {
     open(model, SecurityForm::Report, "Incident report", intro, fields);
 }
 
+/// Opens the form for since when is looked.
+pub(super) fn ask_since(model: &mut Model) {
+    let since = model.security.since.clone().unwrap_or_else(|| "24h".to_owned());
+    let fields = vec![Field::text("since", "Since", SINCE, &since).required()];
+    let intro = "What looks like an attack is looked for from then on; what was usual, in the time before.";
+    open(model, SecurityForm::Since, "Detect", intro, fields);
+}
+
+/// Looks since the time of that form.
+pub(super) fn look_since(model: &mut Model, out: &mut Vec<Effect>) {
+    let now = zoned(model);
+    let Some(Dialog::Form(form)) = model.dialogs.last_mut() else { return };
+    let since = form.value("since").trim().to_owned();
+    match time_arg::since(&since, &now) {
+        Err(why) => form.refuse(Some("since"), &why),
+        Ok(_) => {
+            model.dialogs.pop();
+            model.security.since = Some(since);
+            load(model, out, Topic::Findings);
+        }
+    }
+}
+
+/// The request for what looks like an attack.
+pub(in crate::update) fn detect(model: &Model) -> Detect {
+    let since = model.security.since.as_deref();
+    Detect { since: since.and_then(|since| time_arg::since(since, &zoned(model)).ok()) }
+}
+
+fn zoned(model: &Model) -> Zoned {
+    let now = Timestamp::from_millisecond(i64::try_from(model.now).unwrap_or(0)).unwrap_or_default();
+    now.to_zoned(model.zone.clone())
+}
+
 /// Asks for the report of that form.
 pub(super) fn gather(model: &mut Model, out: &mut Vec<Effect>) {
-    let now = Timestamp::from_millisecond(i64::try_from(model.now).unwrap_or(0)).unwrap_or_default();
-    let now: Zoned = now.to_zoned(model.zone.clone());
+    let now = zoned(model);
     let Some(Dialog::Form(form)) = model.dialogs.last_mut() else { return };
     match time_arg::since(&form.value("since"), &now) {
         Err(why) => form.refuse(Some("since"), &why),

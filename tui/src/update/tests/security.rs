@@ -247,3 +247,35 @@ fn after_everything_was_replaced_it_is_said_what_must_follow() {
     reply(&mut model, ticket, Reply::Job(Box::new(job)));
     assert!(shot(&model).contains("aivonxd rekey --old OLD --new NEW"), "{}", shot(&model));
 }
+
+#[test]
+fn verbs_of_the_shell_are_answered_with_the_key_that_does_them() {
+    for (typed, answer) in [
+        ("block remove 192.0.2.7", "remove: press ctrl-d here (unblock)"),
+        ("block add 192.0.2.7", "add: press a here"),
+        ("incident contain --key ci", "contain: press c here"),
+        ("block nonsense", ""),
+    ] {
+        let model = at(typed);
+        match answer {
+            "" => assert!(model.notice.is_none(), "{typed}"),
+            answer => assert!(notice(&model).starts_with(answer), "{typed}: {}", notice(&model)),
+        }
+    }
+}
+
+#[test]
+fn what_looks_like_an_attack_is_looked_for_since_another_time() {
+    let mut model = at("incidents");
+    press(&mut model, "d");
+    press(&mut model, "ctrl-u");
+    type_text(&mut model, "soon");
+    assert!(asked(press(&mut model, "ctrl-s")).is_empty());
+    press(&mut model, "ctrl-u");
+    type_text(&mut model, "2h");
+    let wanted = Request::from(incident::Detect { since: Some(model.now - 7_200_000) });
+    assert_eq!(asked(press(&mut model, "ctrl-s")), [wanted.clone()]);
+    assert!(model.dialogs.is_empty());
+    model.calls = Default::default();
+    assert!(asked(press(&mut model, "r")).contains(&wanted), "it stays");
+}
