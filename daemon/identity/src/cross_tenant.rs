@@ -9,14 +9,17 @@ use aivonx_protocol::{
 };
 use aivonx_store::{Collection, StoreError};
 
-use super::{Actor, Identity};
+use super::{Actor, Identity, Source};
 
 impl Identity {
     /// The fault that `actor` gets for a failed operation of the store. An object outside its scope is recorded and
     /// counted, and reported exactly as if it did not exist.
     pub fn refuse(&self, actor: &Actor, error: StoreError) -> Fault {
         if let StoreError::Foreign { noun, id } = &error {
-            self.counters.cross_organization.fetch_add(1, Ordering::Relaxed);
+            // What the daemon tries itself (aivonx check --isolation) is in the log, and no alarm.
+            if !matches!(actor.source, Source::Daemon) {
+                self.counters.cross_organization.fetch_add(1, Ordering::Relaxed);
+            }
             let entry = Entry::new(Action::CrossOrgDenied)
                 .actor(actor.who())
                 .organization(actor.organization.as_deref())

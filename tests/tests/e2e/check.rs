@@ -61,6 +61,12 @@ async fn organizations_are_kept_apart_on_a_running_gateway() {
             assert!(ran.stdout.contains(&format!("ok    isolation {role}")), "{}", ran.stdout);
         }
     }
+    // It is no incident, and no alarm.
+    let metrics = daemon.get("/metrics").await.expect(200).text();
+    assert!(metrics.contains("aivonx_cross_organization_attempts_total 0"), "{metrics}");
+    let report = aivonx.ok(&["incident", "report"]).await;
+    assert_eq!(report.matches("isolation check ran").count(), 2, "{report}");
+    assert!(!report.contains("isolation-check-b"), "{report}");
     // Nothing of it is left, also of one whose caller left.
     let mut left = aivonx.start(&["check", "--isolation"], std::process::Stdio::null());
     daemon.stderr().until("isolation-check-a").await;
