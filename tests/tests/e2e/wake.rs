@@ -142,7 +142,7 @@ async fn a_node_is_woken_by_hand() {
     let set = ["node", "set", "n0", "--wake", "AA-BB-CC-DD-EE-01", "--wake-at", &at, "--wake-idle", "1s"];
     aivonx.ok(&set).await;
     until_pool(&daemon, "asleep").await;
-    assert!(aivonx.ok(&["node", "wake", "n0"]).await.contains("Waking n0"));
+    assert!(aivonx.ok(&["node", "wake", "n0"]).await.contains("n0 is being woken"));
     let mut packet = [0; 200];
     within("the packet", network.recv(&mut packet)).await.unwrap();
     until_pool(&daemon, "active").await;

@@ -1,6 +1,7 @@
 //! The command line: one file per noun.
 
 pub mod account;
+pub mod alias;
 pub mod audit;
 pub mod backup;
 pub mod block;

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Confirm, Context, follow, place, policy};
+use super::{Confirm, Context, alias, follow, place, policy};
 use crate::{
     exit::{Exit, Failure},
     input,
@@ -55,7 +55,7 @@ pub enum ModelVerb {
     Policy(policy::PolicyVerb),
     /// Other names for models, and what is served for them
     #[command(subcommand, visible_alias = "aliases")]
-    Alias(policy::AliasVerb),
+    Alias(alias::AliasVerb),
 }
 
 /// A model.
@@ -277,7 +277,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
         ModelVerb::Place(args) => place::run(context, args).await,
         ModelVerb::Remove(args) => remove(context, args).await,
         ModelVerb::Policy(verb) => policy::run(context, verb).await,
-        ModelVerb::Alias(verb) => policy::run_alias(context, verb).await,
+        ModelVerb::Alias(verb) => alias::run(context, verb).await,
     }
 }
 

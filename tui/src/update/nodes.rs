@@ -11,6 +11,7 @@ use aivonx_protocol::{
 
 use super::{act, dialogs, forms, reload, strategy};
 use crate::{
+    cli::node::wake,
     keymap::Do,
     msg::Effect,
     render::text::plural,
@@ -90,7 +91,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Strategy => strategy::ask(model, out),
         Do::WakeUp => {
             for node in targets(model) {
-                let done = format!("waking {}; its line says when it is there", node.name);
+                let done = wake::called(&node, "its line says");
                 let what = says(format!("Waking {}", node.name), done);
                 act(model, out, Request::from(node::WakeUp { node: node.id }), what);
             }
@@ -282,8 +283,9 @@ fn edit_form(node: &Node) -> Form {
 /// How nodes are woken: shown, and asked where somebody waits for it.
 pub(super) fn wakes(model: &mut Model, all: Vec<NodeWake>) {
     model.nodes.wakes = all;
-    // Not over what was opened meanwhile.
-    let waking = model.nodes.waking.take().filter(|_| model.dialogs.is_empty());
+    // Not over what was opened meanwhile, nor while something is typed into the line below.
+    let is_free = model.dialogs.is_empty() && model.line.is_none();
+    let waking = model.nodes.waking.take().filter(|_| is_free);
     let node = waking.and_then(|id| model.nodes.list.all().iter().find(|node| node.id == id));
     if let Some(form) = node.map(|node| wake_form(node, model.nodes.wake(&node.id))) {
         forms::open(model, form);

@@ -320,6 +320,52 @@ fn the_page_names_every_field_and_no_other() {
     assert_eq!(documented(), printed);
 }
 
+/// Verbs that print no JSON of their own.
+const WITHOUT: &[&str] = &["demo"];
+
+/// The verbs in the table at the begin of the page, whole: `limit profile set`, `apply` is two.
+fn listed() -> BTreeSet<String> {
+    let page = page();
+    let rows = page.lines().take_while(|line| !line.starts_with("## "));
+    let mut all = BTreeSet::new();
+    for cell in rows.filter_map(|line| line.strip_prefix("| `")?.split(" |").next()) {
+        let mut before = String::new();
+        for name in cell.split('`').step_by(2) {
+            let verb = name.split(" --").next().unwrap_or_default();
+            let noun = before.rsplit_once(' ').map(|(noun, _)| noun);
+            before = match noun {
+                Some(noun) if !verb.contains(' ') => format!("{noun} {verb}"),
+                _ => verb.to_owned(),
+            };
+            all.insert(before.clone());
+        }
+    }
+    all
+}
+
+fn verbs(command: &clap::Command, path: &str, all: &mut BTreeSet<String>) {
+    let path = format!("{path} {}", command.get_name()).trim_start().to_owned();
+    let mut inner = command.get_subcommands().filter(|inner| !inner.is_hide_set()).peekable();
+    if inner.peek().is_none() {
+        all.insert(path.clone());
+    }
+    inner.for_each(|inner| verbs(inner, &path, all));
+}
+
+#[test]
+fn the_table_says_what_every_verb_prints() {
+    use clap::CommandFactory as _;
+    let mut all = BTreeSet::new();
+    aivonx_tui::cli::Cli::command()
+        .get_subcommands()
+        .filter(|one| !one.is_hide_set())
+        .for_each(|one| verbs(one, "", &mut all));
+    let listed = listed();
+    let missing: Vec<&String> =
+        all.iter().filter(|verb| !listed.contains(*verb) && !WITHOUT.contains(&verb.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn a_node_has_what_scripts_were_promised() {
     let promised = "id name url kind pool admin_state models loaded latency_ms active_requests last_error";

@@ -1,15 +1,16 @@
 //! `aivonx node ...`
 
+pub mod check;
 pub mod credential;
 pub mod drain;
 pub mod learned;
 mod traits;
-mod wake;
+pub(crate) mod wake;
 
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
-    node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed, TraitsChange},
+    node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probed, TraitsChange},
     strategy,
 };
 use clap::{Args, Subcommand};
@@ -21,7 +22,6 @@ use crate::{
     input, nouns,
     render::{
         Out,
-        out::note,
         text::{self, plural, safe},
     },
 };
@@ -52,7 +52,7 @@ pub enum NodeVerb {
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
     /// Check a node now, or all of them
-    Check(CheckArgs),
+    Check(check::CheckArgs),
     /// Wake a node that sleeps, though no request waits for it
     Wake(Name),
 }
@@ -155,14 +155,6 @@ pub struct RemoveArgs {
     confirm: Confirm,
 }
 
-/// `node check`
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// Names or ids [default: all nodes that are not disabled]
-    #[arg(value_name = "NODE")]
-    pub nodes: Vec<String>,
-}
-
 /// Carries out a verb.
 ///
 /// # Errors
@@ -205,19 +197,11 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
         NodeVerb::Disable(Name { node }) => state(context, node, AdminState::Disabled).await,
         NodeVerb::Drain(args) => drain::run(context, args).await,
         NodeVerb::Remove(args) => remove(context, args).await,
-        NodeVerb::Check(args) => check(context, args).await,
+        NodeVerb::Check(args) => check::run(context, args).await,
         NodeVerb::Wake(Name { node }) => {
             let node = context.client().await?.ask(node::WakeUp { node }).await?;
-            context.out.show(&node, |out| {
-                let name = safe(&node.name);
-                match node.pool {
-                    Pool::Asleep => out
-                        .line(format_args!("Waking {name}; aivonx node show {name} says when it is there.")),
-                    _ => out.line(format_args!(
-                        "{name} is not asleep, as far as is known; it is sent the packet that wakes it, once."
-                    )),
-                }
-            })
+            let says = format!("aivonx node show {} says", safe(&node.name));
+            context.out.show(&node, |out| out.line(format_args!("{}.", wake::called(&node, &says))))
         }
     }
 }
@@ -373,56 +357,6 @@ async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> 
     context
         .out
         .show(&node, |out| out.line(format_args!("Removed {} ({}).", safe(&node.name), safe(&node.url))))
-}
-
-async fn check(context: &mut Context, args: CheckArgs) -> Result<(), Failure> {
-    let client = context.client().await?;
-    let nodes = if args.nodes.is_empty() {
-        let all = client.ask(node::List).await?;
-        all.into_iter()
-            .filter(|node| node.admin_state != AdminState::Disabled)
-            .map(|node| node.name)
-            .collect()
-    } else {
-        args.nodes
-    };
-    // All at once: a dead node takes its whole timeout.
-    let mut running = tokio::task::JoinSet::new();
-    for (place, node) in nodes.iter().cloned().enumerate() {
-        let client = client.clone();
-        running.spawn(async move { (place, client.ask(node::Check { node: node.clone() }).await) });
-    }
-    let mut probes: Vec<(usize, Probe)> = Vec::new();
-    let mut failures = Vec::new();
-    while let Some(done) = running.join_next().await {
-        match done {
-            Ok((place, Ok(probe))) => probes.push((place, probe)),
-            Ok((_, Err(error))) => failures.push(Failure::from(error)),
-            Err(_) => {}
-        }
-    }
-    probes.sort_by_key(|(place, _)| *place);
-    let probes: Vec<Probe> = probes.into_iter().map(|(_, probe)| probe).collect();
-    context.out.show(&probes, |out| match &*probes {
-        [] if nodes.is_empty() => out.line("There is no node to check. Add one: aivonx node add NAME URL"),
-        [] => Ok(()),
-        probes => {
-            for probe in probes {
-                let word = if probe.healthy { "ok" } else { "FAILED" };
-                out.line(format_args!("{}: {word}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
-            }
-            Ok(())
-        }
-    })?;
-    let last = failures.pop();
-    for failure in failures {
-        note(format_args!("aivonx: {failure}"));
-    }
-    match last {
-        Some(failure) => Err(failure),
-        None if probes.iter().any(|probe| !probe.healthy) => Err(Failure::Silent(Exit::Failed)),
-        None => Ok(()),
-    }
 }
 
 fn list(out: &mut Out, nodes: &[Node]) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aivonx_protocol::node::{NodeWake, Wake};
+use aivonx_protocol::node::{AdminState, Node, NodeWake, Pool, Wake};
 use clap::Args;
 use serde::Serialize;
 
@@ -63,4 +63,38 @@ pub(super) fn show(out: &mut Out, wake: Option<&ShownWake>) -> Result<(), Failur
     let (mac, address) = (safe(mac), safe(address));
     table.pair("may sleep", format!("after {idle_seconds} s without requests; woken as {mac} at {address}"));
     out.table(&table)
+}
+
+/// One sentence about what becomes of a node that is woken by hand; `says` is what says when it is there: `its line says`.
+pub(crate) fn called(node: &Node, says: &str) -> String {
+    let name = safe(&node.name);
+    match (node.admin_state, node.pool) {
+        (AdminState::Disabled, _) => {
+            format!("{name} is woken, but stays disabled: no requests, no checks until it is enabled")
+        }
+        (_, Pool::Active) => {
+            format!("{name} is awake as far as is known; the packet that wakes it was sent, once")
+        }
+        (_, Pool::Standby | Pool::Asleep) => format!("{name} is being woken; {says} when it is there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_waking_fits_the_state_of_the_node() {
+        let mut node = crate::samples::nodes().remove(0);
+        for (state, pool, expected) in [
+            (AdminState::Enabled, Pool::Asleep, "gpu1 is being woken; its line says when it is there"),
+            (AdminState::Draining, Pool::Standby, "gpu1 is being woken; its line says when it is there"),
+            (AdminState::Enabled, Pool::Active, "awake as far as is known"),
+            (AdminState::Disabled, Pool::Standby, "stays disabled"),
+        ] {
+            (node.admin_state, node.pool) = (state, pool);
+            let said = called(&node, "its line says");
+            assert!(said.contains(expected), "{state:?} {pool:?}: {said}");
+        }
+    }
 }

@@ -37,8 +37,8 @@ fn the_form_for_waking_waits_no_longer_than_its_screen() {
     let ticket = asked(&effects, "node.wakes");
     refuse(&mut model, ticket, Fault::new(FaultKind::Unavailable, "the store does not answer"));
     assert_eq!(model.nodes.waking, None);
-    // Another screen, or something that was opened meanwhile.
-    for meanwhile in ["1", "?"] {
+    // Another screen, something that was opened meanwhile, or a line that is being typed.
+    for meanwhile in ["1", "?", ":", "/"] {
         let mut model = full(80, 24);
         let effects = press_all(&mut model, &format!("2 g {key}"));
         press(&mut model, meanwhile);
