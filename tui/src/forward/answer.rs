@@ -51,7 +51,7 @@ impl Body for Answer {
 }
 
 /// An error as the clients show it that ask for this `path`; `is_anthropic` is whether they say so of themselves by the
-/// field `anthropic-version`, for the paths that they share with others.
+/// field `anthropic-version`, which counts on any `/v1` path.
 pub(super) fn error(path: &str, is_anthropic: bool, status: StatusCode, message: &str) -> Response<Answer> {
     let kind = if status == StatusCode::FORBIDDEN { "permission_error" } else { "api_error" };
     let body = match path.strip_prefix("/v1/") {

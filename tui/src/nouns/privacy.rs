@@ -42,11 +42,11 @@ pub(crate) fn outcome(report: &PrivacyReport) -> String {
             )
         }
         (None, PrivacyMode::Off) => format!(
-            "The mode {whose} is off: it goes out as it is, but for its own patterns; redact would send what is \
+            "The mode {whose} is off: it goes out as it is, except what its own patterns find; redact would send what is \
              shown here."
         ),
         (None, PrivacyMode::Detect) => format!(
-            "The mode {whose} is detect: it goes out as it is, but for its own patterns, and is counted."
+            "The mode {whose} is detect: it goes out as it is, except what its own patterns find, and is counted."
         ),
         (None, mode) => format!("The mode {whose} is {}: it goes out as shown here.", privacy_name(mode)),
     }

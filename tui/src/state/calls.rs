@@ -231,13 +231,19 @@ impl Calls {
         })
     }
 
-    /// Forgets everything: the connection is gone. What somebody waited for.
-    pub(crate) fn clear(&mut self) -> Option<String> {
+    /// Forgets everything: the connection is gone. What somebody waited for, and several that are not all done.
+    pub(crate) fn clear(&mut self) -> (Option<String>, Vec<Each>) {
         // What this side does goes on.
         let work = |call: &Call| matches!(call.purpose, Purpose::Work(_));
         let awaited = self.awaited().filter(|(ticket, ..)| !self.open.get(ticket).is_some_and(work));
         let awaited = awaited.map(|(_, doing, _)| doing.to_owned());
-        self.open.retain(|_, call| work(call));
-        awaited
+        let (stays, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.open).into_iter().partition(|(_, call)| work(call));
+        self.open = stays;
+        let several = gone.into_iter().filter_map(|(_, call)| match call.purpose {
+            Purpose::Each(each) => Some(*each),
+            _ => None,
+        });
+        (awaited, several.collect())
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     msg::{Effect, Msg},
     samples,
     state::{
-        Model,
+        Dialog, Model,
+        form::Kind,
         testing::{connected, full, full_as, not_set_up, press, type_text},
     },
 };
@@ -222,7 +223,7 @@ const TO_COME: &[&str] = &[];
 fn every_request_is_asked_by_keys_or_for_a_reason_not() {
     let mut wrong = Vec::new();
     for (name, from, keys) in KEYS {
-        let asked = asked(*from, keys);
+        let asked = asked(*from, keys, |_| ());
         if !asked.contains(name) {
             wrong.push(format!("{name}: \"{keys}\" ask for {asked:?}"));
         }
@@ -246,8 +247,33 @@ fn every_request_is_asked_by_keys_or_for_a_reason_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The names of what is asked for while these keys are pressed. Every call is answered with a sample.
-fn asked(from: Begin, keys: &str) -> BTreeSet<&'static str> {
+#[test]
+fn every_help_of_a_field_fits_its_line() {
+    let (mut forms, mut wrong) = (BTreeSet::new(), BTreeSet::new());
+    for (_, from, keys) in KEYS {
+        asked(*from, keys, |model| {
+            let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
+            forms.insert(form.title.clone());
+            for field in &form.fields {
+                let more = match field.kind {
+                    Kind::Choice { .. } => " (left, right)",
+                    Kind::Toggle(_) => " (space)",
+                    _ => "",
+                };
+                let columns = crate::render::cells::width(&format!("{}{more}", field.about));
+                if columns > 72 {
+                    wrong.insert(format!("{columns} columns: {}: {}", form.title, field.about));
+                }
+            }
+        });
+    }
+    assert!(forms.len() > 30, "{forms:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The names of what is asked for while these keys are pressed. Every call is answered with a sample; each state
+/// before and after a key is `seen`.
+fn asked(from: Begin, keys: &str, mut seen: impl FnMut(&Model)) -> BTreeSet<&'static str> {
     let mut names = BTreeSet::new();
     let mut model = match from {
         Full => full(120, 40),
@@ -271,6 +297,7 @@ fn asked(from: Begin, keys: &str) -> BTreeSet<&'static str> {
         }
     };
     for key in keys.split(' ').filter(|key| !key.is_empty()) {
+        seen(&model);
         if let Some(text) = key.strip_prefix('\'') {
             type_text(&mut model, &text.replace('_', " "));
         } else {
@@ -278,6 +305,7 @@ fn asked(from: Begin, keys: &str) -> BTreeSet<&'static str> {
             note(&mut model, effects, &mut names);
         }
     }
+    seen(&model);
     names
 }
 

@@ -14,32 +14,22 @@ use crate::{
     },
 };
 
-/// Asks before something that is hard to undo.
-pub(super) fn confirm(
-    model: &mut Model,
+/// Asks before something that is hard to undo; the question, for what else it needs.
+pub(super) fn confirm<'m>(
+    model: &'m mut Model,
     title: String,
     lines: Vec<String>,
     verb: &'static str,
     typed: Option<String>,
     requests: Vec<(Request, Act)>,
-) {
+) -> &'m mut Confirm {
     let typed = typed.map(|wanted| (wanted, Input::default()));
-    model.dialogs.push(Dialog::Confirm(Box::new(Confirm {
-        title,
-        lines,
-        verb,
-        typed,
-        requests,
-        order: Order::Together,
-        ends: None,
-        export: None,
-    })));
-}
-
-/// Has the requests of the question that stands there follow each other like this.
-pub(super) fn order(model: &mut Model, order: Order) {
-    if let Some(Dialog::Confirm(confirm)) = model.dialogs.last_mut() {
-        confirm.order = order;
+    let order = Order::Together;
+    let confirm = Confirm { title, lines, verb, typed, requests, order, ends: None, export: None };
+    model.dialogs.push(Dialog::Confirm(Box::new(confirm)));
+    match model.dialogs.last_mut() {
+        Some(Dialog::Confirm(confirm)) => confirm,
+        _ => unreachable!("it was pushed right before"),
     }
 }
 
@@ -59,10 +49,36 @@ fn each(model: &mut Model, out: &mut Vec<Effect>, mut each: Each) {
         ([], done) => model.tell(format!("all {done} are done")),
         (failed, done) => {
             let rows = vec![("done".to_owned(), done.to_string()), ("failed".to_owned(), failed.join("\n"))];
-            let title = format!("{done} done, {} failed", failed.len());
-            model.dialogs.push(Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
+            below(model, format!("{done} done, {} failed", failed.len()), rows);
         }
     }
+}
+
+/// Shows something to read once what is open is closed.
+fn below(model: &mut Model, title: String, rows: Vec<(String, String)>) {
+    model.dialogs.insert(0, Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
+}
+
+/// Says what became of several that are given up after `why`: the one that was being done has no answer.
+pub(super) fn interrupted(model: &mut Model, each: &Each, why: &str) {
+    let left: Vec<&str> = each.left.iter().map(|(_, what)| &*what.doing).collect();
+    if each.done == 0 && each.failed.is_empty() && left.is_empty() {
+        return;
+    }
+    let rows = [
+        ("done", each.done.to_string()),
+        ("failed", each.failed.join("\n")),
+        ("unknown", each.now.doing.clone()),
+        ("not begun", left.join("\n")),
+    ];
+    let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    let title = format!(
+        "{why}: {} done, {} failed, 1 unknown, {} not begun",
+        each.done,
+        each.failed.len(),
+        left.len()
+    );
+    below(model, title, rows.map(|(name, value)| (name.to_owned(), value)).collect());
 }
 
 /// One of several was answered.

@@ -149,7 +149,15 @@ fn back(model: &mut Model, out: &mut Vec<Effect>) {
         let doing = doing.to_owned();
         let text = match model.calls.end(ticket) {
             Some(Purpose::Work(_)) => format!("{doing}: given up"),
-            _ => format!("{doing}: given up; what had begun at the daemon goes on there"),
+            given_up => {
+                if let Some(Purpose::Each(each)) = given_up {
+                    dialogs::interrupted(model, &each, "Given up");
+                    for topic in each.now.reload {
+                        load(model, out, topic);
+                    }
+                }
+                format!("{doing}: given up; what had begun at the daemon goes on there")
+            }
         };
         if model.audit.walk == Some(ticket) {
             model.audit.walk = None;

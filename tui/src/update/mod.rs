@@ -199,7 +199,10 @@ fn disconnected(model: &mut Model) {
     model.logs.feed = None;
     model.jobs.feed = None;
     (model.audit.feed, model.audit.walk) = (None, None);
-    let awaited = model.calls.clear();
+    let (awaited, several) = model.calls.clear();
+    for each in several {
+        dialogs::interrupted(model, &each, "The connection ended");
+    }
     for dialog in &mut model.dialogs {
         if let Dialog::Form(form) = dialog
             && form.sent.is_some()

@@ -37,15 +37,13 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
             let form = keep_form(&one.model, Some(one));
             forms::open(model, form);
         }
-        (Do::Edit, tab) => {
-            let form = match tab {
-                Tab::Strategies => model.models.strategies.chosen().map(|one| strategy_form(Some(one))),
-                Tab::Restrictions => {
-                    model.models.restrictions.chosen().map(|one| restriction_form(Some(one)))
-                }
-                _ => None,
-            };
-            if let Some(form) = form {
+        (Do::Edit, Tab::Strategies) => {
+            if let Some(form) = model.models.strategies.chosen().map(|one| strategy_form(Some(one))) {
+                forms::open(model, form);
+            }
+        }
+        (Do::Edit, Tab::Restrictions) => {
+            if let Some(form) = model.models.restrictions.chosen().map(|one| restriction_form(Some(one))) {
                 forms::open(model, form);
             }
         }
@@ -68,7 +66,7 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
             let line = "Nodes are chosen for them as the whole fleet has it.";
             let requests = model.models.strategies.targets().into_iter().map(|one| {
                 let request = strategy::SetModel { model: one.model.clone(), strategy: None };
-                let done = format!("{} has the fleet's strategy", one.model);
+                let done = format!("the strategy of {} is the fleet's", one.model);
                 (one.model.clone(), Request::from(request), done, Topic::ModelStrategies)
             });
             let requests = requests.collect();
@@ -79,7 +77,7 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
             let requests = model.models.restrictions.targets().into_iter().map(|one| {
                 let (only, deny) = (Some(Vec::new()), Some(Vec::new()));
                 let request = policy::SetAccess { model: one.model.clone(), only, deny };
-                let done = format!("{} is for every organization", one.model);
+                let done = format!("every organization may use {}", one.model);
                 (one.model.clone(), Request::from(request), done, Topic::Restrictions)
             });
             let requests = requests.collect();
@@ -117,13 +115,11 @@ fn remove(
 fn form(
     what: ModelForm,
     known: Option<&str>,
-    title: [&str; 2],
+    title: String,
     intro: &str,
     name: Field,
     mut fields: Vec<Field>,
 ) -> Form {
-    let [new, change] = title;
-    let title = known.map_or_else(|| new.to_owned(), |name| format!("{change} {name}"));
     if known.is_none() {
         fields.insert(0, name.required());
     }
@@ -150,8 +146,8 @@ fn keep_form(name: &str, known: Option<&Placement>) -> Form {
     ];
     let field = Field::text("model", "Model", "its name; no tag is :latest", name);
     let intro = "The gateway loads it again after a restart, and elsewhere when a node goes.";
-    let titles = ["Keep a model loaded", "Keep loaded:"];
-    form(ModelForm::Keep, known.map(|one| &*one.model), titles, intro, field, fields)
+    let title = format!("Keep {} loaded", known.map_or("a model", |one| &one.model));
+    form(ModelForm::Keep, known.map(|one| &*one.model), title, intro, field, fields)
 }
 
 fn models_field() -> Field {
@@ -164,8 +160,9 @@ fn strategy_form(known: Option<&ModelStrategy>) -> Form {
     let fields = vec![Field::choice("strategy", "Strategy", "", &options, chosen.name())];
     let intro =
         "How a node is chosen for these models, in place of the fleet's way. The most specific name counts.";
-    let titles = ["A strategy for models", "The strategy of"];
-    form(ModelForm::Strategy, known.map(|one| &*one.model), titles, intro, models_field(), fields)
+    let title =
+        known.map_or("A strategy for models".to_owned(), |one| format!("The strategy of {}", one.model));
+    form(ModelForm::Strategy, known.map(|one| &*one.model), title, intro, models_field(), fields)
 }
 
 fn restriction_form(known: Option<&ModelAccess>) -> Form {
@@ -176,8 +173,10 @@ fn restriction_form(known: Option<&ModelAccess>) -> Form {
         Field::text("deny", "Not for", "organizations, with blanks between", &words(|one| &one.deny)),
     ];
     let intro = "Others neither see nor use these models, under whatever name.";
-    let titles = ["For which organizations models are", "The organizations of"];
-    form(ModelForm::Restriction, known.map(|one| &*one.model), titles, intro, models_field(), fields)
+    let title = known.map_or("For which organizations models are".to_owned(), |one| {
+        format!("For which organizations {} is", one.model)
+    });
+    form(ModelForm::Restriction, known.map(|one| &*one.model), title, intro, models_field(), fields)
 }
 
 /// The request of such a form, for the model that it changes or names.
@@ -195,7 +194,7 @@ pub(super) fn prepared(form: &Form, what: ModelForm, known: Option<&str>) -> Pre
         ModelForm::Strategy => {
             let chosen = form.value("strategy");
             let strategy = Strategy::ALL.into_iter().find(|known| known.name() == chosen);
-            let done = format!("strategy of {model} is {chosen}");
+            let done = format!("the strategy of {model} is {chosen}");
             let request = strategy::SetModel { model: model.clone(), strategy };
             (Request::from(request), done, Topic::ModelStrategies)
         }

@@ -265,32 +265,6 @@ fn nobody_there_asks_nothing() {
 }
 
 #[test]
-fn every_help_of_a_field_fits_its_line() {
-    use crate::state::form::Kind;
-    let mut wrong = Vec::new();
-    for binding in BINDINGS {
-        let mut model = holding(binding.scope);
-        for key in binding.keys {
-            let effects = press(&mut model, key);
-            answer_all(&mut model, effects);
-        }
-        let Some(Dialog::Form(form)) = model.dialogs.last() else { continue };
-        for field in &form.fields {
-            let more = match field.kind {
-                Kind::Choice { .. } => " (left, right)",
-                Kind::Toggle(_) => " (space)",
-                _ => "",
-            };
-            let columns = crate::render::cells::width(&format!("{}{more}", field.about));
-            if columns > 72 {
-                wrong.push(format!("{columns} columns: {}: {}", form.title, field.about));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
 fn what_is_not_known_yet_is_not_changed_unasked() {
     use aivonx_protocol::organization::{HideUsage, OrganizationRequest};
     let mut model = full(80, 24);

@@ -12,9 +12,10 @@ use crate::{
     state::{
         Dialog, Model, Purpose,
         calls::Act,
-        dialog::{Confirm, Order, Text},
+        dialog::Text,
         form::{Field, Form, FormFor},
     },
+    update::dialogs,
 };
 
 /// What is said while it is written.
@@ -78,16 +79,9 @@ pub(in crate::update) fn exported(model: &mut Model, ticket: Ticket, result: Res
         }
         Err(NoExport::There { path, export }) => {
             super::super::answers::close(model, ticket);
-            model.dialogs.push(Dialog::Confirm(Box::new(Confirm {
-                title: format!("Replace {}?", path.display()),
-                lines: vec!["It is there already. What it holds is lost.".into()],
-                verb: "Replace it",
-                typed: None,
-                requests: Vec::new(),
-                order: Order::Together,
-                ends: None,
-                export: Some(*export),
-            })));
+            let title = format!("Replace {}?", path.display());
+            let lines = vec!["It is there already. What it holds is lost.".into()];
+            dialogs::confirm(model, title, lines, "Replace it", None, Vec::new()).export = Some(*export);
         }
         Err(NoExport::Failed(why)) => match super::super::answers::form(model, ticket) {
             Some(form) => form.refuse(Some("file"), &why),

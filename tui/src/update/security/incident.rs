@@ -122,8 +122,8 @@ pub(super) fn confirm_contain(model: &mut Model, form: &Form) -> Result<(), Stri
         ],
     };
     let requests = vec![(Request::from(asked), what)];
-    dialogs::confirm(model, format!("Shut off {names}?"), lines, "Shut off", typed, requests);
-    dialogs::order(model, Order::Form);
+    let title = format!("Shut off {names}?");
+    dialogs::confirm(model, title, lines, "Shut off", typed, requests).order = Order::Form;
     Ok(())
 }
 
@@ -192,8 +192,7 @@ pub(super) fn confirm_reset(model: &mut Model, form: &Form) -> Result<(), String
     }
     let typed = Some(organization.unwrap_or_else(|| "everyone".to_owned()));
     let title = format!("Take the second factors of {users} away?");
-    dialogs::confirm(model, title, lines, "Take away", typed, requests);
-    dialogs::order(model, Order::Each);
+    dialogs::confirm(model, title, lines, "Take away", typed, requests).order = Order::Each;
     Ok(())
 }
 

@@ -70,7 +70,7 @@ fn another_spelling_of_a_model_is_that_model() {
 fn what_is_changed_keeps_its_name_which_cannot_be_typed() {
     let mut model = kept(&[(None, "qwen3:8b")]);
     press(&mut model, "e");
-    assert!(shot(&model).contains("Keep loaded: qwen3:8b"), "{}", shot(&model));
+    assert!(shot(&model).contains("Keep qwen3:8b loaded"), "{}", shot(&model));
     type_text(&mut model, "2");
     let effects = press(&mut model, "ctrl-s");
     let Request::Model(ModelRequest::Place(model::Place { model: name, copies, .. })) = call(&effects).1

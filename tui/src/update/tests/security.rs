@@ -279,3 +279,52 @@ fn what_looks_like_an_attack_is_looked_for_since_another_time() {
     model.calls = Default::default();
     assert!(asked(press(&mut model, "r")).contains(&wanted), "it stays");
 }
+
+/// Second factors are being taken away from everyone: the first failed, the second is under way.
+fn taking_away() -> Model {
+    let mut model = at("incidents");
+    let mut users = model.access.users.all().to_vec();
+    let one = users.iter().find(|one| one.totp && one.name != "root").unwrap().clone();
+    users.retain(|one| !one.totp);
+    users.extend(["ada", "bob", "cyd"].map(|name| user::User {
+        id: name.into(),
+        name: name.into(),
+        ..one.clone()
+    }));
+    let effects = press(&mut model, "t");
+    answer_all(&mut model, effects);
+    model.access.users.set(users, samples::NOW);
+    press_all(&mut model, "right ctrl-s");
+    type_text(&mut model, "everyone");
+    let effects = press(&mut model, "enter");
+    let (ticket, _) = call(&effects);
+    refuse(&mut model, ticket, Fault::new(FaultKind::Unavailable, "busy"));
+    model
+}
+
+#[test]
+fn of_several_that_are_given_up_it_is_said_what_became_of_each() {
+    let outcome = "0 done, 1 failed, 1 unknown, 1 not begun";
+    let mut model = taking_away();
+    press(&mut model, "esc");
+    let shown = shot(&model);
+    assert!(shown.contains(&format!("Given up: {outcome}")) && shown.contains("busy"), "{shown}");
+
+    let mut model = taking_away();
+    update(&mut model, Msg::Down(Down { why: "gone".into(), retry_ms: 1000 }));
+    let shown = shot(&model);
+    assert!(shown.contains(&format!("The connection ended: {outcome}")), "{shown}");
+}
+
+#[test]
+fn the_end_of_several_waits_below_what_was_opened_meanwhile() {
+    let mut model = taking_away();
+    press(&mut model, "?");
+    for _ in 0..2 {
+        let ticket = model.calls.awaited().unwrap().0;
+        reply(&mut model, ticket, Reply::Done(()));
+    }
+    assert!(matches!(model.dialogs[..], [Dialog::Text(_), Dialog::Help(_)]), "{:?}", model.dialogs);
+    press(&mut model, "esc");
+    assert!(shot(&model).contains("2 done, 1 failed"), "{}", shot(&model));
+}

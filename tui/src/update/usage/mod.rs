@@ -350,8 +350,7 @@ pub(super) fn prepared(model: &mut Model, out: &mut Vec<Effect>) -> Option<Prepa
         Ok(Asked { request, what, because, then }) => {
             let title = what.doing.replacen("Setting ", "Set ", 1).replacen("Giving ", "Give ", 1) + "?";
             let requests = [(request, what)].into_iter().chain(then).collect();
-            dialogs::confirm(model, title, because, "Do it", None, requests);
-            dialogs::order(model, Order::Form);
+            dialogs::confirm(model, title, because, "Do it", None, requests).order = Order::Form;
             None
         }
     }

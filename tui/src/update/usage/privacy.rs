@@ -108,7 +108,8 @@ pub(super) fn set(model: &Model, form: &Form, organization: Option<&str>) -> Res
     let answers = answers(model, form, organization, &named(now));
     let is_off = answers.is_some() && form.value("answers") == AnswerMode::Off.name();
     let unseen = is_off.then(|| {
-        "Personal data in answers reaches clients as it is, and is not counted any more.".to_owned()
+        "Personal data in answers reaches clients as it is, and is not counted any more. Own patterns are still \
+         looked for.".to_owned()
     });
     let request = PrivacyRequest::Set(privacy::Set {
         organization: organization.map(str::to_owned),
@@ -124,9 +125,11 @@ pub(super) fn set(model: &Model, form: &Form, organization: Option<&str>) -> Res
         PrivacyMode::Block if now.mode != mode => {
             Some("Requests with such data in their prompts are refused from now on.".to_owned())
         }
-        PrivacyMode::Off if now.mode != mode => {
-            Some("Personal data reaches the nodes as it is, and is not counted any more.".to_owned())
-        }
+        PrivacyMode::Off if now.mode != mode => Some(
+            "Personal data reaches the nodes as it is, and is not counted any more. Own patterns are still \
+                 looked for."
+                .to_owned(),
+        ),
         _ => None,
     };
     let because = of_prompts.into_iter().chain(unseen).collect();
