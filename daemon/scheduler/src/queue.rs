@@ -195,17 +195,22 @@ impl Scheduler {
         Some((id, terms))
     }
 
-    /// The request that gains most by moving here of those that wait elsewhere.
+    /// The request that gains most by moving here of those that wait elsewhere: one of the highest band, if one of it gains.
     fn better_here(&mut self, node: NodeId, now: Time) -> Option<(JobId, Terms)> {
         let mut others = std::mem::take(&mut self.others);
         others.clear();
-        others.extend(self.elsewhere(node, LOOKED_AT));
-        let mut best: Option<(f64, JobId, Terms)> = None;
+        let band = |id: &JobId| self.jobs[id.0].band;
+        let highest = self.elsewhere(node, usize::MAX).map(|id| band(&id)).max();
+        let first = self.elsewhere(node, usize::MAX).filter(|id| Some(band(id)) == highest);
+        others.extend(first.take(LOOKED_AT));
+        others.extend(self.elsewhere(node, LOOKED_AT).filter(|id| Some(band(id)) != highest));
+        let mut best: Option<((u8, f64), JobId, Terms)> = None;
         for id in others.iter().copied() {
             let here = self.terms_of_waiting(id, node, now);
             let job = self.jobs[id.0].alike();
             let gain = self.wait(Some(id), &job, job.work(), job.node, now) + job.work() - here.total();
-            if gain > WORTH_MOVING && best.as_ref().is_none_or(|(most, ..)| gain > *most) {
+            let gain = (self.jobs[id.0].band, gain);
+            if gain.1 > WORTH_MOVING && best.as_ref().is_none_or(|(most, ..)| gain > *most) {
                 best = Some((gain, id, here));
             }
         }

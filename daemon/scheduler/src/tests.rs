@@ -295,6 +295,23 @@ fn the_higher_band_goes_first_wherever_it_waits() {
 }
 
 #[test]
+fn the_higher_band_goes_first_to_a_node_that_nobody_waits_for() {
+    let mut fleet = measured(2);
+    let (here, _) = submit(&mut fleet, &ask(0, 9000, &[]), 1, 0.0);
+    let both = candidates(2);
+    let there = |fleet: &mut Scheduler, ask: &Ask<'_>, candidates: &[Candidate]| {
+        fleet.submit(Policy::Cost, ask, candidates, 0.0).unwrap().0
+    };
+    there(&mut fleet, &ask(0, 4000, &[]), &both[1..]);
+    // Node 1 is where they should begin sooner; the later one gains more by moving.
+    let urgent = there(&mut fleet, &Ask { band: 1, ..ask(0, 1000, &[]) }, &both[..]);
+    there(&mut fleet, &ask(0, 1000, &[]), &both[..]);
+    assert_eq!((fleet.nodes[0].queue.len(), fleet.nodes[1].queue.len()), (0, 2));
+    fleet.begun(here, 0.1);
+    assert_eq!(fleet.ready(), Some((urgent, NodeId(0))));
+}
+
+#[test]
 fn a_held_node_gets_of_those_that_wait_only_the_one_that_is_let_in() {
     let mut fleet = fleet(2, 1, Some(1));
     let mut both = candidates(2);
