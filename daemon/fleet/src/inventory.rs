@@ -197,24 +197,45 @@ pub(super) fn without_circles(models: &mut Vec<SeenModel>, gateway: Option<&str>
 impl SeenModel {
     /// Writes `gateways` into what the node wrote.
     fn set_gateways(&mut self, gateways: serde_json::Value) {
-        let raw = self.raw.get();
-        let text = match raw.strip_suffix('}') {
+        match self.raw.get().strip_suffix('}') {
             // It has a name at least.
             Some(body) if self.facts.aivonx_gateways.is_none() => {
-                format!("{},\"aivonx_gateways\":{gateways}}}", body.trim_end())
+                let text = format!("{},\"aivonx_gateways\":{gateways}}}", body.trim_end());
+                if let Ok(raw) = RawValue::from_string(text) {
+                    self.raw = raw;
+                }
             }
-            _ => {
-                let mut object: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_str(raw).unwrap_or_default();
-                object.insert("aivonx_gateways".into(), gateways.clone());
-                serde_json::Value::Object(object).to_string()
-            }
-        };
-        if let Ok(raw) = RawValue::from_string(text) {
-            self.raw = raw;
+            _ => set(&mut self.raw, "aivonx_gateways", gateways.clone()),
         }
         self.facts.aivonx_gateways = Some(gateways);
     }
+}
+
+/// Sets a member of an object.
+fn set(raw: &mut Box<RawValue>, member: &str, value: serde_json::Value) {
+    let mut object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(raw.get()).unwrap_or_default();
+    object.insert(member.into(), value);
+    if let Ok(written) = serde_json::value::to_raw_value(&object) {
+        *raw = written;
+    }
+}
+
+/// The name of an entry, which stands in `member`, or else in one of `others`: clients look for it in `member` alone.
+fn named(
+    raw: &mut Box<RawValue>,
+    member: &str,
+    name: Option<String>,
+    others: [Option<String>; 2],
+) -> Result<Box<str>, String> {
+    let is_there = name.is_some();
+    let name = name.into_iter().chain(others.into_iter().flatten()).next();
+    let name = name.filter(|name| !name.is_empty() && name.len() <= 1024);
+    let name = name.ok_or("a model in the list has no name")?;
+    if !is_there {
+        set(raw, member, name.as_str().into());
+    }
+    Ok(name.into())
 }
 
 #[derive(Deserialize)]
@@ -249,10 +270,10 @@ pub(super) fn read_version(body: &[u8]) -> Result<Box<str>, String> {
 /// Reads `GET /api/tags`. Go writes an empty list as `null` in places.
 pub(super) fn read_tags(body: &[u8]) -> Result<Vec<SeenModel>, String> {
     let listed: Listed = read(body, r#"{"models":[...]}"#)?;
-    readable(listed.models, |raw| {
+    readable(listed.models, |mut raw| {
         let mut facts: ModelFacts = entry(&raw)?;
-        let name = facts.name.take().or_else(|| facts.model.take()).or_else(|| facts.id.take());
-        Ok(SeenModel { name: named(name)?, facts, raw })
+        let name = named(&mut raw, "name", facts.name.take(), [facts.model.take(), facts.id.take()])?;
+        Ok(SeenModel { name, facts, raw })
     })
 }
 
@@ -265,20 +286,20 @@ pub(super) fn read_openai(body: &[u8]) -> Result<Vec<SeenModel>, String> {
     } else {
         read::<OpenaiListed>(body, EXPECTED)?.data
     };
-    readable(listed, |raw| {
+    readable(listed, |mut raw| {
         let mut facts: ModelFacts = entry(&raw)?;
-        let name = facts.id.take().or_else(|| facts.name.take()).or_else(|| facts.model.take());
-        Ok(SeenModel { name: named(name)?, facts, raw })
+        let name = named(&mut raw, "id", facts.id.take(), [facts.name.take(), facts.model.take()])?;
+        Ok(SeenModel { name, facts, raw })
     })
 }
 
 /// Reads `GET /api/ps`.
 pub(super) fn read_ps(body: &[u8]) -> Result<Vec<SeenLoaded>, String> {
     let listed: Listed = read(body, r#"{"models":[...]}"#)?;
-    readable(listed.models, |raw| {
+    readable(listed.models, |mut raw| {
         let mut facts: LoadedFacts = entry(&raw)?;
-        let name = facts.name.take().or_else(|| facts.model.take());
-        Ok(SeenLoaded { name: named(name)?, facts, raw })
+        let name = named(&mut raw, "name", facts.name.take(), [facts.model.take(), None])?;
+        Ok(SeenLoaded { name, facts, raw })
     })
 }
 
@@ -297,12 +318,6 @@ fn readable<T>(
         }
     }
     odd.filter(|_| entries.is_empty()).map_or(Ok(entries), Err)
-}
-
-fn named(name: Option<String>) -> Result<Box<str>, String> {
-    name.filter(|name| !name.is_empty() && name.len() <= 1024)
-        .map(String::into_boxed_str)
-        .ok_or_else(|| "a model in the list has no name".into())
 }
 
 fn entry<T: DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
@@ -502,6 +517,16 @@ mod tests {
             let loaded = read_ps(ps.as_bytes()).unwrap();
             assert_eq!((loaded.len(), loaded[0].facts.size_vram), (1, None), "{odd}");
         }
+    }
+
+    #[test]
+    fn clients_find_the_name_where_they_look_for_it() {
+        let [tags, ps] = [r#"{"models":[{"model":"m","name":7}]}"#, r#"{"models":[{"model":"m"}]}"#];
+        let shown = |raw: &str| serde_json::from_str::<serde_json::Value>(raw).unwrap();
+        assert_eq!(shown(read_tags(tags.as_bytes()).unwrap()[0].raw.get())["name"], "m");
+        assert_eq!(shown(read_ps(ps.as_bytes()).unwrap()[0].raw.get())["name"], "m");
+        let models = read_openai(br#"{"data":[{"name":"m"}]}"#).unwrap();
+        assert_eq!(shown(models[0].raw.get())["id"], "m");
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub(super) enum ProbeError {
         /// What is wrong with the answer.
         why: String,
     },
+    /// The same, of an address that says too much.
+    #[error("{0}; the address ends in /api, which the gateway adds itself: leave it out")]
+    EndsInApi(Box<ProbeError>),
     /// The node cannot be asked at all, for a reason on this side.
     #[error("{0}")]
     Unusable(String),
@@ -78,6 +81,7 @@ impl ProbeError {
             Self::Call(_) => true,
             Self::Status { .. } | Self::Wrong { .. } | Self::Unusable(_) => false,
             Self::Neither { ollama, openai } => ollama.unreachable() && openai.unreachable(),
+            Self::EndsInApi(error) => error.unreachable(),
         }
     }
 
@@ -90,6 +94,7 @@ impl ProbeError {
                 matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
             }
             Self::Neither { ollama, openai } => ollama.is_starting() || openai.is_starting(),
+            Self::EndsInApi(error) => error.is_starting(),
             Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
         }
     }
@@ -112,7 +117,15 @@ impl ProbeError {
         match self {
             Self::Status { status, .. } => is_missing(*status),
             Self::Wrong { .. } => true,
-            Self::Call(_) | Self::Unusable(_) | Self::Neither { .. } => false,
+            Self::Call(_) | Self::Unusable(_) | Self::Neither { .. } | Self::EndsInApi(_) => false,
+        }
+    }
+
+    /// Whether nothing that was asked for is there.
+    fn is_nowhere(&self) -> bool {
+        match self {
+            Self::Neither { ollama, openai } => ollama.is_nowhere() && openai.is_nowhere(),
+            other => other.is_elsewhere(),
         }
     }
 
@@ -124,6 +137,7 @@ impl ProbeError {
                 matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             }
             Self::Neither { ollama, openai } => ollama.wants_credential() || openai.wants_credential(),
+            Self::EndsInApi(error) => error.wants_credential(),
             Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
         }
     }
@@ -178,6 +192,9 @@ pub(super) async fn probe(
         }
     };
     match tokio::time::timeout(limits.whole, all).await {
+        Ok(Err(error)) if endpoint.prefix.ends_with("/api") && error.is_nowhere() => {
+            Err(ProbeError::EndsInApi(Box::new(error)))
+        }
         Ok(found) => found,
         Err(_) => Err(CallError::TimedOut(limits.whole).into()),
     }

@@ -252,3 +252,16 @@ async fn sends_the_credential_below_the_prefix() {
     assert_eq!(asked[0].headers["authorization"], "Bearer s3cret");
     assert_eq!(asked[0].headers["host"], node.address.to_string().as_str());
 }
+
+#[tokio::test]
+async fn an_address_that_ends_in_the_path_of_the_api_is_told_from_a_prefix() {
+    let node = FakeNode::ollama(&["m"]).await;
+    for kind in [None, Some(NodeKind::Ollama)] {
+        let error = probe(&endpoint(&format!("{}/api/", node.url())), kind, LIMITS).await.unwrap_err();
+        assert!(error.to_string().contains("leave it out"), "{error}");
+    }
+    // Some servers have OpenAI's API there.
+    let node = FakeNode::bare().await;
+    node.answer("GET /api/v1/models", 200, r#"{"data":[{"id":"m"}]}"#);
+    assert!(probe(&endpoint(&format!("{}/api", node.url())), None, LIMITS).await.is_ok());
+}
