@@ -24,11 +24,11 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     AbortOnDrop, Fleet,
     client::{CallError, Session, collect, head},
+    contact::Contact,
     dial::dial,
     error::FleetError,
     node_scope::NodeScope,
     pull::refusal,
-    registry::Contact,
     sanitize::shown,
 };
 

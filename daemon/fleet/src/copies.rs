@@ -14,6 +14,7 @@ use tokio::{sync::Notify, time::timeout};
 
 use super::{
     Fleet,
+    contact::Contact,
     error::FleetError,
     holders::{Holder, context, has, held, nodes_for, spot},
     job_state::Deed,
@@ -21,9 +22,8 @@ use super::{
     memory,
     node_scope::NodeScope,
     record::check_model_name,
-    registry::Contact,
     sanitize::shown,
-    wake::Cause,
+    sleep::Cause,
 };
 
 /// Most nodes that one model is kept on.
@@ -190,7 +190,8 @@ impl Fleet {
                     shown(model.to_owned()),
                     owners.join(", ")
                 );
-                let fix = "remove one by its id: aivonx model place ID --remove";
+                let fix = "remove one by its id, which `aivonx --output json model place --list` says: \
+                           aivonx model place ID --remove";
                 return Err(FleetError::field("model", message, fix));
             }
         };

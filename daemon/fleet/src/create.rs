@@ -8,8 +8,8 @@ use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Endpoint, Fleet, blobs::Digest, client::Session, error::FleetError, job_state::Deed,
-    node_scope::NodeScope, pull::refusal, record::check_model_name, registry::Contact,
+    Endpoint, Fleet, blobs::Digest, client::Session, contact::Contact, error::FleetError, job_state::Deed,
+    node_scope::NodeScope, pull::refusal, record::check_model_name,
 };
 
 /// How long a node may take to copy a model, which is a matter of its manifest alone.

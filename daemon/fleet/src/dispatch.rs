@@ -1,30 +1,30 @@
 //! The scheduler, driven in real time: the data path submits requests, says when answers begin and end, and waits here
 //! for its turn. Its lock is held for some microseconds, never across an await.
 
+pub(super) mod ticket;
+
 use std::{
     collections::HashMap,
-    future::Future,
     hash::BuildHasher as _,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    task::Waker,
+    time::Instant,
 };
 
 use aivonx_domain::{model_name, table::NumberHasher};
 use aivonx_protocol::node::Pool;
-use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
+use aivonx_scheduler::{Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Scheduler, Terms};
 use tokio::sync::Notify;
 
 use super::{
-    Lease, Node,
+    Node,
     catalogue::Known,
     held::HeldNodes,
     inventory::{Inventory, SeenModel},
     recall::Memo,
     scheduler::policy,
+    sleep::{Called, Cause},
     snapshot::Target,
-    wake::{Called, Cause},
 };
 
 /// What waits and runs on the nodes, and what was learned of them.
@@ -316,35 +316,6 @@ impl Dispatch {
             (lessons, names)
         })
     }
-
-    /// Submits a request to the best of its candidates, which are the numbers of `nodes`.
-    pub(super) fn submit(
-        self: &Arc<Self>,
-        target: Target,
-        work: Work<'_>,
-        candidates: &[Candidate],
-        nodes: impl Fn(NodeId) -> Option<Arc<Node>>,
-    ) -> Option<Place> {
-        let (job, node, predicted) = self.with(|state, now| {
-            let policy = policy(target.strategy);
-            let (job, node) = state.scheduler.submit(policy, &ask(target.model, work), candidates, now)?;
-            *seat(&mut state.seats, job) = Seat::default();
-            if node.is_none() {
-                let held = candidates.iter().filter(|candidate| candidate.held);
-                held.for_each(|one| state.held.add(one.node, target.model, &state.names, &nodes));
-            }
-            Some((job, node, state.scheduler.terms_of(job)))
-        })?;
-        let ticket = Ticket { dispatch: self.clone(), job, answer: None, predicted };
-        match node {
-            Some(node) => Some(Place::Now(Lease::new(nodes(node)?, ticket))),
-            None => {
-                let nodes =
-                    candidates.iter().filter_map(|candidate| Some((candidate.node, nodes(candidate.node)?)));
-                Some(Place::Waits(Waiting { nodes: nodes.collect(), ticket: Some(ticket) }))
-            }
-        }
-    }
 }
 
 fn ask(model: Option<ModelId>, work: Work<'_>) -> Ask<'_> {
@@ -358,160 +329,4 @@ fn seat(seats: &mut Vec<Seat>, job: JobId) -> &mut Seat {
         seats.resize_with(job.index() + 1, Seat::default);
     }
     &mut seats[job.index()]
-}
-
-/// What came of a submission.
-#[derive(Debug)]
-pub enum Place {
-    /// It can be sent.
-    Now(Lease),
-    /// It has to wait.
-    Waits(Waiting),
-}
-
-/// A request that waits for a place. Dropped, it leaves the queue.
-#[derive(Debug)]
-pub struct Waiting {
-    nodes: Vec<(NodeId, Arc<Node>)>,
-    ticket: Option<Ticket>,
-}
-
-impl Waiting {
-    /// Where it stands: requests before it on its node, and the seconds until its turn, as predicted.
-    #[must_use]
-    pub fn standing(&self) -> (usize, f64) {
-        self.line().map_or((0, 0.0), |line| line.standing())
-    }
-
-    /// Requests for the same model that wait for a node, itself included.
-    #[must_use]
-    pub fn for_its_model(&self) -> usize {
-        self.ticket.as_ref().map_or(0, |ticket| ticket.dispatch.lock().scheduler.queued_beside(ticket.job))
-    }
-
-    /// The same for others to ask, as long as it waits.
-    #[must_use]
-    pub fn line(&self) -> Option<Line> {
-        self.ticket.as_ref().map(|ticket| Line { dispatch: ticket.dispatch.clone(), job: ticket.job })
-    }
-}
-
-/// Where a request stands that waits. Means nothing once it does not.
-#[derive(Debug, Clone)]
-pub struct Line {
-    dispatch: Arc<Dispatch>,
-    job: JobId,
-}
-
-impl Line {
-    /// As [`Waiting::standing`].
-    #[must_use]
-    pub fn standing(&self) -> (usize, f64) {
-        self.dispatch.with(|state, now| state.scheduler.standing(self.job, now))
-    }
-}
-
-impl Future for Waiting {
-    type Output = Lease;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
-        let Some(ticket) = &self.ticket else { return Poll::Pending };
-        let (sent, load) = {
-            let mut state = ticket.dispatch.lock();
-            let seat = seat(&mut state.seats, ticket.job);
-            if seat.node.is_none() {
-                seat.waker = Some(cx.waker().clone());
-            }
-            let sent = seat.node;
-            // What was in memory may have left it meanwhile.
-            (sent, sent.map(|_| state.scheduler.terms_of(ticket.job).load))
-        };
-        let node = sent.and_then(|sent| self.nodes.iter().find(|(node, _)| *node == sent));
-        let Some(node) = node.map(|(_, node)| node.clone()) else { return Poll::Pending };
-        match self.ticket.take() {
-            Some(mut ticket) => {
-                ticket.predicted.load = load.unwrap_or(ticket.predicted.load);
-                Poll::Ready(Lease::new(node, ticket))
-            }
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// A request in the scheduler, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    dispatch: Arc<Dispatch>,
-    job: JobId,
-    answer: Option<Answer>,
-    pub(super) predicted: Terms,
-}
-
-impl Ticket {
-    /// The answer has begun.
-    pub(super) fn begun(&self) {
-        self.dispatch.with(|state, now| state.scheduler.begun(self.job, now));
-    }
-
-    /// The load that it causes on `node`, if it causes one.
-    pub(super) fn load(&self, node: &Arc<Node>) -> Option<Load> {
-        let takes = self.predicted.load;
-        let takes = Duration::try_from_secs_f64(takes).ok().filter(|takes| !takes.is_zero())?;
-        let (dispatch, node) = (self.dispatch.clone(), node.clone());
-        Some(Load { dispatch, job: self.job, node, takes, since: Instant::now() })
-    }
-
-    /// The node is full.
-    pub(super) fn refused(&self) {
-        self.dispatch.with(|state, now| state.scheduler.refused(self.job, now));
-    }
-
-    /// What the answer said of the work.
-    pub(super) fn answered(&mut self, answer: Answer) {
-        self.answer = Some(answer);
-    }
-}
-
-/// A load that a request causes.
-#[derive(Debug, Clone)]
-pub struct Load {
-    dispatch: Arc<Dispatch>,
-    job: JobId,
-    node: Arc<Node>,
-    /// How long it takes, as predicted.
-    takes: Duration,
-    since: Instant,
-}
-
-impl Load {
-    /// The node.
-    pub(super) fn node(&self) -> &Arc<Node> {
-        &self.node
-    }
-
-    /// It goes on when its request ends, which has not ended.
-    pub fn outlives(&self) {
-        self.dispatch.with(|state, _| state.scheduler.outlives(self.job));
-    }
-
-    /// How long it takes from now on at the most, as far as is known.
-    pub(super) fn left(&self, least: Duration) -> Duration {
-        (self.takes * 2).saturating_sub(self.since.elapsed()).max(least)
-    }
-
-    /// The model of this normal name is loaded.
-    pub(super) fn done(&self, normal: &str) {
-        let model = self.dispatch.model(normal);
-        self.dispatch.with(|state, now| {
-            if let Some(node) = state.nodes.get(&self.node.id).copied() {
-                state.scheduler.loaded(node, model, now);
-            }
-        });
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.dispatch.with(|state, now| state.scheduler.ended(self.job, self.answer.as_ref(), now));
-    }
 }

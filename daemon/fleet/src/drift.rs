@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Fleet, blobs::Digest, client::Session, registry::Contact};
+use super::{Fleet, blobs::Digest, client::Session, contact::Contact};
 
 /// How long a node may take to say what a model is made of.
 const SHOW: Duration = Duration::from_secs(2);

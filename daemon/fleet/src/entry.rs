@@ -23,8 +23,8 @@ use super::{
     rates::Rates,
     record,
     simulated::is_simulated,
+    sleep::{Called, Calls, Idle},
     tenants::Tenants,
-    wake::{Called, Calls, Idle},
 };
 
 /// An endpoint, and why it must not be used if so (a credential that does not decrypt, a damaged CA).

@@ -16,10 +16,11 @@ use rand::Rng as _;
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use super::{
+    contact::Contact,
     contexts::Contexts,
     entry::Prepared,
     probe::{Found, ProbeError, ProbeLimits, probe},
-    registry::{Contact, Registry},
+    registry::Registry,
     wake::{call, wake},
 };
 

@@ -7,7 +7,7 @@ use aivonx_protocol::node::NodeKind;
 use aivonx_store::CopiesRecord;
 use serde_json::{Value, json};
 
-use super::{inventory::Inventory, keep::Spot, registry::Contact};
+use super::{contact::Contact, inventory::Inventory, keep::Spot};
 
 /// A node and what it has.
 pub(super) type Holder = (Contact, Arc<Inventory>);

@@ -7,13 +7,13 @@ use aivonx_protocol::{Untrusted, job::JobState, node::NodeKind};
 use tokio::task::JoinSet;
 
 use super::{
+    contact::Contact,
     create, engine_memory,
     health::Checker,
     job_state::{Deed, OnNodes},
     memory,
     merge::Line,
     pull,
-    registry::Contact,
 };
 
 /// How often a node that unloads a model is looked at again, and how far apart. One that is still at work with the

@@ -16,8 +16,8 @@ use http::HeaderValue;
 use tokio::sync::{broadcast, watch};
 
 use super::{
+    contact::Contact,
     merge::{Cursor, Line, Merge},
-    registry::Contact,
 };
 
 /// Lines kept for slow readers before they have to start again from how it stands.

@@ -22,13 +22,13 @@ use tokio::{
 
 use super::{
     blobs::{Digest, Kind},
+    contact::Contact,
     error::FleetError,
     health::Checker,
     job_run,
     job_state::{Deed, Feed, OnNodes},
     node_scope::NodeScope,
     record::check_model_name,
-    registry::Contact,
     task::{Ended, Task},
 };
 

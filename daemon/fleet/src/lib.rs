@@ -10,6 +10,7 @@ mod blobs;
 mod bounds;
 mod catalogue;
 mod client;
+mod contact;
 mod contexts;
 mod copies;
 mod create;
@@ -59,6 +60,7 @@ pub mod scheduler;
 mod see_through;
 mod service;
 mod simulated;
+mod sleep;
 pub mod snapshot;
 mod spare;
 #[cfg(test)]
@@ -83,7 +85,10 @@ pub use contexts::Contexts;
 pub use copies::NewPlacement;
 pub use create::Definition;
 pub use dial_error::DialError;
-pub use dispatch::{Dispatch, Line, Load, Place, Waiting, Work};
+pub use dispatch::{
+    Dispatch, Work,
+    ticket::{Line, Load, Place, Waiting},
+};
 pub use doubt::{Caller, Traffic};
 pub use ejection::{Scope, Standing};
 pub use endpoint::Endpoint;

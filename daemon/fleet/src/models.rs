@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::{
     Fleet,
     client::Session,
+    contact::Contact,
     error::FleetError,
     job_state::Deed,
     jobs::{fit_for_models, in_service},
@@ -23,7 +24,6 @@ use super::{
     node_scope::NodeScope,
     pull::refusal,
     record::check_model_name,
-    registry::Contact,
     sanitize::shown,
 };
 

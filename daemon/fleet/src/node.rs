@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::{
     Endpoint,
-    dispatch::{Load, Ticket},
+    dispatch::ticket::{Load, Ticket},
     ejection::{Ejections, Scope, Standing},
     lacks::Lacks,
 };

@@ -42,8 +42,15 @@ pub(super) struct Recalled {
 pub(super) struct Recall {
     store: Store,
     checker: Arc<Checker>,
-    /// The texts that are kept. Held while they are written.
-    kept: Mutex<BTreeMap<String, String>>,
+    /// Held while it is written.
+    kept: Mutex<KeptTexts>,
+}
+
+#[derive(Debug, Default)]
+struct KeptTexts {
+    texts: BTreeMap<String, String>,
+    /// Nodes whose inventories are too large, which was logged.
+    too_large: BTreeSet<String>,
 }
 
 impl Recall {
@@ -77,7 +84,10 @@ impl Recall {
                 "what was learned of nodes and cannot be read is learned anew"
             );
         }
-        Ok((Self { store, checker, kept: Mutex::new(kept) }, recalled))
+        Ok((
+            Self { store, checker, kept: Mutex::new(KeptTexts { texts: kept, ..KeptTexts::default() }) },
+            recalled,
+        ))
     }
 
     /// Keeps what was learned until now. A failure is logged: what was kept before stays.
@@ -88,16 +98,27 @@ impl Recall {
         let mut now: BTreeMap<String, String> =
             nodes.into_iter().filter_map(|(id, node)| Some((id, write(&node)?))).collect();
         now.extend(write(&models).map(|models| (MODELS.to_owned(), models)));
-        let inventories = registry.inventories_of_sleepers().into_iter();
-        now.extend(inventories.filter_map(|(id, kept)| Some((format!("{INVENTORY}{id}"), kept.write()?))));
-        let keys: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
-        let changed = keys.into_iter().filter(|key| kept.get(*key) != now.get(*key));
+        let mut too_large = BTreeSet::new();
+        for (id, inventory) in registry.inventories_of_sleepers() {
+            match inventory.write() {
+                Some(text) => drop(now.insert(format!("{INVENTORY}{id}"), text)),
+                None => drop(too_large.insert(id)),
+            }
+        }
+        for node in too_large.difference(&kept.too_large).filter_map(|id| registry.record(id)) {
+            tracing::warn!(event = "inventory_too_large", node = %node.name,
+                organization = node.organization.as_deref(),
+                "the node's list of models is too large to be kept: after a restart no request wakes it until it was awake");
+        }
+        kept.too_large = too_large;
+        let keys: BTreeSet<&String> = kept.texts.keys().chain(now.keys()).collect();
+        let changed = keys.into_iter().filter(|key| kept.texts.get(*key) != now.get(*key));
         let changed: Vec<_> = changed.map(|key| (key.clone(), now.get(key).cloned())).collect();
         if changed.is_empty() {
             return;
         }
         match self.store.learned().save(changed).await {
-            Ok(()) => *kept = now,
+            Ok(()) => kept.texts = now,
             Err(error) => {
                 tracing::warn!(event = "learned_lost", %error, "what was learned of the nodes is not kept");
             }

@@ -1,8 +1,10 @@
 //! Every node's state in one place. Each change ends in a new snapshot for the data path and an event for
 //! those who watch, if either has something new in it.
 
+mod sleepers;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -12,27 +14,26 @@ use aivonx_domain::model_name;
 use aivonx_protocol::{
     Event, Untrusted,
     model::Model,
-    node::{self, AdminState, NodeKind},
+    node::{self, NodeKind},
 };
 use aivonx_store::{NodeTraitsRecord, NodeWakeRecord, OrganizationRecord, node::NodeRecord};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 use super::{
-    Dispatch, Hot, Live, catalogue,
+    Dispatch, Hot, catalogue,
+    contact::Contact,
     dispatch::Bells,
     doubt::Traffic,
     entry::{Entry, Moved, Prepared},
     error::FleetError,
     holders,
     inventory::Inventory,
-    kept_inventory::KeptInventory,
     nearest::nearest,
     node_scope::NodeScope,
     probe::Found,
     record, spare,
     strategies::Strategies,
     tenants::Tenants,
-    wake::Called,
     watch::Told,
 };
 
@@ -56,31 +57,6 @@ struct State {
     /// By the node's id.
     traits: HashMap<String, NodeTraitsRecord>,
     wakes: HashMap<String, NodeWakeRecord>,
-}
-
-/// What a check or a job needs to talk to a node.
-#[derive(Debug, Clone)]
-pub(super) struct Contact {
-    pub(super) id: String,
-    pub(super) name: String,
-    /// Id of the organization it is assigned to alone.
-    pub(super) organization: Option<String>,
-    pub(super) kind: NodeKind,
-    pub(super) kind_assumed: bool,
-    pub(super) admin_state: AdminState,
-    pub(super) active: bool,
-    /// It may sleep, and is not to be asked.
-    pub(super) sleeps: bool,
-    /// How it is woken, if it may sleep.
-    pub(super) wake: Option<NodeWakeRecord>,
-    /// Called when it is to be woken.
-    pub(super) called: Arc<Called>,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) at: Prepared,
-    pub(super) live: Arc<Live>,
-    pub(super) checking: Arc<tokio::sync::Mutex<()>>,
-    /// Notified when real traffic is reason to check it now.
-    pub(super) doubted: Arc<Notify>,
 }
 
 impl Registry {
@@ -303,61 +279,6 @@ impl Registry {
         self.publish(&state);
     }
 
-    /// Takes in how nodes are woken.
-    pub(super) fn set_wakes(&self, wakes: Vec<NodeWakeRecord>) {
-        let wakes: HashMap<String, NodeWakeRecord> =
-            wakes.into_iter().map(|record| (record.id.clone(), record)).collect();
-        for id in self.ids() {
-            self.on_node(&id, |entry, _| entry.set_wake(wakes.get(&id).cloned()));
-        }
-        self.lock().wakes = wakes;
-    }
-
-    /// From now on these nodes, and no others, are not left alone though nobody asks them.
-    pub(super) fn keep_awake(&self, ids: &HashSet<String>) {
-        for (id, entry) in &mut self.lock().nodes {
-            entry.stays_awake(ids.contains(id), Instant::now());
-        }
-    }
-
-    /// Leaves a node alone, so that it may sleep, if it is time for that.
-    pub(super) fn rests(&self, node: &Contact) {
-        let moved = self.on_node(&node.id, |entry, _| entry.rests(Instant::now())).flatten();
-        moved.into_iter().for_each(|(moved, why)| log_move(&node.into(), moved, why));
-    }
-
-    /// How a node is to be woken now that its checks find it down, if it may sleep and a packet is due.
-    pub(super) fn is_to_be_woken(&self, id: &str) -> Option<NodeWakeRecord> {
-        self.lock().nodes.get_mut(id)?.is_to_be_woken(Instant::now())
-    }
-
-    /// Takes in what a node had before the start.
-    pub(super) fn slept(&self, id: &str, kept: KeptInventory) {
-        self.on_node(id, |entry, _| entry.slept(kept));
-    }
-
-    /// What the nodes have that may sleep, by their ids.
-    pub(super) fn inventories_of_sleepers(&self) -> Vec<(String, KeptInventory)> {
-        let state = self.lock();
-        let sleepers = state.nodes.iter().filter(|(_, entry)| entry.wake.is_some());
-        let kept = |entry: &Entry| {
-            let (url, kind) = (entry.record.url.clone(), entry.record.kind);
-            Some(KeptInventory { url, kind, inventory: entry.sight.clone()? })
-        };
-        sleepers.filter_map(|(id, entry)| Some((id.clone(), kept(entry)?))).collect()
-    }
-
-    /// Whether a node may sleep now.
-    pub(super) fn sleeps(&self, id: &str) -> bool {
-        self.lock().nodes.get(id).is_some_and(|entry| entry.pool == node::Pool::Asleep)
-    }
-
-    /// A node was called in vain.
-    pub(super) fn does_not_wake(&self, node: &Contact) {
-        let moved = self.on_node(&node.id, |entry, _| entry.does_not_wake(Instant::now())).flatten();
-        moved.into_iter().for_each(|moved| log_move(&node.into(), moved, "it does not wake"));
-    }
-
     pub(super) fn set_health(&self, health: Health) {
         self.lock().health = health;
     }
@@ -509,26 +430,6 @@ impl State {
 impl Entry {
     fn in_realm(&self, realm: &NodeScope) -> bool {
         realm.covers(self.record.organization.as_deref())
-    }
-
-    fn contact(&self) -> Contact {
-        Contact {
-            id: self.record.id.clone(),
-            name: self.record.name.clone(),
-            organization: self.record.organization.clone(),
-            kind: self.record.kind,
-            kind_assumed: self.record.kind_assumed,
-            admin_state: self.record.admin_state,
-            active: self.pool == node::Pool::Active && self.record.admin_state == AdminState::Enabled,
-            sleeps: self.pool == node::Pool::Asleep && self.record.admin_state == AdminState::Enabled,
-            wake: self.wake.clone(),
-            called: self.called.clone(),
-            labels: self.record.labels.clone(),
-            at: self.at.clone(),
-            live: self.live.clone(),
-            checking: self.checking.clone(),
-            doubted: self.doubted.clone(),
-        }
     }
 }
 

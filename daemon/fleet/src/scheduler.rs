@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::{
     Node, RoutingRules, Snapshot,
-    dispatch::{Place, Work},
+    dispatch::{Work, ticket::Place},
     nearest::nearest_models,
     snapshot::{ModelEntry, Target},
 };

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use aivonx_domain::model_name;
 use serde_json::{Map, Value};
 
-use super::{Fleet, dispatch::Load, memory};
+use super::{Fleet, dispatch::ticket::Load, memory};
 
 /// Least time for which a connection is held that a load began for.
 const LEAST: Duration = Duration::from_millis(500);

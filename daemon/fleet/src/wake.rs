@@ -9,9 +9,9 @@ use std::{
 use aivonx_domain::TenantScope;
 use aivonx_protocol::node::{Node, NodeWake, Wake};
 use aivonx_store::{NodeWakeRecord, StoreError};
-use tokio::{net::UdpSocket, sync::watch};
+use tokio::net::UdpSocket;
 
-use super::{Fleet, error::FleetError, health::Checker, registry::Contact};
+use super::{Fleet, contact::Contact, error::FleetError, health::Checker, sleep::Cause};
 
 /// Where the packet goes unless somebody says otherwise: to everybody on the gateway's own network.
 const EVERYBODY: &str = "255.255.255.255:9";
@@ -23,51 +23,6 @@ const IDLE_MAX: u64 = 30 * 24 * 3600;
 /// How long a node is called before it is given up, and how often.
 const CALLED_FOR: Duration = Duration::from_secs(180);
 const CALLS: Duration = Duration::from_secs(1);
-
-/// How long after the first packet to a node that is down the next one is sent; each further one waits twice as long.
-const AGAIN: Duration = Duration::from_secs(5);
-const AGAIN_MAX: Duration = Duration::from_secs(600);
-
-/// What a node is woken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    Request,
-    Placement,
-    ByHand,
-}
-
-impl Cause {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Placement => "placement",
-            Self::ByHand => "by hand",
-        }
-    }
-}
-
-/// What a node that sleeps is to be woken for, until it is awake.
-#[derive(Debug, Default)]
-pub(super) struct Called(watch::Sender<Option<Cause>>);
-
-impl Called {
-    /// Has it woken.
-    pub(super) fn call(&self, cause: Cause) {
-        self.0.send_replace(Some(cause));
-    }
-
-    /// Waits until it is to be woken.
-    pub(super) async fn heard(&self) -> Option<Cause> {
-        let mut calls = self.0.subscribe();
-        // Its sender is right here.
-        calls.wait_for(Option::is_some).await.ok().and_then(|cause| *cause)
-    }
-
-    /// It is awake: it is not to be woken again for what it was woken for.
-    pub(super) fn ends(&self) {
-        self.0.send_replace(None);
-    }
-}
 
 impl Fleet {
     /// How a node is woken, or all within reach that are.
@@ -186,44 +141,17 @@ fn shown(record: NodeWakeRecord) -> NodeWake {
     NodeWake { node: record.id, mac, address: record.address, idle_seconds: record.idle_seconds }
 }
 
-/// Whether nobody asks a node any more.
-#[derive(Debug)]
-pub(super) struct Idle {
-    since: Instant,
-    requests: u64,
-}
-
-impl Default for Idle {
-    fn default() -> Self {
-        Self { since: Instant::now(), requests: 0 }
-    }
-}
-
-impl Idle {
-    /// Takes in that it was sent so many requests and works on so many; how long it is idle.
-    pub(super) fn for_how_long(&mut self, requests: u64, active: u32, now: Instant) -> Duration {
-        if active > 0 || requests != self.requests {
-            *self = Self { since: now, requests };
-        }
-        now.saturating_duration_since(self.since)
-    }
-
-    /// It begins anew.
-    pub(super) fn ends(&mut self, now: Instant) {
-        self.since = now;
-    }
-}
-
-/// Wakes a node, if it sleeps: until it answers a check, or for too long.
+/// Wakes a node, if it sleeps: until it answers a check, or for too long. How it is woken may be mended meanwhile.
 pub(super) async fn wake(checker: &Checker, node: &Contact, cause: Cause) {
-    let Some(wake) = &node.wake else { return };
     tracing::info!(event = "node_called", node = %node.name, organization = node.organization.as_deref(),
         reason = cause.text(), "node is woken");
     let begun = Instant::now();
-    let mut said = false;
-    while begun.elapsed() < CALLED_FOR && checker.registry.sleeps(&node.id) {
-        if let Err(error) = send(wake).await
-            && !std::mem::replace(&mut said, true)
+    let mut said = None;
+    while begun.elapsed() < CALLED_FOR {
+        let now = checker.registry.contact(&node.id);
+        let Some(Contact { sleeps: true, wake: Some(wake), .. }) = now else { return };
+        if let Err(error) = send(&wake).await
+            && said.replace(wake.revision) != Some(wake.revision)
         {
             says_cannot(node, &error);
         }
@@ -235,26 +163,6 @@ pub(super) async fn wake(checker: &Checker, node: &Contact, cause: Cause) {
         tokio::time::sleep_until(next.into()).await;
     }
     checker.registry.does_not_wake(node);
-}
-
-/// The packets to a node that its checks find down: no request waits for it, and it may only sleep.
-#[derive(Debug, Default)]
-pub(super) struct Calls {
-    /// When the next one is due, and how long after the last.
-    next: Option<(Instant, Duration)>,
-}
-
-impl Calls {
-    /// Whether one is to be sent now.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
-        let pause = match self.next {
-            None => AGAIN,
-            Some((at, _)) if now < at => return false,
-            Some((_, pause)) => (pause * 2).min(AGAIN_MAX),
-        };
-        self.next = Some((now + pause, pause));
-        true
-    }
 }
 
 /// Sends a node that may sleep the packet that wakes it.
@@ -300,25 +208,5 @@ mod tests {
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_node_that_is_down_is_called_at_once_and_ever_less_often() {
-        let (begun, mut calls) = (Instant::now(), Calls::default());
-        let mut sent = (0..4000).filter(|second| calls.is_due(begun + Duration::from_secs(*second)));
-        let first: Vec<u64> = sent.by_ref().take(4).collect();
-        assert_eq!(first, [0, 5, 15, 35]);
-        let rest: Vec<u64> = sent.collect();
-        assert_eq!(rest.windows(2).map(|pair| pair[1] - pair[0]).max(), Some(600));
-    }
-
-    #[test]
-    fn who_is_asked_or_works_is_not_idle() {
-        let (begun, second) = (Instant::now(), Duration::from_secs(1));
-        let mut idle = Idle { since: begun, requests: 0 };
-        assert_eq!(idle.for_how_long(0, 0, begun + second), second);
-        assert_eq!(idle.for_how_long(1, 0, begun + 2 * second), Duration::ZERO);
-        assert_eq!(idle.for_how_long(1, 1, begun + 3 * second), Duration::ZERO);
-        assert_eq!(idle.for_how_long(1, 0, begun + 5 * second), 2 * second);
     }
 }

@@ -56,6 +56,7 @@
 //! | `limits_lost` | counters of limits could not be read or saved |
 //! | `backup`, `backup_failed` | a backup was made and read back, or not, though it was due |
 //! | `learned_lost` | what was learned of the nodes could not be read or kept |
+//! | `inventory_too_large` | the list of models of a node that may sleep is too large to be kept over a restart |
 //! | `model_placed`, `placement_failed` | a model is to be kept loaded, or a node did not load one that is |
 //! | `load_seen_through` | a node loaded a model whose client had left, or did not (`loaded`) |
 //! | `limit_reached` | a limit refused a request; `limit` is its name |

@@ -9,7 +9,7 @@ use crate::{exit::Failure, nouns, render::text::safe};
 /// `model place`
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
-    /// Name of the model; without a tag :latest is meant
+    /// Name of the model; without a tag :latest is meant; with --remove also the id that JSON of --list has
     #[arg(value_name = "MODEL", required_unless_present = "list")]
     pub model: Option<String>,
     /// On how many nodes
