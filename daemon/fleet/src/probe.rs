@@ -108,6 +108,7 @@ impl ProbeError {
                     || *status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Neither { ollama, openai } => ollama.is_odd() || openai.is_odd(),
+            Self::EndsInApi(error) => error.is_odd(),
             Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
         }
     }
