@@ -12,6 +12,7 @@ use aivonx_store::{
     BlockRecord, Changed, Collection, Follower, InForce, Projection, Store, StoreError, Which,
 };
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 
 use super::{
     Actor, Identity,
@@ -86,6 +87,12 @@ impl Blocks {
         self.hot.load()
     }
 
+    /// Notified after every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.in_force.refreshes()
+    }
+
     /// Those in force, the newest first.
     ///
     /// # Errors
@@ -112,6 +119,10 @@ impl Blocks {
     ) -> Result<Block, Fault> {
         self.check(lasts_ms, &reason, 1)?;
         let Target { id, name } = self.resolve(actor, target).await?;
+        if actor.user.as_deref().is_some_and(|own| id.strip_prefix(USER) == Some(own)) {
+            let fault = Fault::new(FaultKind::Invalid, "that is you, who would be locked out");
+            return Err(fault.field("target").hint("let another administrator do it"));
+        }
         let until = lasts_ms.map(|lasts| now().saturating_add(lasts));
         let blocks = self.store.blocks();
         let changed = blocks.alter(&id, move |old| {

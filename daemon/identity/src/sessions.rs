@@ -234,6 +234,12 @@ impl Identity {
         Ok((Arc::new(actor), user.owed(self.demands_two_factor())))
     }
 
+    /// Id of the user of the session whose secret has this hash. Is no use of it.
+    #[must_use]
+    pub fn user_of_session(&self, hash: &[u8; 32]) -> Option<String> {
+        self.hot().load().session_by_hash(hash).map(|record| record.user.clone())
+    }
+
     /// Whether the session whose secret has this hash can still be used from `source`. Is no use of it.
     #[must_use]
     pub fn stands(&self, hash: &[u8; 32], source: &Source, now: UnixMillis) -> bool {

@@ -15,7 +15,21 @@ pub(crate) type Events = BoxStream<'static, Result<Event, Fault>>;
 /// What a request is answered with.
 pub(crate) type Answer = operation::Answer<Events>;
 
-/// What sessions are served by: [`Services`], and stand-ins in the tests of the session.
+/// Notifies of what somebody's standing depends on.
+pub(crate) struct Changes(pub(crate) [watch::Receiver<u64>; 2]);
+
+impl Changes {
+    /// Waits for the next change; an error means that there is none any more.
+    pub(crate) async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        let [one, other] = &mut self.0;
+        tokio::select! {
+            changed = one.changed() => changed,
+            changed = other.changed() => changed,
+        }
+    }
+}
+
+/// What sessions are served by: [`Services`](super::Services), and stand-ins in the tests of the session.
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Whether there is an administrator.
     fn is_set_up(&self) -> bool;
@@ -27,7 +41,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool;
 
     /// Notified whenever the answers to these may have changed by something else than time.
-    fn changes(&self) -> watch::Receiver<u64>;
+    fn changes(&self) -> Changes;
 
     /// Somebody who has logged in asked for what is not theirs.
     fn refused(&self, actor: &Actor, name: &'static str);

@@ -54,7 +54,7 @@ pub use self::{
     socket::{BindError, Bound},
 };
 pub(crate) use self::{
-    backend::{Answer, Backend, Events},
+    backend::{Answer, Backend, Changes, Events},
     handlers::secrets::finish_rotation,
 };
 

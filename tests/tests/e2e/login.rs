@@ -279,3 +279,33 @@ async fn a_user_holds_a_share_of_the_control_socket_and_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_blocked_user_is_shut_off_until_the_block_ends() {
+    let folder = folder();
+    let daemon = in_folder(folder.path()).start_any().await;
+    add_alice(&daemon).await;
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let file = password_file(folder.path(), "password", PASSWORD);
+    let alice = daemon.aivonx().home(&home);
+    assert_eq!(login(&alice, "alice", &file).await.code, 0);
+    alice.ok(&["node", "list"]).await;
+    // What an auditor may not is refused, although there is nothing to do.
+    let refused = alice.run(&["incident", "reset-2fa", "--all", "--yes"]).await;
+    assert!(refused.code == 4 && refused.stderr.contains("may not"), "{refused:?}");
+    let mut follows = alice.start(&["logs", "--follow"], std::process::Stdio::piped());
+
+    daemon.aivonx().ok(&["block", "add", "user:alice"]).await;
+    assert!(!within("the end of what was followed", follows.wait()).await.unwrap().success());
+    for _ in 0..2 {
+        let refused = alice.run(&["node", "list"]).await;
+        assert!(refused.code == 4 && refused.stderr.contains("you are blocked"), "{refused:?}");
+        // Nor with a new session.
+        login(&alice, "alice", &file).await;
+    }
+    let own = daemon.aivonx().run(&["block", "add", &format!("user:{ADMIN}")]).await;
+    assert!(own.code != 0 && own.stderr.contains("locked out"), "{own:?}");
+    daemon.aivonx().ok(&["block", "remove", "user:alice"]).await;
+    alice.ok(&["node", "list"]).await;
+}

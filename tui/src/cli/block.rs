@@ -15,6 +15,9 @@ pub enum BlockVerb {
     #[command(visible_alias = "ls")]
     List,
     /// Block an address, a network, a user or a key; what runs for it ends
+    ///
+    /// A user who is blocked cannot administer either: what is logged in on the control socket is shut off until the block
+    /// ends. Root and the user that the daemon runs as need no login, and are not.
     Add(AddArgs),
     /// Unblock
     #[command(visible_alias = "rm")]

@@ -76,6 +76,8 @@ pub enum Standing {
     Stranger,
     /// Somebody had, but the session has ended; says why.
     Ended(&'static str),
+    /// Somebody whom an administrator has blocked.
+    Blocked,
     /// Somebody, and what they have to do before anything but managing the own account.
     User(Arc<Actor>, RequiredActions),
 }
@@ -154,7 +156,12 @@ impl Ask {
             Standing::Stranger if rule.is_superadmin(peer, set_up) => {
                 Ok((peer.actor(Role::Superadmin), true))
             }
-            Standing::Stranger | Standing::Ended(_) if free => Ok((peer.actor(Role::Member), false)),
+            Standing::Stranger | Standing::Ended(_) | Standing::Blocked if free => {
+                Ok((peer.actor(Role::Member), false))
+            }
+            Standing::Blocked => {
+                Err(refused("you are blocked here".to_owned()).hint("Ask an administrator of the gateway."))
+            }
             Standing::Ended(why) => Err(refused((*why).to_owned()).hint("Log in again: aivonx login")),
             Standing::Stranger if set_up => {
                 Err(refused(format!("{name} needs a login")).hint("Log in: aivonx login"))

@@ -41,10 +41,9 @@ use std::{
 
 use aivonx_protocol::{Fault, Reply, Request, operation::Server};
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
 
 use super::{
-    Answer, Backend, Events, Services,
+    Answer, Backend, Changes, Events, Services,
     access::{By, Peer, Permitted, Standing},
 };
 
@@ -58,6 +57,15 @@ impl Server for Services {
     }
 }
 
+impl Services {
+    /// Whether the user of the session whose secret has this hash is blocked.
+    fn is_blocked(&self, session: &[u8; 32]) -> bool {
+        let blocked = self.blocks.hot();
+        let user = || self.identity.user_of_session(session);
+        !blocked.is_empty() && user().is_some_and(|user| blocked.user(&user, aivonx_domain::now()))
+    }
+}
+
 impl Backend for Services {
     fn is_set_up(&self) -> bool {
         self.identity.is_set_up()
@@ -65,6 +73,9 @@ impl Backend for Services {
 
     fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing {
         let Some(session) = session else { return Standing::Stranger };
+        if self.is_blocked(&session) {
+            return Standing::Blocked;
+        }
         match self.identity.in_session(&session, &peer.source(), aivonx_domain::now()) {
             Ok((actor, owed)) => Standing::User(actor, owed),
             Err(ended) => Standing::Ended(ended.as_str()),
@@ -72,11 +83,11 @@ impl Backend for Services {
     }
 
     fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool {
-        self.identity.stands(session, &peer.source(), aivonx_domain::now())
+        !self.is_blocked(session) && self.identity.stands(session, &peer.source(), aivonx_domain::now())
     }
 
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.identity.changes()
+    fn changes(&self) -> Changes {
+        Changes([self.identity.changes(), self.blocks.changes()])
     }
 
     fn refused(&self, actor: &Actor, name: &'static str) {

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Backend,
+    Answer, Backend, Changes,
     access::{AccessRule, Mode, Peer, Permitted, Standing},
     connection::Connection,
     session::{self, Common, SessionError},
@@ -100,8 +100,8 @@ impl Backend for Fake {
         matches!(self.standing(peer, Some(*session)), Standing::User(..))
     }
 
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    fn changes(&self) -> Changes {
+        Changes([self.changes.subscribe(), self.changes.subscribe()])
     }
 
     fn refused(&self, _: &Actor, name: &'static str) {
