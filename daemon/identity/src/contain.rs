@@ -1,8 +1,10 @@
 //! Shutting off whoever does harm, all of it in one step.
 
 use aivonx_domain::now;
+use aivonx_ledgers::audit::Entry;
 use aivonx_protocol::{
     Fault, FaultKind,
+    audit::Action,
     incident::{Contain, Contained, ContainedKind as Kind},
     network::Network,
 };
@@ -38,7 +40,17 @@ impl Blocks {
         let done = done.map_err(|error| self.identity.refuse(actor, error))?;
         self.identity.settle().await?;
         self.in_force.settle().await?;
-        Ok(named.into_iter().zip(done).map(|(named, done)| told(named, done, revoke)).collect())
+        let done: Vec<Contained> =
+            named.into_iter().zip(done).map(|(named, done)| told(named, done, revoke)).collect();
+        // So that the commands can be had again.
+        for one in &done {
+            if let Some(undo) = &one.undo {
+                let entry = Entry::new(Action::Disable).actor(actor.who());
+                let entry = entry.object(one.kind.as_str(), None, Some(&one.name));
+                self.identity.audit().note(entry.detail("undo", undo));
+            }
+        }
+        Ok(done)
     }
 
     async fn named(&self, actor: &Actor, asked: Contain) -> Result<Vec<Named>, Fault> {

@@ -97,8 +97,12 @@ async fn everything_named_is_contained_or_nothing() {
     let unconfirmed = aivonx.run(&["incident", "contain", "--user", "alice", "--revoke"]).await;
     assert_ne!(unconfirmed.code, 0);
     daemon.ask(&keyed(chat(), &secret)).await.expect(200);
-    let done = aivonx.json(&["incident", "contain", "--user", "alice", "--revoke", "--yes"]).await;
-    assert_eq!(done[0]["revoked"], json!(1));
+    assert!(unconfirmed.code == 2 && unconfirmed.stderr.contains("--yes"), "{unconfirmed:?}");
+    let done = aivonx.ok(&["incident", "contain", "--user", "alice", "--revoke", "--yes"]).await;
+    assert!(done.contains("1 key revoked") && done.contains("Revoked for good: 1 key"), "{done}");
+    // How the rest is undone can be had again.
+    let report = aivonx.ok(&["incident", "report"]).await;
+    assert!(report.contains(&format!("undo=aivonx user enable {id}")), "{report}");
     aivonx.ok(&["user", "enable", "alice"]).await;
     daemon.ask(&keyed(chat(), &secret)).await.expect(401);
 }

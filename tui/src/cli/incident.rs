@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use aivonx_protocol::{ClientError, FaultKind, UnixMillis, account, incident, secrets, user};
+use aivonx_protocol::{ClientError, FaultKind, Permission, UnixMillis, account, incident, secrets, user};
 use clap::{Args, Parser as _, Subcommand};
 use jiff::Zoned;
 
 use super::{Cli, Confirm, Context, Verb, follow, key};
 use crate::{
-    exit::Failure,
+    exit::{Exit, Failure},
     incident_report, input,
-    nouns::{self, incident::AFTER_ROTATION},
+    nouns::{
+        self,
+        incident::{AFTER_ROTATION, UNDO_KEPT},
+    },
     render::text::{plural, safe},
     time_arg,
 };
@@ -122,11 +125,15 @@ async fn contain(context: &mut Context, args: ContainArgs) -> Result<(), Failure
     let asked = incident::Contain { keys, users, organizations, addresses, revoke, lasts_ms, reason };
     let contained = context.client().await?.ask(asked).await?;
     context.out.show(&contained, |out| {
-        contained.iter().try_for_each(|one| {
+        for one in &contained {
             let (done, undo) = nouns::incident::contained(one);
             out.line(safe(&done))?;
-            out.line(format_args!("  {}", safe(&undo)))
-        })
+            undo.iter().try_for_each(|line| out.line(format_args!("  {}", safe(line))))?;
+        }
+        match contained.iter().any(|one| one.undo.is_some()) {
+            true => out.line(UNDO_KEPT),
+            false => Ok(()),
+        }
     })
 }
 
@@ -152,7 +159,16 @@ async fn reset(context: &mut Context, args: ResetArgs) -> Result<(), Failure> {
     let question = format!("Take the second factor of {} away and end their sessions?", safe(&whose));
     input::confirm(args.confirm.yes, &question)?;
     let client = context.client().await?;
-    let own = client.ask(account::Whoami).await?.user;
+    let me = client.ask(account::Whoami).await?;
+    // The daemon would refuse each of them, and say nothing where there is none.
+    let bound = me.organization.is_some();
+    if !me.role.is_some_and(|role| Permission::UserWrite.is_of(role, bound)) {
+        return Err(Failure::NotPermitted {
+            message: "your role may not take second factors away; nothing was done".to_owned(),
+            hint: Some("A superadmin may, and an org-admin in their organization.".to_owned()),
+        });
+    }
+    let own = me.user;
     let users = client.ask(user::List { organization: args.organization, role: None }).await?;
     let (mut reset, mut gone, mut failed, mut has_own) = (Vec::new(), Vec::new(), Vec::new(), false);
     for user in users.into_iter().filter(|user| user.totp) {
@@ -178,10 +194,15 @@ async fn reset(context: &mut Context, args: ResetArgs) -> Result<(), Failure> {
         }
         out.line(format_args!("Gone in the meantime: {}", safe(&gone.join(", "))))
     })?;
-    let Some((_, why)) = failed.first() else { return Ok(()) };
     let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
-    Err(Failure::failed(format!("the second factors of {} stay: {why}", safe(&names.join(", "))))
-        .with_hint("Try these again: aivonx user reset-totp USER"))
+    let names = safe(&names.join(", "));
+    let Some((_, why)) = failed.into_iter().next() else { return Ok(()) };
+    let failure = Failure::from(why);
+    let message = format!("the second factors of {names} stay: {failure}");
+    Err(match failure.exit() {
+        Exit::NotPermitted => Failure::NotPermitted { message, hint: None },
+        _ => Failure::failed(message).with_hint("Try these again: aivonx user reset-totp USER"),
+    })
 }
 
 async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> {

@@ -67,8 +67,11 @@ pub(crate) fn consequences(asked: &Contain) -> Vec<String> {
     lines
 }
 
-/// What was done to one of them, and how that is undone.
-pub(crate) fn contained(one: &Contained) -> (String, String) {
+/// Where the commands that undo it are kept.
+pub(crate) const UNDO_KEPT: &str = "How to undo it is kept in the audit log: aivonx incident report";
+
+/// What was done to one of them, and how that is undone, a sentence each.
+pub(crate) fn contained(one: &Contained) -> (String, Vec<String>) {
     let mut also = vec!["what runs for it ends".to_owned()];
     for (count, what, how) in [(one.sessions, "session", "ended"), (one.revoked, "key", "revoked")] {
         if count > 0 {
@@ -79,13 +82,25 @@ pub(crate) fn contained(one: &Contained) -> (String, String) {
         also.push(format!("{} must be changed", plural(u64::from(one.must_change), "password")));
     }
     let done = format!("Contained the {} {}: {}.", one.kind.as_str(), one.name, also.join(", "));
-    let undo = match &one.undo {
-        Some(undo) => format!("To undo: {undo}"),
-        None if one.kind != ContainedKind::Key || one.revoked == 0 => {
-            "It was shut off before, so there is nothing to undo".to_owned()
+    let mut undo = Vec::new();
+    match &one.undo {
+        Some(command) => undo.push(format!("To undo: {command}")),
+        None if one.revoked == 0 => {
+            undo.push("It was shut off before, so there is nothing to undo".to_owned());
         }
-        None => "This cannot be undone; make another key: aivonx key create NAME".to_owned(),
-    };
+        None => {}
+    }
+    if one.revoked > 0 {
+        undo.push(if one.kind == ContainedKind::Key {
+            "This cannot be undone; make another key: aivonx key create NAME".to_owned()
+        } else {
+            let keys = plural(u64::from(one.revoked), "key");
+            format!("Revoked for good: {keys}; make others: aivonx key create NAME")
+        });
+    }
+    if one.must_change > 0 && one.undo.is_some() {
+        undo.push("The passwords must be changed all the same".to_owned());
+    }
     (done, undo)
 }
 

@@ -131,7 +131,7 @@ pub(super) fn confirm_contain(model: &mut Model, form: &Form) -> Result<(), Stri
 pub(in crate::update) fn contained(model: &mut Model, all: &[Contained]) {
     let row = |one: &Contained| {
         let (done, undo) = words::contained(one);
-        (one.kind.as_str().to_owned(), format!("{done}\n{undo}"))
+        (one.kind.as_str().to_owned(), format!("{done}\n{}", undo.join("\n")))
     };
     read(model, "What was done".to_owned(), all.iter().map(row).collect());
 }
