@@ -155,7 +155,7 @@ impl<R: Request> Relay<R> {
 
     /// Whether nothing of it goes out before all of it was searched.
     pub(super) fn is_kept(&self) -> bool {
-        self.whole && self.screen.as_ref().is_some_and(|screen| screen.holds())
+        self.whole && self.screen.as_ref().is_some_and(|screen| screen.keeps_all())
     }
 
     /// Reads such an answer to its end. Returns why the client gets nothing of it, if it does not.

@@ -142,10 +142,10 @@ impl Screen {
         self.findings
     }
 
-    /// Whether anything may have to be kept from the client.
+    /// Whether all of the answer is kept until it is whole.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        self.rules.holds()
+    pub fn keeps_all(&self) -> bool {
+        self.rules.holds() && matches!(self.shape, Shape::Whole(_))
     }
 
     /// Takes a piece of the answer, and puts what need not wait into `out`.
