@@ -229,6 +229,9 @@ pub(super) fn authorize(
     Err(Refusal::Forbidden(why))
 }
 
+/// Most nodes that are named to a client which chose none of them.
+const OTHERS: usize = 8;
+
 /// What of the fleet a request may use that names the node that is to serve it; None if it names none.
 pub(super) fn chosen_node(
     cx: &ConnContext,
@@ -250,7 +253,11 @@ pub(super) fn chosen_node(
     let eligible = caller.eligible();
     let snapshot = cx.worker.shared.hot.load();
     let node = snapshot.nodes.iter().find(|node| node.heading == *name && eligible.admits(node));
-    let unknown = || Refusal::NoSuchNode(String::from_utf8_lossy(name.as_bytes()).into_owned());
+    let unknown = || {
+        let others = snapshot.nodes.iter().filter(|node| eligible.admits(node)).take(OTHERS);
+        let others = others.map(|node| node.name.to_string()).collect();
+        Refusal::NoSuchNode { name: String::from_utf8_lossy(name.as_bytes()).into_owned(), others }
+    };
     node.map(|node| Some(eligible.only(&node.id))).ok_or_else(unknown)
 }
 

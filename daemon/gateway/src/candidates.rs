@@ -1,5 +1,7 @@
 //! Which of a plan's models is asked for, and the body that asks for it.
 
+pub(super) mod written;
+
 use std::sync::Arc;
 
 use aivonx_domain::model_name;
@@ -11,16 +13,14 @@ use aivonx_wire::{
 use bytes::Bytes;
 use http::StatusCode;
 
+use self::written::Written;
 use super::{
     answer::Answer,
-    aside::{self, aside, discard},
-    body::{BodyError, Collected},
     cold::Cold,
     endpoints::show,
     error_response::Refusal,
     exchange::Exchange,
     forward::Call,
-    gather::Gather,
     opened::Opened,
     shared::Settings,
     translation::{self, Translated},
@@ -61,42 +61,8 @@ pub(super) struct Candidates<'a> {
     otherwise: Option<f64>,
 }
 
-/// The body for one of the models.
-enum Written {
-    /// The client's.
-    AsItCame,
-    /// That one with a few changes: most of it is not copied.
-    Spliced(Vec<Bytes>),
-    /// That one with many changes.
-    Anew(Collected),
-    /// None: the gateway has the answer.
-    Nothing(Bytes),
-}
-
-/// Changes that are made on the thread that serves the request.
-const FEW: usize = 256;
-
-/// Changes that are so many that only other threads go through them.
-pub(super) struct Many(Option<Arc<Edits>>);
-
-impl Many {
-    /// All of `edits`, if they are that many.
-    pub(super) fn of(edits: &mut Edits) -> Option<Self> {
-        (edits.len() > FEW).then(|| Self(Some(Arc::new(std::mem::take(edits)))))
-    }
-}
-
-impl Drop for Many {
-    fn drop(&mut self) {
-        discard(self.0.take());
-    }
-}
-
 /// No size of a context: keeps options that policy forces apart from those that clients send.
 const FORCED: u64 = 1 << 63;
-
-/// Pieces between changes that are not copied.
-const PIECE: usize = 4 << 10;
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(call: &'a Call<'a>, usage: bool, needed: bool) -> Self {
@@ -353,66 +319,6 @@ impl<'a> Candidates<'a> {
         Some(Cold::new(&worker.shared, load, model, self.body(), native, settings.load))
     }
 
-    /// Writes the body that is to be sent to `node`, unless it is.
-    ///
-    /// # Errors
-    /// [`BodyError::Budget`]: with the changes it is there twice.
-    pub(super) async fn prepare(&mut self, node: &Node, id: &str) -> Result<(), Refusal> {
-        let (kind, to) = (node.kind, self.to(node));
-        let asks = self.is_to_ask(node, to);
-        if self.body.is_none() || (self.kind, self.asks, self.to) != (kind, asks, to) {
-            (self.kind, self.asks, self.to, self.translated) = (kind, asks, to, None);
-            // Not there three times.
-            self.body = None;
-            let written = self.write(asks && to.is_none()).await?;
-            self.body = Some(match self.api.zip(to) {
-                None => written,
-                Some(apis) => self.translate(apis, id, written).await?,
-            });
-        }
-        Ok(())
-    }
-
-    /// What says to a node of another API what `written` says.
-    async fn translate(&mut self, apis: (Api, Api), id: &str, written: Written) -> Result<Written, Refusal> {
-        let (segments, gather) = (self.segments(&written).to_vec(), self.call.body.beside());
-        let about = translation::about(id, self.want().model);
-        let asks = self.asks;
-        // To be read it must lie in one piece.
-        let mut joined = Collected::from(self.call.body.beside());
-        if segments.len() > 1 {
-            joined.charge(segments.iter().map(|segment| segment.len() as u64).sum())?;
-        }
-        let work = move || {
-            let _joined = joined;
-            translation::write(apis, asks, &about, &segments, gather)
-        };
-        let done = match self.call.body.bytes > aside::LARGE {
-            true => aside(work).await.ok_or(Refusal::Internal("the body could not be translated"))?,
-            false => work(),
-        };
-        let (body, translated) = done?;
-        self.translated = Some(translated);
-        Ok(match body {
-            translation::Body::Send(body) => Written::Anew(body),
-            translation::Body::Answer(answer) => Written::Nothing(answer),
-        })
-    }
-
-    /// The body to be sent.
-    pub(super) fn body(&self) -> &[Bytes] {
-        self.segments(self.body.as_ref().unwrap_or(&Written::AsItCame))
-    }
-
-    fn segments<'w>(&'w self, written: &'w Written) -> &'w [Bytes] {
-        match written {
-            Written::AsItCame => &self.call.body.segments,
-            Written::Spliced(segments) => segments,
-            Written::Anew(body) => &body.segments,
-            Written::Nothing(_) => &[],
-        }
-    }
-
     /// Where requests for the model asked for are counted, if it is an alias's.
     pub(super) fn tally(&self) -> Option<Arc<Tally>> {
         self.call.plan.as_ref()?.candidates.get(self.at)?.tally.clone()
@@ -455,8 +361,31 @@ impl<'a> Candidates<'a> {
         Some(Want { ollama, openai: api.counterpart(false).is_some(), api: 0, ..self.want() })
     }
 
-    /// The client's request with the changes that were made to it. `asks` for usage as its own API does.
-    async fn write(&self, asks: bool) -> Result<Written, Refusal> {
+    /// Writes the body that is to be sent to `node`, unless it is.
+    ///
+    /// # Errors
+    /// [`BodyError::Budget`](super::body::BodyError::Budget): with the changes it is there twice.
+    pub(super) async fn prepare(&mut self, node: &Node, id: &str) -> Result<(), Refusal> {
+        let (kind, to) = (node.kind, self.to(node));
+        let asks = self.is_to_ask(node, to);
+        if self.body.is_none() || (self.kind, self.asks, self.to) != (kind, asks, to) {
+            (self.kind, self.asks, self.to, self.translated) = (kind, asks, to, None);
+            // Not there three times.
+            self.body = None;
+            let (came, many) = (&self.call.body, self.call.many.as_ref());
+            let mut body = written::write(self.edits(asks && to.is_none()), many, came).await?;
+            if let Some(apis) = self.api.zip(to) {
+                let about = translation::about(id, self.want().model);
+                let (anew, translated) = written::translate(apis, asks, about, &body, came).await?;
+                (body, self.translated) = (anew, Some(translated));
+            }
+            self.body = Some(body);
+        }
+        Ok(())
+    }
+
+    /// The changes that are made to the client's request. `asks` for usage as its own API does.
+    fn edits(&self, asks: bool) -> Edits {
         let call = self.call;
         let candidate = call.plan.as_ref().and_then(|plan| plan.candidates.get(self.at));
         let changes = match candidate {
@@ -465,35 +394,13 @@ impl<'a> Candidates<'a> {
         };
         let model = self.served().map(|model| &**model);
         let endless_zero = self.kind == NodeKind::Ollama;
-        let changes = Changes { model, usage: asks, endless_zero, ..changes };
         let mut edits = call.edits.clone();
-        call.peek.write(&call.route, &changes, &mut edits);
-        let segments = &call.body.segments;
-        if let Some(many) = call.many.as_ref().and_then(|many| many.0.clone()) {
-            let (segments, gather) = (segments.clone(), call.body.beside());
-            let anew = aside(move || anew(&many, &edits, &segments, gather)).await;
-            return Ok(Written::Anew(anew.ok_or(Refusal::Internal("the body could not be changed"))??));
-        }
-        if edits.is_empty() {
-            return Ok(Written::AsItCame);
-        }
-        Ok(Written::Spliced(edits.apply(segments)))
+        call.peek.write(&call.route, &Changes { model, usage: asks, endless_zero, ..changes }, &mut edits);
+        edits
     }
-}
 
-/// The body with `many` changes and `others`: what lies between changes is mostly too short to be worth a piece of
-/// its own.
-fn anew(
-    many: &Edits,
-    others: &Edits,
-    segments: &[Bytes],
-    mut gather: Gather,
-) -> Result<Collected, BodyError> {
-    let mut done = Ok(());
-    many.pieces(others, segments, |piece| {
-        if done.is_ok() {
-            done = if piece.len() < PIECE { gather.copy(&piece) } else { gather.keep(piece) };
-        }
-    });
-    done.map(|()| gather.into())
+    /// The body to be sent.
+    pub(super) fn body(&self) -> &[Bytes] {
+        self.body.as_ref().unwrap_or(&Written::AsItCame).segments(&self.call.body)
+    }
 }

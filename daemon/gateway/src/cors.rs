@@ -10,8 +10,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, HEAD, 
 
 /// Fields of an answer that a page may read beside the usual ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "retry-after, x-aivonx-model, x-aivonx-node, x-aivonx-queue, x-aivonx-translated, x-ratelimit-limit, \
-     x-ratelimit-remaining, x-ratelimit-reset, x-request-id, x-should-retry",
+    "retry-after, x-aivonx-estimated, x-aivonx-model, x-aivonx-node, x-aivonx-queue, x-aivonx-translated, \
+     x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-request-id, x-should-retry",
 );
 
 /// Seconds for which a browser need not ask again; none remembers it longer.
@@ -49,4 +49,22 @@ pub(super) fn on_answer(headers: &mut HeaderMap, origin: &HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.entry(header::VARY).or_insert(HeaderValue::from_static("origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EXPOSED;
+    use crate::{
+        endpoints::count_tokens::X_AIVONX_ESTIMATED,
+        headers::{X_AIVONX_MODEL, X_AIVONX_NODE, X_AIVONX_QUEUE, X_AIVONX_TRANSLATED},
+    };
+
+    #[test]
+    fn pages_may_read_what_the_gateway_says_of_an_answer() {
+        let exposed = EXPOSED;
+        let exposed: Vec<&str> = exposed.to_str().unwrap().split(", ").collect();
+        for name in [X_AIVONX_ESTIMATED, X_AIVONX_MODEL, X_AIVONX_NODE, X_AIVONX_QUEUE, X_AIVONX_TRANSLATED] {
+            assert!(exposed.contains(&name.as_str()), "{name}");
+        }
+    }
 }

@@ -57,21 +57,32 @@ pub(super) enum Refusal {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(
-        "no such path{}: see the API of Ollama, OpenAI or Anthropic",
-        .0.map_or_else(String::new, |meant| format!("; {} is one, check the client's base URL", meant.pattern))
+        "no such path; {}",
+        .0.map_or_else(
+            || "aivonx-api(7) lists all, as Ollama, OpenAI and Anthropic have them".to_owned(),
+            |meant| format!("{} is one, check the client's base URL", meant.pattern)
+        )
     )]
     NoRoute(Option<&'static Route>),
     #[error(
-        "no node '{}' that this credential may choose with X-Aivonx-Node; name another, or leave the field out",
-        Untrusted::new(.0).max(100)
+        "no node '{}' that this credential may choose with X-Aivonx-Node; leave the field out{}",
+        Untrusted::new(.name).max(100),
+        if .others.is_empty() { String::new() } else { format!(", or name one of {}", .others.join(", ")) }
     )]
-    NoSuchNode(String),
-    #[error("there is no response '{}' of yours here; it may have been forgotten", Untrusted::new(.0).max(100))]
+    NoSuchNode { name: String, others: Vec<String> },
+    /// Of the node that the client chose.
+    #[error("{0}; X-Aivonx-Node names the only node that is asked, leave the field out to ask all")]
+    OnChosen(NoNode),
+    #[error("there is no response '{}' of yours here, or it was forgotten; send the whole conversation as the input", Untrusted::new(.0).max(100))]
     NoResponse(String),
     #[error("there is no {what} '{}' of yours here", Untrusted::new(.id).max(100))]
     NotYours { what: &'static str, id: String },
     #[error("'{what}' is {}, which is not fetched from here; send what is there instead", Untrusted::new(.wrong).max(200))]
     Fetched { what: &'static str, wrong: String },
+    #[error(
+        "of a response there are its input_items, and with POST its cancel: /v1/responses/ID/input_items"
+    )]
+    NoPart,
     #[error("{0}")]
     Never(&'static str),
     #[error("method {method} is not served here; use {allow}")]
@@ -148,6 +159,9 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// How to authenticate (RFC 6750, 3).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"aivonx\"");
 
+/// How a body may be coded (RFC 9110, 15.5.16).
+const ENCODINGS: HeaderValue = HeaderValue::from_static("zstd, gzip, deflate");
+
 impl Refusal {
     /// Status, and how the request counts.
     fn verdict(&self) -> (StatusCode, Outcome) {
@@ -158,9 +172,10 @@ impl Refusal {
             | Self::Blocked => (StatusCode::FORBIDDEN, Refused),
             Self::Host(HostError::Absolute)
             | Self::NoRoute(_)
-            | Self::NoSuchNode(_)
+            | Self::NoSuchNode { .. }
             | Self::NoResponse(_)
             | Self::NotYours { .. }
+            | Self::NoPart
             | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
             Self::Host(_)
             | Self::Forwarded(_)
@@ -197,10 +212,12 @@ impl Refusal {
                 // Not one of those that stock clients try again.
                 CancelReason::Blocked | CancelReason::Cancelled => (StatusCode::FORBIDDEN, Ended),
             },
-            Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
+            Self::NoNode(NoNode::UnknownModel { .. }) | Self::OnChosen(NoNode::UnknownModel { .. }) => {
+                (StatusCode::NOT_FOUND, Nobody)
+            }
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
-            Self::NoNode(_) | Self::NodesBusy { .. } | Self::Queue { .. } => {
+            Self::NoNode(_) | Self::OnChosen(_) | Self::NodesBusy { .. } | Self::Queue { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, Nobody)
             }
             // Not one of those that stock clients try again: the next answer would be the same.
@@ -285,6 +302,9 @@ pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &s
     }
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if matches!(refusal, Refusal::Body(BodyError::Encoding(_))) {
+        answer.headers_mut().insert(header::ACCEPT_ENCODING, ENCODINGS);
     }
     if status == StatusCode::UPGRADE_REQUIRED {
         answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -20,7 +20,7 @@ use http::{Method, StatusCode, header};
 use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
-    candidates::{Candidates, Many},
+    candidates::{Candidates, written::Many},
     cold::Cold,
     deadline::{CancelReason, InFlight, TICK, Waiting},
     error_response::Refusal,

@@ -28,7 +28,7 @@ pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-n
 pub(super) const X_AIVONX_QUEUE: HeaderName = HeaderName::from_static("x-aivonx-queue");
 /// The client's dialect and the node's, where they differ.
 pub(super) const X_AIVONX_TRANSLATED: HeaderName = HeaderName::from_static("x-aivonx-translated");
-const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
+pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
 
 /// The boundary of a form that the gateway writes. No client knows the id of its request before it has sent the body, so
 /// nothing in that can be taken for it.

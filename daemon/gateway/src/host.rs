@@ -21,7 +21,7 @@ pub(super) enum HostError {
     Unreadable,
     #[error("Host and the request target name different hosts")]
     Differs,
-    #[error("absolute request targets are not served")]
+    #[error("absolute request targets are not served; ask for the path alone, and name the host in Host")]
     Absolute,
     #[error(
         "Host '{0}' is not served here; use a loopback address, or add it to access.allowed_hosts (aivonxd dev: \

@@ -18,7 +18,7 @@ use super::{
     aside::{self, aside},
     authenticate,
     body::{self, Collected, Sender, VerdictError},
-    candidates::Many,
+    candidates::written::Many,
     closed::Reason,
     conn::{self, ConnContext},
     cors,
@@ -420,7 +420,13 @@ async fn layers(
             after: exchange.settings.keep_waiting,
         });
     }
-    forward(exchange, flight, call).await
+    let answer = forward(exchange, flight, call).await;
+    answer.map_err(|refusal| match refusal {
+        Refusal::NoNode(why @ (NoNode::UnknownModel { .. } | NoNode::Down)) if chosen.is_some() => {
+            Refusal::OnChosen(why)
+        }
+        refusal => refusal,
+    })
 }
 
 /// The connection as it is for the client behind trusted proxies, and what they say of it.

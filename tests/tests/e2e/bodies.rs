@@ -23,6 +23,8 @@ async fn refused(
     assert!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
     assert_eq!(node.requests().len(), before, "{what}: the node heard of it");
     assert!(answer.field("x-request-id").is_some(), "{what}");
+    let takes = (answer.status == 415).then_some("zstd, gzip, deflate");
+    assert_eq!(answer.field("accept-encoding"), takes, "{what}");
     answer.text()
 }
 

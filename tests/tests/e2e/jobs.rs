@@ -14,7 +14,8 @@ const QUICK: &str = "[health]\ninterval = \"1s\"\n";
 async fn a_pull_over_http_shows_progress_as_ollama_does() {
     let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
     let daemon = Daemon::run(&[&a, &b], QUICK).await;
-    let answer = daemon.post("/api/pull", &json!({"model": "new"})).await.expect(200);
+    // White space around a name says nothing.
+    let answer = daemon.post("/api/pull", &json!({"model": " new\n"})).await.expect(200);
     assert_eq!(answer.field("content-type"), Some("application/x-ndjson"));
     let lines = answer.lines();
     assert_eq!(lines.last().unwrap(), &json!({"status": "success"}));

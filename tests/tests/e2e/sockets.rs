@@ -235,6 +235,7 @@ async fn what_is_no_websocket_is_said_to_be_none() {
     for (target, status) in [
         ("/v1/realtime", 400),
         ("/v1/realtime?model=", 400),
+        ("/v1/realtime?model=m&model=n", 400),
         ("/v1/realtime?model=m&call_id=1", 400),
         ("/v1/realtime?model=other", 404),
     ] {

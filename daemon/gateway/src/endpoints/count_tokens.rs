@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What of an answer is estimated by the gateway.
-const X_AIVONX_ESTIMATED: HeaderName = HeaderName::from_static("x-aivonx-estimated");
+pub(crate) const X_AIVONX_ESTIMATED: HeaderName = HeaderName::from_static("x-aivonx-estimated");
 
 /// Whether a node that was asked has not counted for a reason that an estimate is better than: it is busy, it failed, or
 /// it has the model set up for something else.

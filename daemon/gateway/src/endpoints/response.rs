@@ -125,7 +125,7 @@ fn of<'a>(parameter: &'a str, method: &Method) -> Result<(&'a str, Method), Refu
         None => &[Method::GET, Method::DELETE][..],
         Some("input_items") => &[Method::GET],
         Some("cancel") => &[Method::POST],
-        Some(_) => return Err(Refusal::NoRoute(None)),
+        Some(_) => return Err(Refusal::NoPart),
     };
     if !responses::is_id(id) {
         return Err(Refusal::NoResponse(id.to_owned()));

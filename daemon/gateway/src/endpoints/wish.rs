@@ -35,14 +35,16 @@ impl Wish {
         let wrong = |message: String| Refusal::Manage { status: StatusCode::BAD_REQUEST, message };
         if matches!(action, Action::Copy) {
             let names: Names = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
-            let Names { source, destination } = names;
+            let [source, destination] = [names.source, names.destination].map(|name| name.trim().to_owned());
             return if source.is_empty() || destination.is_empty() {
                 Err(wrong("source and destination are required".to_owned()))
             } else {
                 Ok(Self::Job(JobWish::Copy { source, destination }))
             };
         }
-        let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
+        // White space around a name says nothing, to Ollama neither.
+        let model = peek.model(true).map(str::trim).filter(|model| !model.is_empty());
+        let model = model.ok_or(Refusal::ModelMissing)?.to_owned();
         let insecure = peek.insecure;
         Ok(Self::Job(match action {
             Action::Delete => return Ok(Self::Delete { model }),

@@ -23,6 +23,8 @@ pub(crate) enum HandshakeError {
     Malformed(&'static str),
     #[error("the handshake of a websocket has no body; leave it out")]
     Body,
+    #[error("the address names several models; name one, as in /v1/realtime?model=NAME")]
+    SeveralModels,
     #[error("name the model in the address, as in /v1/realtime?model=NAME")]
     NoModel,
     #[error(
@@ -46,7 +48,7 @@ impl HandshakeError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotAsked => StatusCode::UPGRADE_REQUIRED,
-            Self::Malformed(_) | Self::Body | Self::NoModel => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Body | Self::NoModel | Self::SeveralModels => StatusCode::BAD_REQUEST,
             Self::Private | Self::PromptChars | Self::OutputMax => StatusCode::FORBIDDEN,
         }
     }
@@ -110,16 +112,22 @@ impl<'a> Handshake<'a> {
     }
 
     fn read_query(&mut self, query: Option<&str>) -> Result<(), Refusal> {
+        let mut several = false;
         query::read(query, |name, value| {
             match name {
                 "model" if self.model.is_empty() => self.model = value.into_owned(),
+                "model" => several = true,
                 "transcription_model" => self.beside.push((name.to_owned(), value.into_owned())),
                 "intent" | "language" => self.passed.push((name.to_owned(), value.into_owned())),
                 _ => return false,
             }
             true
         })?;
-        if self.model.is_empty() { Err(HandshakeError::NoModel.into()) } else { Ok(()) }
+        match (self.model.is_empty(), several) {
+            (true, _) => Err(HandshakeError::NoModel.into()),
+            (_, true) => Err(HandshakeError::SeveralModels.into()),
+            _ => Ok(()),
+        }
     }
 
     /// What stands for the body, of which there must be none: the layers of a request find the model in it.

@@ -1,8 +1,11 @@
 //! An answer in no dialect: what happens in its stream, and what it comes to.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
 /// What an answer is about, which no node says in the client's words.
 #[derive(Debug, Clone)]
@@ -17,6 +20,8 @@ pub struct About {
     pub created_at: Box<str>,
     /// From when on its time is taken, if it is.
     pub begun: Option<Instant>,
+    /// Members of the request that the answer repeats.
+    pub asked: Option<Arc<Map<String, Value>>>,
 }
 
 /// What a piece of an answer says.

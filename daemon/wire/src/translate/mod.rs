@@ -168,6 +168,7 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
     let wishes = Wishes {
         usage: options.flag("include_usage")?.unwrap_or(false),
         stops: stops.and_then(|list| serde_json::from_str::<Vec<String>>(list).ok()).map(Arc::from),
+        asked: (client == Api::Responses).then(|| responses::asked(&body).into()),
         ..Wishes::default()
     };
     Ok(Request::Send(node, write(&chat, node, usage)?, wishes))

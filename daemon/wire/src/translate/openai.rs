@@ -14,15 +14,14 @@ use super::{
 
 /// Reads a request.
 pub(super) fn request<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
-    body.refuse(&[
-        "logprobs",
-        "top_logprobs",
-        "logit_bias",
-        "audio",
-        "web_search_options",
-        "functions",
-        "function_call",
-    ])?;
+    body.refuse(&["logprobs", "top_logprobs", "logit_bias", "audio", "functions", "function_call"])?;
+    // An empty object asks for a search as well.
+    if body.get("web_search_options").is_some() {
+        return Err(Refused::not_carried("web_search_options"));
+    }
+    if body.list("modalities")?.iter().any(|modality| string(modality).as_deref() != Some("text")) {
+        return Err(Refused::not_carried("modalities"));
+    }
     only_one(body, "n")?;
     let mut chat = Chat {
         model: body.needed("model")?,

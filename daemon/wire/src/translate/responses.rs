@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Refused,
@@ -60,6 +60,22 @@ pub(super) fn request<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
     chat.sampling.temperature = body.number("temperature")?;
     chat.sampling.top_p = body.number("top_p")?;
     Ok(chat)
+}
+
+/// Members of a request that its answer repeats.
+const REPEATED: [&str; 7] =
+    ["max_output_tokens", "metadata", "parallel_tool_calls", "temperature", "tool_choice", "tools", "top_p"];
+
+/// Most bytes of one that is repeated: it is kept until the answer is over.
+const REPEATED_MOST: usize = 64 << 10;
+
+/// What the answer to a request repeats of it.
+pub(super) fn asked(body: &Object<'_>) -> Map<String, Value> {
+    let repeated = REPEATED.into_iter().filter_map(|name| {
+        let text = body.raw(name).filter(|text| text.len() <= REPEATED_MOST)?;
+        Some((name.to_owned(), serde_json::from_str(text).ok()?))
+    });
+    repeated.collect()
 }
 
 fn read_tool<'a>(tool: &Object<'a>) -> Result<Tool<'a>, Refused> {
@@ -390,7 +406,7 @@ fn response(about: &About, status: &str, output: Vec<Value>, end: Option<(Stop, 
             "total_tokens": usage.prompt.saturating_add(usage.output),
         })
     });
-    json!({
+    let mut response = json!({
         "id": format!("resp_{}", about.id),
         "object": "response",
         "created_at": about.created,
@@ -406,5 +422,9 @@ fn response(about: &About, status: &str, output: Vec<Value>, end: Option<(Stop, 
         "tools": [],
         "store": false,
         "usage": usage,
-    })
+    });
+    for (name, value) in about.asked.iter().flat_map(|asked| asked.iter()) {
+        response[name] = value.clone();
+    }
+    response
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value};
 
 use super::{
     About, Api,
@@ -104,12 +105,15 @@ pub struct Wishes {
     pub base64: bool,
     /// The texts that are to stop the answer, as the client listed them, if it is to be told which did.
     pub stops: Option<Arc<[String]>>,
+    /// Members of the request that the answer repeats.
+    pub asked: Option<Arc<Map<String, Value>>>,
 }
 
 impl Translator {
     /// For a stream.
     #[must_use]
-    pub fn stream(client: Api, node: Api, about: About, wishes: Wishes) -> Self {
+    pub fn stream(client: Api, node: Api, about: About, mut wishes: Wishes) -> Self {
+        let about = About { asked: wishes.asked.take(), ..about };
         let writer: Box<dyn Writer> = match client {
             Api::Messages => Box::new(InTurn::<anthropic::Events>::default()),
             Api::Responses => Box::new(InTurn::<responses::Events>::default()),
@@ -132,7 +136,8 @@ impl Translator {
 
     /// For an answer in one piece.
     #[must_use]
-    pub fn whole(client: Api, node: Api, about: About, wishes: Wishes) -> Self {
+    pub fn whole(client: Api, node: Api, about: About, mut wishes: Wishes) -> Self {
+        let about = About { asked: wishes.asked.take(), ..about };
         let base64 = wishes.base64;
         let shape = Shape::Whole { reader: Reader::of(node, wishes), base64 };
         Self { client, about, shape, held: Vec::new(), failed: false }

@@ -25,9 +25,9 @@ pub fn plain(path: &str) -> Cow<'_, str> {
 
 /// The route of a [plain](plain) path, and what stands in its parameter.
 ///
-/// A path with `%`, a dot segment or a control byte matches nothing: no digest or route needs them, and two readers may
-/// disagree about what they mean. Names of models alone may be written in percent-encoding, as OpenAI's and
-/// Anthropic's clients write them; they are looked up and go no further.
+/// A path with `%`, a dot segment or a control byte matches nothing: no route needs them, and two readers may disagree about
+/// what they mean. Names of models and digests of blobs alone may be written in percent-encoding, as clients write them:
+/// they are looked up, and go no further as they came.
 #[must_use]
 pub fn find(path: &str) -> Option<(&'static Route, Option<Cow<'_, str>>)> {
     if let Some(route) = ROUTES.iter().find(|r| r.pattern == path) {
@@ -37,7 +37,10 @@ pub fn find(path: &str) -> Option<(&'static Route, Option<Cow<'_, str>>)> {
         let (before, _) = route.pattern.split_once(':')?;
         path.strip_prefix(before).map(|parameter| (route, parameter))
     })?;
-    let parameter = if route.pattern == MODEL { decoded(parameter)? } else { Cow::Borrowed(parameter) };
+    let parameter = match route.pattern {
+        MODEL | BLOB => decoded(parameter)?,
+        _ => Cow::Borrowed(parameter),
+    };
     let odd = parameter.is_empty()
         || parameter.split('/').any(|segment| segment == "." || segment == "..")
         || parameter.chars().any(char::is_control)
@@ -46,6 +49,7 @@ pub fn find(path: &str) -> Option<(&'static Route, Option<Cow<'_, str>>)> {
 }
 
 const MODEL: &str = "/v1/models/:model";
+const BLOB: &str = "/api/blobs/:digest";
 
 /// A path's text without percent-encoding; None if it is none.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
@@ -105,7 +109,10 @@ mod tests {
             "/v1/models/a%+1",
             "/v1/models/%ff",
             "/v1/models/../x",
-            "/api/blobs/sha256%3A00",
+            "/api/blobs/sha256%3A%2e%2e%2F00/..",
+            "/api/blobs/sha256%253A00",
+            "/api/blobs/%2e%2e",
+            "/api/blobs/sha256%3A%00",
             "/V1/models",
             "",
         ] {
@@ -125,6 +132,12 @@ mod tests {
             let (route, found) = find(path).unwrap();
             assert_eq!((route.pattern, found.as_deref()), ("/v1/models/:model", Some(model)));
         }
+    }
+
+    #[test]
+    fn the_colon_of_a_digest_may_be_encoded() {
+        let (route, found) = find("/api/blobs/sha256%3A00ff").unwrap();
+        assert_eq!((route.pattern, found.as_deref()), ("/api/blobs/:digest", Some("sha256:00ff")));
     }
 
     #[test]

@@ -24,6 +24,13 @@ const NO_SEARCH: &str =
 /// Why nothing is kept for later.
 const NO_BATCHES: &str = "the gateway keeps no files and runs no batches; send each request to its own route";
 
+/// Why a conversation is not made shorter here.
+const NO_COMPACTION: &str = "the gateway does not shorten conversations; send what is to be said of them to /v1/responses as its input";
+
+/// Why the tokens of a request to `/v1/responses` are not counted.
+const NO_INPUT_TOKENS: &str =
+    "tokens are not counted here; /v1/messages/count_tokens and /tokenize count them";
+
 /// Any Ollama version.
 const ANY: Option<Version> = Some((0, 0, 0));
 
@@ -428,6 +435,10 @@ pub static ROUTES: &[Route] = &[
     never("/v1/files/:id", I, NO_BATCHES),
     never("/v1/batches", I, NO_BATCHES),
     never("/v1/batches/:id", I, NO_BATCHES),
+    never("/v1/messages/batches", A, NO_BATCHES),
+    never("/v1/messages/batches/:id", A, NO_BATCHES),
+    never("/v1/responses/compact", I, NO_COMPACTION),
+    never("/v1/responses/input_tokens", I, NO_INPUT_TOKENS),
 ];
 
 #[cfg(test)]

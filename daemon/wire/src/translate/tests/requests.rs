@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Request, Wishes, request},
+    super::{Request, Translator, Wishes, request},
     Api, about,
 };
+use crate::api::Pieces;
 
 fn sent(client: Api, node: Api, body: &Value) -> Value {
     match request(client, node, true, &about(), body.to_string().as_bytes()) {
@@ -249,6 +250,24 @@ fn embeddings_are_asked_for() {
 }
 
 #[test]
+fn what_a_response_repeats_is_kept_of_its_request() {
+    let tools = json!([{"type": "function", "name": "w", "parameters": {"type": "object"}}]);
+    let body = json!({"model": "m", "input": "x", "tools": tools, "tool_choice": "required",
+        "parallel_tool_calls": false, "top_p": null, "metadata": {"k": "x".repeat(100_000)}});
+    let asked = request(Api::Responses, Api::Chat, true, &about(), body.to_string().as_bytes());
+    let Ok(Request::Send(_, _, wishes)) = asked else { panic!("{asked:?}") };
+    let mut translator = Translator::whole(Api::Responses, Api::Chat, about(), wishes);
+    let mut out = Pieces::default();
+    translator.pass(br#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}"#, &mut out);
+    assert!(translator.finish(&mut out).is_ok());
+    let answer: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!((&answer["tools"], &answer["tool_choice"]), (&tools, &json!("required")));
+    // What is not there is as ever, and so is what is too long to be kept.
+    assert_eq!((&answer["parallel_tool_calls"], &answer["metadata"]), (&json!(false), &json!({})));
+}
+
+#[test]
 fn an_empty_prompt_has_an_answer_of_its_own() {
     for (body, reason) in [
         (json!({"model": "m", "prompt": ""}), "load"),
@@ -332,6 +351,8 @@ fn what_has_no_counterpart_is_refused_by_name() {
             "'tools[0].type' of 'web_search'",
         ),
         (Api::Chat, Api::OllamaChat, with("n", json!(2)), "'n'"),
+        (Api::Chat, Api::OllamaChat, with("web_search_options", json!({})), "'web_search_options'"),
+        (Api::Chat, Api::OllamaChat, with("modalities", json!(["text", "audio"])), "'modalities'"),
         (Api::Chat, Api::OllamaChat, with("logit_bias", json!({"1": 2})), "'logit_bias'"),
         (Api::Embeddings, Api::OllamaEmbed, with("input", json!([1, 2])), "'input'"),
     ] {
