@@ -55,12 +55,8 @@ impl Sender<'_> {
                 self.wire.send(head.as_bytes()).await?;
                 return Ok(Went::Close);
             }
-            Some(Fault::Status(status, body)) => {
-                return self.answer(&Reply::json(*status, *body), None).await;
-            }
-            Some(Fault::Bytes(status, body)) => {
-                return self.answer(&Reply::json(*status, *body), None).await;
-            }
+            // The reply is the fault's own.
+            Some(Fault::Status(..) | Fault::Bytes(..)) => return self.answer(reply, None).await,
             Some(Fault::Body(body)) => return self.answer(&Reply::json(200, *body), None).await,
             Some(Fault::Events(events)) => {
                 let reply = Reply { content_type: "text/event-stream", ..Reply::json(200, events.clone()) };

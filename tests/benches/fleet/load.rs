@@ -35,18 +35,18 @@ struct Line {
 /// 512 tokens. `AIVONX_TRACE` names it; made-up conversations if there is none. Says which it is.
 ///
 /// # Errors
-/// The named one cannot be read.
+/// It is there, or named, and cannot be read.
 pub(crate) fn trace() -> Result<(String, Vec<Request>), String> {
-    if let Some(named) = std::env::var_os("AIVONX_TRACE") {
-        let path = Path::new(&named);
-        let requests = read(path).map_err(|error| format!("AIVONX_TRACE={}: {error}", path.display()))?;
-        return Ok((path.display().to_string(), requests));
-    }
+    let named = std::env::var_os("AIVONX_TRACE");
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces/conversation.jsonl");
-    Ok(match read(Path::new(beside)) {
-        Ok(requests) => (beside.to_owned(), requests),
-        Err(_) => ("made-up conversations".to_owned(), conversations()),
-    })
+    let path = Path::new(named.as_deref().unwrap_or(beside.as_ref()));
+    match read(path) {
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            Ok(("made-up conversations".to_owned(), conversations()))
+        }
+        Err(error) => Err(format!("the trace {}: {error}", path.display())),
+        Ok(requests) => Ok((path.display().to_string(), requests)),
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<Request>> {

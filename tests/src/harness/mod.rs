@@ -17,6 +17,7 @@ pub use daemon::{ADMIN, ADMIN_PASSWORD, Builder, Daemon};
 pub use http2::{H2Answer, H2Client};
 pub use log::Log;
 pub use socket::Socket;
+pub use tenant::{new_key, new_user};
 pub use tls::TlsClient;
 
 use std::path::PathBuf;

@@ -2,12 +2,12 @@
 
 use aivonx_protocol::{
     Client as Control,
-    key::{self, KeyChange, KeyScope, NewKey},
+    key::{self, KeyChange, KeyScope},
     organization::{self, NewOrganization, NodeAccess, OrganizationChange},
 };
 use aivonx_tests::{
     fake::FakeNode,
-    harness::{Answer, Daemon, Request},
+    harness::{Answer, Daemon, Request, new_key},
     within,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -30,18 +30,6 @@ async fn organization(control: &Control, slug: &str) {
         limit_profile: None,
     };
     control.ask(organization::Add(Box::new(new))).await.expect("an organization");
-}
-
-fn new_key(name: &str, organization: Option<&str>, scopes: &[KeyScope]) -> NewKey {
-    NewKey {
-        name: name.into(),
-        organization: organization.map(Into::into),
-        user: None,
-        scopes: scopes.to_vec(),
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    }
 }
 
 async fn key(control: &Control, organization: Option<&str>, scopes: &[KeyScope]) -> String {

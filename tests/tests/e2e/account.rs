@@ -5,16 +5,16 @@ mod second_factor;
 mod usage;
 
 use aivonx_protocol::{
-    Client as Control, WireSecret,
+    Client as Control,
     audit::{self, Action, AuditFilter, Outcome},
-    key::{self, KeyScope, NewKey},
+    key::{self, KeyScope},
     lockout,
     organization::{self, NewOrganization, NodeAccess},
-    user::{self, NewUser, Role},
+    user::{self, Role},
 };
 use aivonx_tests::{
     fake::FakeNode,
-    harness::{Answer, Daemon, Request},
+    harness::{Answer, Daemon, Request, new_key, new_user},
     within,
 };
 use serde_json::{Value, json};
@@ -77,14 +77,7 @@ fn text(value: &Value, field: &str) -> String {
 
 impl Gateway {
     async fn user(&self, name: &str) {
-        let new = NewUser {
-            name: name.into(),
-            display_name: None,
-            email: None,
-            role: Role::Member,
-            organization: Some("acme".into()),
-            password: Some(WireSecret::new(PASSWORD.into())),
-        };
+        let new = new_user(name, Role::Member, Some("acme"), Some(PASSWORD));
         self.control.ask(user::Add(Box::new(new))).await.expect("a user");
     }
 
@@ -192,14 +185,7 @@ async fn brute_force_locks_known_and_unknown_users_alike_across_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let start = || Daemon::builder().arg("--access").arg("required").folder(folder.path()).start();
     let mut daemon = start().await;
-    let new = NewUser {
-        name: "alice".into(),
-        display_name: None,
-        email: None,
-        role: Role::Auditor,
-        organization: None,
-        password: Some(WireSecret::new(PASSWORD.into())),
-    };
+    let new = new_user("alice", Role::Auditor, None, Some(PASSWORD));
     daemon.control().await.ask(user::Add(Box::new(new))).await.unwrap();
     let login = |user: &'static str, password: &'static str| json!({"username": user, "password": password});
     for user in ["alice", "nobody"] {
@@ -330,15 +316,7 @@ async fn everyone_makes_and_revokes_their_own_keys_and_no_others() {
         let answer = g.post("/api/account/keys", &access, &body).await;
         assert!(matches!(answer.status, 400 | 403), "{scope}: {}", answer.text());
     }
-    let fleet = NewKey {
-        name: "fleet".into(),
-        organization: None,
-        user: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let fleet = new_key("fleet", None, &[KeyScope::Infer]);
     let fleet = g.control.ask(key::Create(Box::new(fleet))).await.unwrap().key.id;
     refused(&g.delete(&format!("/api/account/keys/{fleet}"), &access).await, 404, "not_found");
 }

@@ -1,26 +1,18 @@
 //! `X-Aivonx-Node`: clients that say which node is to serve a request.
 
 use aivonx_protocol::{
-    key::{self, KeyScope, NewKey},
+    key::{self, KeyScope},
     organization::{self, NodeAccess, OrganizationChange},
 };
 use aivonx_tests::{
     fake::{FakeNode, Kind},
-    harness::{Answer, Daemon, Request},
+    harness::{Answer, Daemon, Request, new_key},
 };
 use serde_json::json;
 
 /// A key of acme's with these scopes.
 async fn key_with(daemon: &Daemon, name: &str, scopes: &[KeyScope]) -> String {
-    let new = NewKey {
-        name: name.into(),
-        organization: Some("acme".into()),
-        user: None,
-        scopes: scopes.to_vec(),
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let new = new_key(name, Some("acme"), scopes);
     let made = daemon.control().await.ask(key::Create(Box::new(new))).await.unwrap();
     made.secret.expose().to_owned()
 }
@@ -44,9 +36,11 @@ async fn a_key_that_may_choose_gets_the_node_it_names() {
     }
     // What the node does not have is not looked for elsewhere.
     let missing = chat(&daemon, &key, "m", "n2").await.expect(404).json();
-    assert!(missing["error"].as_str().unwrap().contains("not found"), "{missing}");
+    let said = missing["error"].as_str().unwrap();
+    assert!(said.contains("not found") && said.contains("X-Aivonx-Node names the only node"), "{missing}");
     let unknown = chat(&daemon, &key, "m", "gpu9").await.expect(404).json();
-    assert!(unknown["error"].as_str().unwrap().contains("no node 'gpu9'"), "{unknown}");
+    let said = unknown["error"].as_str().unwrap();
+    assert!(said.contains("no node 'gpu9'") && said.ends_with("name one of n0, n1, n2"), "{unknown}");
     let refused = chat(&daemon, &plain, "m", "n0").await.expect(403).json();
     assert!(refused["error"].as_str().unwrap().contains("nodes:choose"), "{refused}");
     // An alias is for the same node, and neither is a node that is out of service asked, nor another in its place.

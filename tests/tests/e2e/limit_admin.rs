@@ -2,11 +2,11 @@
 
 use aivonx_protocol::{
     WireSecret, account,
-    user::{self, NewUser, Role},
+    user::{self, Role},
 };
 use aivonx_tests::{
     fake::FakeNode,
-    harness::{Aivonx, Answer, Daemon, Request},
+    harness::{Aivonx, Answer, Daemon, Request, new_user},
 };
 use serde_json::{Value, json};
 
@@ -17,14 +17,7 @@ async fn gateway(node: &FakeNode) -> (Daemon, String) {
     let daemon = Daemon::builder().node(node).arg("--access").arg("required").start().await;
     let aivonx = daemon.aivonx();
     aivonx.ok(&["org", "add", "acme"]).await;
-    let alice = NewUser {
-        name: "alice".into(),
-        display_name: None,
-        email: None,
-        role: Role::Member,
-        organization: Some("acme".into()),
-        password: Some(WireSecret::new(PASSWORD.into())),
-    };
+    let alice = new_user("alice", Role::Member, Some("acme"), Some(PASSWORD));
     daemon.control().await.ask(user::Add(Box::new(alice))).await.unwrap();
     let secret = key(&aivonx, &["ci", "--org", "acme"]).await;
     (daemon, secret)

@@ -9,10 +9,10 @@ use aivonx_protocol::{
     ClientError, FaultKind, WireSecret, account,
     log::{self, LogFilter},
     token,
-    user::{self, NewUser, Role},
+    user::{self, Role},
 };
 use aivonx_tests::{
-    harness::{ADMIN, ADMIN_PASSWORD, Aivonx, Builder, Daemon, Ran},
+    harness::{ADMIN, ADMIN_PASSWORD, Aivonx, Builder, Daemon, Ran, new_user},
     within,
 };
 
@@ -42,14 +42,7 @@ async fn login(aivonx: &Aivonx, user: &str, file: &Path) -> Ran {
 
 /// An auditor called alice, added by the administrator.
 async fn add_alice(daemon: &Daemon) {
-    let new = NewUser {
-        name: "alice".into(),
-        display_name: None,
-        email: None,
-        role: Role::Auditor,
-        organization: None,
-        password: Some(WireSecret::new(PASSWORD.into())),
-    };
+    let new = new_user("alice", Role::Auditor, None, Some(PASSWORD));
     daemon.control().await.ask(user::Add(Box::new(new))).await.expect("a user");
 }
 

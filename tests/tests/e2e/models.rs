@@ -6,7 +6,7 @@ use aivonx_protocol::{
 };
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
-    harness::{Answer, Daemon, Request},
+    harness::{Answer, Daemon, Request, new_key},
 };
 use serde_json::{Value, json};
 
@@ -134,15 +134,7 @@ async fn what_a_third_party_runs_is_not_made_where_that_is_not_allowed() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::run(&[&node], "").await;
     let infer = daemon.tenant("acme").await;
-    let new = NewKey {
-        name: "writer".into(),
-        organization: Some("acme".into()),
-        user: None,
-        scopes: vec![KeyScope::ModelsWrite],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let new = new_key("writer", Some("acme"), &[KeyScope::ModelsWrite]);
     let made = daemon.control().await.ask(key::Create(Box::new(new))).await.unwrap();
     let ask = async |key: &str, path: &str, body: &Value| {
         daemon.ask(&Request::json(path, body).field("x-api-key", key)).await
@@ -171,13 +163,8 @@ async fn who_may_not_use_all_models_makes_them_of_files_of_its_own() {
     let daemon = Daemon::run(&[], "").await;
     let key = async |organization: &str, models: &[&str]| {
         let new = NewKey {
-            name: format!("writer{}", models.len()),
-            organization: Some(organization.into()),
-            user: None,
-            scopes: vec![KeyScope::ModelsWrite],
             models: models.iter().map(ToString::to_string).collect(),
-            networks: Vec::new(),
-            expires: None,
+            ..new_key(&format!("writer{}", models.len()), Some(organization), &[KeyScope::ModelsWrite])
         };
         daemon.control().await.ask(key::Create(Box::new(new))).await.unwrap().secret.expose().to_owned()
     };

@@ -1,9 +1,11 @@
 //! Changes over HTTP are in the audit log, just as those over the control socket.
 
 use aivonx_protocol::{
-    account,
+    WireSecret, account,
     audit::{self, AuditEntry, AuditFilter, Outcome},
-    block, key, token,
+    block,
+    key::{self, NewKey},
+    token,
     user::{self, UserChange},
 };
 use aivonx_wire::api::route::{Account, Action, ROUTES, Route};
@@ -28,15 +30,7 @@ impl Gateway {
 
     /// A key that may pull and delete.
     async fn manager(&self) -> (String, String) {
-        let new = NewKey {
-            name: "manager".into(),
-            organization: None,
-            user: None,
-            scopes: vec![KeyScope::ModelsWrite],
-            models: Vec::new(),
-            networks: Vec::new(),
-            expires: None,
-        };
+        let new = new_key("manager", None, &[KeyScope::ModelsWrite]);
         let made = self.control.ask(key::Create(Box::new(new))).await.unwrap();
         (made.key.id, made.secret.expose().to_owned())
     }
@@ -149,24 +143,9 @@ async fn failed_resets_are_counted_together() {
 #[tokio::test]
 async fn a_key_may_do_what_its_user_may_now() {
     let g = gateway().await;
-    let new = NewUser {
-        name: "sue".into(),
-        display_name: None,
-        email: None,
-        role: Role::Operator,
-        organization: None,
-        password: None,
-    };
+    let new = new_user("sue", Role::Operator, None, None);
     g.control.ask(user::Add(Box::new(new))).await.unwrap();
-    let new = NewKey {
-        name: "sues".into(),
-        organization: None,
-        user: Some("sue".into()),
-        scopes: KeyScope::ALL.to_vec(),
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let new = NewKey { user: Some("sue".into()), ..new_key("sues", None, &KeyScope::ALL) };
     let made = g.control.ask(key::Create(Box::new(new))).await.unwrap();
     let secret = made.secret.expose();
     let delete = async || {
@@ -211,15 +190,7 @@ async fn making_ones_own_keys_and_tokens_counts_and_revoking_does_not() {
         })
         .await
         .unwrap();
-    let new = NewKey {
-        name: "c".into(),
-        organization: None,
-        user: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let new = new_key("c", None, &[KeyScope::Infer]);
     alice.ask(key::Create(Box::new(new))).await.unwrap();
     alice.ask(token::Create { name: "t".into(), role: None, lasts_ms: 3_600_000 }).await.unwrap();
     let rotated = alice.ask(key::Rotate { organization: None, key: "c".into(), grace_ms: 0 }).await.unwrap();

@@ -30,14 +30,7 @@ impl Gateway {
 
     /// Adds an administrator of the organization.
     async fn boss(&self) {
-        let boss = NewUser {
-            name: "boss".into(),
-            display_name: None,
-            email: None,
-            role: Role::OrgAdmin,
-            organization: Some("acme".into()),
-            password: Some(WireSecret::new(PASSWORD.into())),
-        };
+        let boss = new_user("boss", Role::OrgAdmin, Some("acme"), Some(PASSWORD));
         self.control.ask(user::Add(Box::new(boss))).await.unwrap();
     }
 

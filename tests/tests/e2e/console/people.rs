@@ -1,9 +1,9 @@
 //! Users and keys.
 
-use aivonx_protocol::key::{self, KeyScope, NewKey};
+use aivonx_protocol::key::{self, KeyScope};
 use aivonx_tests::{
     fake::FakeNode,
-    harness::{Daemon, Request},
+    harness::{Daemon, Request, new_key},
     within,
 };
 use serde_json::json;
@@ -65,15 +65,7 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
 async fn a_key_that_is_revoked_ends_its_stream() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::builder().node(&node).arg("--access").arg("required").start().await;
-    let new = NewKey {
-        name: "ci".into(),
-        organization: None,
-        user: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let new = new_key("ci", None, &[KeyScope::Infer]);
     let key = daemon.control().await.ask(key::Create(Box::new(new))).await.unwrap();
     node.gate();
     let mut client = daemon.client().await;

@@ -1,11 +1,10 @@
 //! The refusal in every dialect.
 
 use aivonx_protocol::{
-    WireSecret,
     key::{self, KeyScope, NewKey},
-    user::{self, NewUser, Role},
+    user::{self, Role},
 };
-use aivonx_tests::harness::{ADMIN, ADMIN_PASSWORD, Request};
+use aivonx_tests::harness::{ADMIN, ADMIN_PASSWORD, Request, new_key, new_user};
 use serde_json::{Value, json};
 
 use super::{Rig, chat, set};
@@ -110,25 +109,10 @@ async fn administrators_are_told_what_changes_it() {
 #[tokio::test]
 async fn who_may_only_tighten_is_told_so() {
     let rig = Rig::new().await;
-    let boss = NewUser {
-        name: "boss".into(),
-        display_name: None,
-        email: None,
-        role: Role::OrgAdmin,
-        organization: Some("acme".into()),
-        password: Some(WireSecret::new(ADMIN_PASSWORD.into())),
-    };
+    let boss = new_user("boss", Role::OrgAdmin, Some("acme"), Some(ADMIN_PASSWORD));
     let control = rig.daemon.control().await;
     control.ask(user::Add(Box::new(boss))).await.unwrap();
-    let key = NewKey {
-        name: "boss".into(),
-        organization: None,
-        user: Some("boss".into()),
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
+    let key = NewKey { user: Some("boss".into()), ..new_key("boss", None, &[KeyScope::Infer]) };
     let key = control.ask(key::Create(Box::new(key))).await.unwrap().secret;
     rig.limit(&["inference.day=0"]).await;
     let asked = chat(false).field("Authorization", &format!("Bearer {}", key.expose()));

@@ -2,14 +2,14 @@
 
 use aivonx_protocol::{
     ClientError, FaultKind, WireSecret, account,
-    key::{self, KeyScope, NewKey},
+    key::{self, KeyScope},
     organization::{self, NewOrganization, NodeAccess},
     policy,
-    user::{self, NewUser, Role},
+    user::{self, Role},
 };
 use aivonx_tests::{
     fake::{FakeNode, Kind},
-    harness::{Daemon, Request},
+    harness::{Daemon, Request, new_key, new_user},
 };
 use serde_json::{Value, json};
 
@@ -46,24 +46,9 @@ async fn each_organization_has_its_own() {
     let mut secrets = std::collections::BTreeMap::new();
     for (slug, models) in [("acme", &["open*"][..]), ("other", &[])] {
         root.ask(organization::Add(Box::new(organization(slug, models)))).await.unwrap();
-        let admin = NewUser {
-            name: format!("{slug}-admin"),
-            display_name: None,
-            email: None,
-            role: Role::OrgAdmin,
-            organization: Some(slug.into()),
-            password: Some(WireSecret::new(PASSWORD.into())),
-        };
+        let admin = new_user(&format!("{slug}-admin"), Role::OrgAdmin, Some(slug), Some(PASSWORD));
         root.ask(user::Add(Box::new(admin))).await.unwrap();
-        let new = NewKey {
-            name: "k".into(),
-            organization: Some(slug.into()),
-            user: None,
-            scopes: vec![KeyScope::Infer],
-            models: Vec::new(),
-            networks: Vec::new(),
-            expires: None,
-        };
+        let new = new_key("k", Some(slug), &[KeyScope::Infer]);
         secrets.insert(slug, root.ask(key::Create(Box::new(new))).await.unwrap().secret.expose().to_owned());
     }
     let ask = async |slug: &str, model: &str| {

@@ -6,7 +6,7 @@ use aivonx_protocol::{
     Client as Control, WireSecret, account,
     audit::{self, AuditFilter},
     daemon, job,
-    key::{self, KeyScope, NewKey},
+    key::{self, KeyScope},
     lockout,
     log::{self, Level, LogFilter},
     model,
@@ -15,6 +15,7 @@ use aivonx_protocol::{
     token,
     user::{self, NewUser, Role},
 };
+pub(super) use aivonx_tests::harness::new_key;
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
     harness::{Daemon, Request},
@@ -80,18 +81,6 @@ pub(super) fn new_node(name: &str, url: &str, organization: Option<&str>) -> New
         labels: BTreeMap::new(),
         force: false,
         organization: organization.map(str::to_owned),
-    }
-}
-
-pub(super) fn new_key(name: &str, organization: Option<&str>, scopes: &[KeyScope]) -> NewKey {
-    NewKey {
-        name: name.into(),
-        organization: organization.map(str::to_owned),
-        user: None,
-        scopes: scopes.to_vec(),
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
     }
 }
 
