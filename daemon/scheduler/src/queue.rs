@@ -199,11 +199,12 @@ impl Scheduler {
     fn better_here(&mut self, node: NodeId, now: Time) -> Option<(JobId, Terms)> {
         let mut others = std::mem::take(&mut self.others);
         others.clear();
-        let band = |id: &JobId| self.jobs[id.0].band;
-        let highest = self.elsewhere(node, usize::MAX).map(|id| band(&id)).max();
-        let first = self.elsewhere(node, usize::MAX).filter(|id| Some(band(id)) == highest);
-        others.extend(first.take(LOOKED_AT));
-        others.extend(self.elsewhere(node, LOOKED_AT).filter(|id| Some(band(id)) != highest));
+        others.extend(self.elsewhere(node, LOOKED_AT));
+        let highest = self.waiting.iter().map(|((_, band), _)| *band).max();
+        let is_highest = |id: &JobId| Some(self.jobs[id.0].band) == highest;
+        if !others.iter().any(is_highest) {
+            others.extend(self.elsewhere(node, usize::MAX).filter(is_highest).take(LOOKED_AT));
+        }
         let mut best: Option<((u8, f64), JobId, Terms)> = None;
         for id in others.iter().copied() {
             let here = self.terms_of_waiting(id, node, now);
