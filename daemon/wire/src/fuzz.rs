@@ -5,7 +5,7 @@ use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
 
 use crate::{
-    api::{Edits, Peek},
+    api::{Edits, Peek, references},
     privacy::{Blocked, Privacy, Screening, redact_text, screen},
 };
 
@@ -14,10 +14,13 @@ use crate::{
 /// # Panics
 /// It is not.
 pub fn json(bytes: &[u8]) {
-    let whole = Peek::read(&[Bytes::copy_from_slice(bytes)]);
+    let in_one = [Bytes::copy_from_slice(bytes)];
     let (begin, rest) = bytes.split_at(bytes.len() / 2);
-    let split = Peek::read(&[Bytes::copy_from_slice(begin), Bytes::copy_from_slice(rest)]);
+    let in_two = [Bytes::copy_from_slice(begin), Bytes::copy_from_slice(rest)];
+    let (whole, split) = (Peek::read(&in_one), Peek::read(&in_two));
     assert_eq!(format!("{whole:?}"), format!("{split:?}"));
+    let named = |segments: &[Bytes]| references::first(segments, true, |address| Some(address.to_owned()));
+    assert_eq!(named(&in_one), named(&in_two));
     if whole.is_ok()
         && let Ok(text) = std::str::from_utf8(bytes)
         && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)

@@ -354,7 +354,11 @@ fn secrets_are_read_by_the_caller_and_never_shown() {
     let file = dir.path().join("secret");
     fs::write(&file, format!("{SECRET}\n")).unwrap();
     let file = file.display();
+    let chain = dir.path().join("chain");
+    fs::write(&chain, "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n").unwrap();
+    let chain = chain.display();
     for (options, stdin) in [
+        (format!("--client-cert {chain} --client-key {file}"), ""),
         ("--bearer-file -".to_owned(), "s3cr3t-t0ken\n"),
         (format!("--bearer-file {file}"), ""),
         (format!("--basic-user ann --basic-password-file {file}"), ""),
@@ -367,7 +371,8 @@ fn secrets_are_read_by_the_caller_and_never_shown() {
         let secret = match added(&fake) {
             Credential::Bearer(secret)
             | Credential::Basic { password: secret, .. }
-            | Credential::Header { value: secret, .. } => secret,
+            | Credential::Header { value: secret, .. }
+            | Credential::Certificate { key_pem: secret, .. } => secret,
             Credential::None => panic!("{options}: no credential"),
         };
         assert_eq!(secret.expose(), SECRET, "{options}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::{
@@ -258,8 +259,15 @@ impl Translator {
     fn read_whole(&mut self) -> Result<Vec<u8>, Unreadable> {
         let Shape::Whole { reader, base64 } = &mut self.shape else { return Err(Unreadable) };
         let (client, about) = (self.client, &self.about);
+        // What reads objects takes the members of a list for theirs.
+        if !self.held.trim_ascii_start().starts_with(b"{") {
+            return Err(Unreadable);
+        }
         if client.stream() == Stream::Never {
             return embed::answer(client, about, *base64, &self.held);
+        }
+        if !is_answer(&self.held) {
+            return Err(Unreadable);
         }
         let mut answer = Answer::default();
         reader.read(about, &self.held, |event| answer.take(event))?;
@@ -271,6 +279,21 @@ impl Translator {
             _ => openai::whole(about, &answer),
         })
     }
+}
+
+/// Whether an object has what every answer of a node has: it may be any other that came from what stands in front.
+fn is_answer(object: &[u8]) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Members {
+        choices: Option<IgnoredAny>,
+        message: Option<IgnoredAny>,
+        done: Option<IgnoredAny>,
+    }
+    // What is odd in another way, its reader says.
+    serde_json::from_slice::<Members>(object).map_or(true, |Members { choices, message, done }| {
+        choices.is_some() || message.is_some() || done.is_some()
+    })
 }
 
 impl Lines {

@@ -484,8 +484,14 @@ fn errors_come_in_the_clients_dialect() {
 fn what_is_no_answer_is_said_to_be_none() {
     let (all, done) = stream(Api::Messages, Api::Chat, &[b"data: {\"choices\":7\n\n"]);
     assert!(!done && all.contains("could not be read"), "{all}");
-    let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), Wishes::default());
-    let mut out = Pieces::default();
-    translator.pass(b"<html>", &mut out);
-    assert!(translator.finish(&mut out).is_err() && out.is_empty());
+    for (client, node) in
+        [(Api::Messages, Api::Chat), (Api::Chat, Api::OllamaChat), (Api::OllamaEmbed, Api::Embeddings)]
+    {
+        for text in ["<html>", "", "[7]", "7", "{\"object\":\"list\"}", "{\"choices\":", "{\"message\":"] {
+            let mut translator = Translator::whole(client, node, about(), Wishes::default());
+            let mut out = Pieces::default();
+            translator.pass(text.as_bytes(), &mut out);
+            assert!(translator.finish(&mut out).is_err() && out.is_empty(), "{client:?} {text}");
+        }
+    }
 }
