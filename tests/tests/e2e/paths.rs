@@ -282,7 +282,7 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
     let port = daemon.address().port();
-    for host in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"] {
+    for host in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST", "10.0.0.1", "[fd00::7]", "0.0.0.0"] {
         for host in [host.to_owned(), format!("{host}:{port}")] {
             daemon.ask(&Request::get("/api/tags").field("Host", &host)).await.expect(200);
         }
@@ -293,10 +293,10 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
         "evil.example",
         "localhost.evil.example",
         "127.0.0.1.evil.example",
-        "10.0.0.1",
+        "93.184.216.34",
+        "10.0.0.1.evil.example",
         "localhost@evil.example",
         "evil.example:11435",
-        "0.0.0.0",
         "169.254.169.254",
         "",
     ] {

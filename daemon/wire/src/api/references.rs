@@ -40,7 +40,7 @@ pub type Judge = fn(&str) -> Option<String>;
 /// Any spelling of what a name in a chat must hold to matter here; `s` and `k` have foldings beyond ASCII.
 static SUSPECT: LazyLock<Regex> = LazyLock::new(|| {
     // A constant, which the tests use.
-    Regex::new(r"(?i-u)url|file_id|vector|container|ill_id|audio|\\u").expect("a valid pattern")
+    Regex::new(r"(?i-u)url|file_id|vector|container|ill_id|audio|:\\?/|\\u").expect("a valid pattern")
 });
 
 /// Whether a body may name anything at all, other than that of a response; quickly.
@@ -116,13 +116,25 @@ impl Meaning {
             ("mcp_servers", _) => Self::Source("mcp_servers.url"),
             ("source", _) => Self::Source("source.url"),
             ("file", _) => Self::Source("file.url"),
+            ("image" | "images" | "mask" | "video", _) => Self::Source("image.url"),
             ("id", _) => Self::OwnId,
             ("type", _) => Self::OwnType,
             ("url", _) => Self::OwnUrl,
             ("role" | "content", _) => Self::Content,
+            // What a tool was called with.
+            ("input", _) => Self::Data,
             (
-                "parameters" | "schema" | "input_schema" | "json_schema" | "metadata" | "arguments"
-                | "annotations" | "results" | "action" | "sources",
+                "chat_template_kwargs"
+                | "parameters"
+                | "schema"
+                | "input_schema"
+                | "json_schema"
+                | "metadata"
+                | "arguments"
+                | "annotations"
+                | "results"
+                | "action"
+                | "sources",
                 _,
             ) => Self::Data,
             _ => Self::Nothing,
@@ -191,15 +203,24 @@ impl Reader {
             }
             (Meaning::Address(what), _)
             | (Meaning::OwnUrl, Meaning::Address(what) | Meaning::Source(what)) => {
-                let wrong = if cut && !is_data(&text) && !has_authority(&text) {
-                    Some("an address that is too long".to_owned())
-                } else {
-                    (self.judge)(&text)
-                };
-                wrong.map_or(Ok(()), |wrong| Err(Found::Reference(Reference::Fetched(what, wrong))))
+                self.fetched(what, &text, cut)
+            }
+            // Where it may be the thing itself; a source is what is cited.
+            (Meaning::Source(what), _) if what != "source.url" && text.contains("://") => {
+                self.fetched(what, &text, cut)
             }
             _ => Ok(()),
         }
+    }
+
+    /// An address that a node is to fetch.
+    fn fetched(&self, what: &'static str, text: &str, cut: bool) -> Result<(), Found> {
+        let wrong = if cut && !is_data(text) && !has_authority(text) {
+            Some("an address that is too long".to_owned())
+        } else {
+            (self.judge)(text)
+        };
+        wrong.map_or(Ok(()), |wrong| Err(Found::Reference(Reference::Fetched(what, wrong))))
     }
 }
 
@@ -357,6 +378,8 @@ mod tests {
                 r#"{"messages":[{"content":[{"source":{"type":"url","url":"http://10.0.0.1/mcp"}}]}]}"#,
                 "source.url",
             ),
+            (r#"{"file":"http://10.0.0.1/mcp"}"#, "file.url"),
+            (r#"{"documents":[{"image":"http:\/\/10.0.0.1\/mcp"}]}"#, "image.url"),
             (r#"{"mcp_servers":[{"type":"url","url":"http://10.0.0.1/mcp"}]}"#, "mcp_servers.url"),
             (r#"{"messages":[{"content":[{"video_url":{"url":"http://10.0.0.1/mcp"}}]}]}"#, "video_url"),
         ] {
@@ -382,8 +405,10 @@ mod tests {
             r#"{"prompt":["a","b"],"audio":{"voice":"alloy","format":"wav"}}"#,
             r#"{"tools":[{"function":{"parameters":{"examples":[{"file_id":"x","image_url":"http://10.0.0.1"}]}}}]}"#,
             r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto"}},{"container":"auto"}]}"#,
+            r#"{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"docker","input":{"container":"web","file_id":"f","image_url":"http://10.0.0.1"}}]}]}"#,
             r#"{"messages":[{"role":"tool","tool_call_id":"c","id":"x","content":"http://10.0.0.1"}]}"#,
             r#"{"messages":[{"content":[{"image_url":{"url":"https://example.org/a.png"}}]}]}"#,
+            r#"{"messages":[{"content":[{"type":"search_result","source":"http://10.0.0.1/page","content":[]}]}]}"#,
             r#"{"conversation":null,"container":null,"file_id":null}"#,
         ] {
             assert_eq!(named(body), None, "{body}");
