@@ -145,6 +145,10 @@ pub fn is_of_same_daemon(dir: &Path, store: &Path) -> bool {
     let marker = Layout::new(dir).marker();
     let aside = store.file_name().and_then(|name| name.to_str()?.strip_prefix("store."));
     let Some(aside) = aside.map(|stamp| files::added(&marker, stamp)) else { return true };
+    // Nothing is known from what is no file.
+    if [&aside, &marker].into_iter().any(|path| files::in_place_of_file(path).is_some()) {
+        return true;
+    }
     match (Marker::read(&aside), Marker::read(&marker)) {
         (Ok(Found::Marker(then)), Ok(Found::Marker(now))) => then.daemon == now.daemon,
         // Set aside alone, by what refuses other daemons.

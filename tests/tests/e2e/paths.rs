@@ -265,7 +265,7 @@ async fn other_pages_and_hosts_are_those_that_are_listed() {
         daemon.ask(&request).await
     };
     // Without a scheme it is HTTPS, and the log says so.
-    daemon.stderr().until("\"https://*.example.org\"").await;
+    daemon.stderr().until("taken for .https://..example.org").await;
     ask("http://chat.example.org").await.expect(403);
     let answer = ask("https://chat.example.org").await.expect(200);
     assert_eq!(answer.field("access-control-allow-origin"), Some("https://chat.example.org"));
@@ -300,7 +300,7 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
         "169.254.169.254",
         "",
     ] {
-        for path in ["/api/tags", "/", "/api/version", "/health", "/nowhere"] {
+        for path in ["/api/tags", "/", "/api/version", "/nowhere"] {
             let answer = daemon.ask(&Request::get(path).field("Host", host)).await;
             assert!((400..500).contains(&answer.status), "{host:?} {path}: {}", answer.status);
         }

@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use aivonx_protocol::{check::max_age, secrets::Check};
-use http::{HeaderMap, header, response::Parts};
+use http::{HeaderMap, StatusCode, header, response::Parts};
 use rustls::CertificateError;
 
 use crate::{
@@ -36,6 +36,11 @@ pub(super) async fn run(url: &str, ca: Option<&Path>) -> Result<Vec<Check>, Fail
         Ok(health) => health,
         Err(error) => return Ok(vec![unreachable(&upstream, &error)]),
     };
+    // So a listener with TLS answers what is said to it in plain.
+    if !upstream.is_secure() && health.status == StatusCode::BAD_REQUEST {
+        let finding = format!("{}: plain HTTP is refused there with 400", upstream.name);
+        return Ok(vec![Check::fail("connection", finding, with_tls(&upstream))]);
+    }
     let mut checks = Vec::new();
     if upstream.is_secure() {
         checks.push(Check::ok("tls", "the certificate is trusted and for this name"));
@@ -83,12 +88,16 @@ fn unreachable(upstream: &Upstream, error: &io::Error) -> Check {
             let fix = if upstream.is_secure() || error.kind() == io::ErrorKind::ConnectionRefused {
                 "see aivonx status for where it listens".to_owned()
             } else {
-                format!("if it speaks TLS, give {}", name.replacen("http", "https", 1))
+                with_tls(upstream)
             };
             (what, fix)
         }
     };
     Check::fail(if upstream.is_secure() { "tls" } else { "connection" }, format!("{name}: {what}"), fix)
+}
+
+fn with_tls(upstream: &Upstream) -> String {
+    format!("if it speaks TLS, give {}", upstream.name.replacen("http", "https", 1))
 }
 
 /// What is wrong with the certificate that was shown for `host`.
