@@ -117,8 +117,14 @@ pub enum FleetError {
         fix: String,
     },
     /// There is nowhere to pull to.
-    #[error("no Ollama node is active, so there is nowhere to pull to")]
+    #[error("no Ollama node is active, so there is nowhere to put the model")]
     NowhereToPull,
+    /// The caller is an organization's, and it has no nodes of its own.
+    #[error(
+        "your organization has no node of its own, and models are managed on those alone; \
+         those who run the gateway can assign it one"
+    )]
+    NoOwnNodes,
     /// The model is in no node's memory.
     #[error("no node holds the model '{}' in memory", Untrusted::new(.0).max(200))]
     NotLoaded(String),
@@ -242,6 +248,7 @@ impl From<FleetError> for Fault {
                 Self::new(FaultKind::NotPermitted, text).hint("ask a superadmin or an operator of the fleet")
             }
             FleetError::Unfit { fix, .. } => Self::new(FaultKind::Invalid, text).field("node").hint(fix),
+            FleetError::NoOwnNodes => Self::new(FaultKind::NotPermitted, text),
             FleetError::NowhereToPull => {
                 Self::new(FaultKind::Unavailable, text).hint("see `aivonx node list` for the reasons")
             }

@@ -161,7 +161,7 @@ impl Jobs {
     /// job has begun.
     ///
     /// # Errors
-    /// A model or a node that cannot be, a node that is not there or not the caller's, nowhere to pull to, or
+    /// A model or a node that cannot be, a node that is not there or not the caller's, nowhere to put it, or
     /// too much being pulled.
     pub async fn pull(
         &self,
@@ -403,6 +403,9 @@ impl Jobs {
         let registry = &self.checker.registry;
         if nodes.is_empty() {
             let mut targets = registry.contacts(realm);
+            if targets.is_empty() && realm.organization().is_some() {
+                return Err(FleetError::NoOwnNodes);
+            }
             targets.retain(|node| node.kind == NodeKind::Ollama && node.active);
             return if targets.is_empty() { Err(FleetError::NowhereToPull) } else { Ok(targets) };
         }

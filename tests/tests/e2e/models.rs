@@ -154,6 +154,13 @@ async fn what_a_third_party_runs_is_not_made_where_that_is_not_allowed() {
         ask(&infer, path, body).await.expect(403);
     }
     ask(&infer, &format!("/api/blobs/{OTHER}"), &json!({})).await.expect(403);
+    // Nor is one made where the organization has no node: a client is not to try that again.
+    for (path, body) in
+        [("/api/create", json!({"model": "mine", "from": "m"})), ("/api/pull", json!({"model": "m"}))]
+    {
+        let refused = ask(made.secret.expose(), path, &body).await.expect(403).json();
+        assert!(refused["error"].as_str().unwrap().contains("no node of its own"), "{path}: {refused}");
+    }
     assert!(node.requests().iter().all(|sent| sent.head.target() != "/api/create"));
 }
 

@@ -240,7 +240,7 @@ impl Calls {
         let (stays, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.open).into_iter().partition(|(_, call)| work(call));
         self.open = stays;
-        let several = gone.into_iter().filter_map(|(_, call)| match call.purpose {
+        let several = gone.into_values().filter_map(|call| match call.purpose {
             Purpose::Each(each) => Some(*each),
             _ => None,
         });
