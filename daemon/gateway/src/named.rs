@@ -52,7 +52,7 @@ pub(super) async fn check(
 
 /// What is wrong with an address that a node is to fetch, if something is. A public name may lead to a private address,
 /// which only the node finds out.
-fn wrong(address: &str) -> Option<String> {
+pub(super) fn wrong(address: &str) -> Option<String> {
     let address = address.trim();
     if references::is_data(address) {
         return None;

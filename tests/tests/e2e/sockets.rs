@@ -208,6 +208,7 @@ async fn a_model_that_the_caller_may_not_use_is_not_to_be_had_within_a_session()
         (r#"{"type":"session.update","session":{"model":"dear"}}"#, 1008),
         (r#"{"type":"response.create","response":{"M\u006fdel":"dear"}}"#, 1008),
         (r#"{"type":"session.update","session":{"model":'dear'}}"#, 1007),
+        (r#"{"type":"session.update","session":{"tools":[{"server_url":"http://10.0.0.1/dear"}]}}"#, 1008),
     ] {
         let mut socket = open(&daemon, REALTIME, key).await;
         socket.say(message).await;

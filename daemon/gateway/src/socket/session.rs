@@ -14,7 +14,8 @@ use aivonx_limits::{Ask, Output, Price, Used};
 use aivonx_protocol::key::KeyScope;
 use aivonx_wire::api::{
     meter::BYTES_PER_TOKEN,
-    socket::{Event, Part, Piece, check_models, close},
+    references::{self, Reference},
+    socket::{Event, Part, Piece, SocketError, check_models, close},
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -32,6 +33,7 @@ use crate::{
     exchange::Exchange,
     headers, limit,
     meaning::Blame,
+    named,
     opened::Opened,
     policy::Rules,
     privacy,
@@ -230,7 +232,11 @@ impl Books {
         let allowed = |model: &str| {
             names.iter().any(|name| name == model) || (eligible.allows(model) && now.allows(model))
         };
-        let said = check_models(message, allowed).map_err(|error| End::Refused(Side::Client, error))?;
+        let refused = |error| End::Refused(Side::Client, error);
+        let said = check_models(message, allowed).map_err(refused)?;
+        if let Some(Reference::Fetched(what, wrong)) = references::first_fetched(message, named::wrong) {
+            return Err(refused(SocketError::Address { what, wrong }));
+        }
         self.said += said.bytes as u64;
         self.asked |= said.asks;
         Ok(())

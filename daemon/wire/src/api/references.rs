@@ -43,6 +43,11 @@ static SUSPECT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i-u)url|file_id|vector|container|ill_id|audio|:\\?/|\\u").expect("a valid pattern")
 });
 
+/// The same of what must hold to name an address.
+static FETCHES: LazyLock<Regex> =
+    // As above.
+    LazyLock::new(|| Regex::new(r"(?i-u)url|:\\?/|\\u").expect("a valid pattern"));
+
 /// Whether a body may name anything at all, other than that of a response; quickly.
 #[must_use]
 pub fn may_refer(segments: &[Bytes]) -> bool {
@@ -57,6 +62,22 @@ pub fn may_refer(segments: &[Bytes]) -> bool {
 /// wrong with.
 #[must_use]
 pub fn first(segments: &[Bytes], isolated: bool, judge: Judge) -> Option<Reference> {
+    first_of(segments.iter().map(|segment| &**segment), isolated, judge)
+}
+
+/// The first address in a message of a websocket that `judge` finds something wrong with. What a session keeps is its
+/// own.
+#[must_use]
+pub fn first_fetched(message: &[u8], judge: Judge) -> Option<Reference> {
+    let text = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
+    if FETCHES.is_match(text) { first_of([text], false, judge) } else { None }
+}
+
+fn first_of<'a>(
+    segments: impl IntoIterator<Item = &'a [u8]>,
+    isolated: bool,
+    judge: Judge,
+) -> Option<Reference> {
     let mut scanner = Scanner::new(Reader { isolated, judge, open: SmallVec::new() });
     for segment in segments {
         match scanner.feed(segment) {
@@ -387,6 +408,13 @@ mod tests {
             assert_eq!(found, Some(Reference::Fetched(what, "http://10.0.0.1/mcp".into())), "{body}");
             assert!(may_refer(&[Bytes::from_static(body.as_bytes())]), "{body}");
         }
+        let message = "\u{feff}{\"session\":{\"tools\":[{\"server_url\":\"http://10.0.0.1/mcp\"}]}}";
+        let found = Some(Reference::Fetched("server_url", "http://10.0.0.1/mcp".into()));
+        assert_eq!(first_fetched(message.as_bytes(), judge), found);
+        assert_eq!(
+            first_fetched(br#"{"conversation":"c","item":{"type":"item_reference","id":"x"}}"#, judge),
+            None
+        );
         let long = format!(r#"{{"image_url":"http://{}@10.0.0.1/"}}"#, "a".repeat(2000));
         let found = first(&[Bytes::from(long)], true, judge);
         assert_eq!(found, Some(Reference::Fetched("image_url", "an address that is too long".into())));

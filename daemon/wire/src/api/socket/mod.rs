@@ -37,6 +37,14 @@ pub enum SocketError {
     /// A message asks for a model that its sender may not use.
     #[error("a websocket message names the model '{}', which this session may not use", Untrusted::new(.0).max(80))]
     Model(String),
+    /// A message has the node fetch what only it can reach.
+    #[error("a websocket message names {} as '{what}', which is not fetched from here", Untrusted::new(.wrong).max(80))]
+    Address {
+        /// Where it is named.
+        what: &'static str,
+        /// What is wrong with it.
+        wrong: String,
+    },
 }
 
 impl SocketError {
@@ -46,7 +54,7 @@ impl SocketError {
         match self {
             Self::Frame(_) => 1002,
             Self::Encoding | Self::Json(_) => 1007,
-            Self::Model(_) => 1008,
+            Self::Model(_) | Self::Address { .. } => 1008,
             Self::TooLarge => 1009,
         }
     }
