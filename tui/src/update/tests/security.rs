@@ -274,7 +274,7 @@ fn what_looks_like_an_attack_is_looked_for_since_another_time() {
     press(&mut model, "ctrl-u");
     type_text(&mut model, "2h");
     let wanted = Request::from(incident::Detect { since: Some(model.now - 7_200_000) });
-    assert_eq!(asked(press(&mut model, "ctrl-s")), [wanted.clone()]);
+    assert_eq!(asked(press(&mut model, "ctrl-s")), std::slice::from_ref(&wanted));
     assert!(model.dialogs.is_empty());
     model.calls = Default::default();
     assert!(asked(press(&mut model, "r")).contains(&wanted), "it stays");
