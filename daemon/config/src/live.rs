@@ -54,8 +54,8 @@ impl Live {
         Ok(Self::new(Some(path.to_owned()), config, origins))
     }
 
-    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed,
-    /// no second factor is demanded.
+    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed, nodes
+    /// may be sent for what is in the private network, no second factor is demanded.
     #[must_use]
     pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode, asked: Asked) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
@@ -67,6 +67,7 @@ impl Live {
         config.access.allow_model_management = true;
         config.access.allowed_hosts = asked.hosts;
         config.access.allowed_origins = asked.origins;
+        config.access.private_addresses = true;
         config.access.two_factor = TwoFactor::Optional;
         let (tls_cert, tls_key) = asked.tls.into_iter().unzip();
         config.listen =
@@ -84,6 +85,7 @@ impl Live {
             "access.allow_model_management",
             "access.allowed_hosts",
             "access.allowed_origins",
+            "access.private_addresses",
             "access.two_factor",
         ] {
             origins.set(key, Origin::CommandLine);

@@ -196,6 +196,9 @@ table! {
         /// loopback also accept pages of this machine and of programs on it (`app://`, `file://`, `tauri://`,
         /// `vscode-file://`, `vscode-webview://`). A request with another Origin is refused.
         allowed_origins: Vec<String> = Vec::new(), ListOf(ORIGIN), Reload;
+        /// Whether bodies may name addresses of private networks (`image_url`, `file_url`, `server_url` and the like), and such
+        /// as are not fetched with HTTP. Nodes fetch them, perhaps from where no client gets.
+        private_addresses: bool = false, Flag, Reload;
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) enum Refusal {
     NoResponse(String),
     #[error("there is no {what} '{}' of yours here", Untrusted::new(.id).max(100))]
     NotYours { what: &'static str, id: String },
-    #[error("'{what}' is {}, which is not fetched from here; send what is there instead", Untrusted::new(.wrong).max(200))]
+    #[error("'{what}' is {}, which is not fetched from here; send what is there instead, or have it allowed (access.private_addresses)", Untrusted::new(.wrong).max(200))]
     Fetched { what: &'static str, wrong: String },
     #[error(
         "of a response there are its input_items, and with POST its cancel: /v1/responses/ID/input_items"

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use aivonx_fleet::address;
 use aivonx_identity::Caller;
 use aivonx_wire::api::{
-    references::{self, Reference},
+    references::{self, Judge, Reference},
     route::Forward,
 };
 use url::{Host, Url};
@@ -18,6 +18,7 @@ use crate::{
     error_response::Refusal,
     exchange::Exchange,
     forward::RESPONSES,
+    shared::Settings,
 };
 
 /// Refuses a body that names what is not known to be the caller's, or an address that a node is not to fetch. What
@@ -36,11 +37,12 @@ pub(super) async fn check(
     }
     let isolated =
         !matches!(caller, Caller::Anonymous(_)) || exchange.worker.shared.identity.hot().load().is_set_up();
+    let judge = judge(&exchange.settings);
     let found = if body.bytes <= aside::LARGE {
-        references::first(&body.segments, isolated, wrong)
+        references::first(&body.segments, isolated, judge)
     } else {
         let segments = body.segments.clone();
-        let found = flight.watch(aside(move || references::first(&segments, isolated, wrong))).await;
+        let found = flight.watch(aside(move || references::first(&segments, isolated, judge))).await;
         found.map_err(VerdictError)?.ok_or(Refusal::Internal("the body could not be read"))?
     };
     match found {
@@ -50,9 +52,14 @@ pub(super) async fn check(
     }
 }
 
+/// What is said of an address that a node is to fetch.
+pub(super) fn judge(settings: &Settings) -> Judge {
+    if settings.private_addresses { |_| None } else { wrong }
+}
+
 /// What is wrong with an address that a node is to fetch, if something is. A public name may lead to a private address,
 /// which only the node finds out.
-pub(super) fn wrong(address: &str) -> Option<String> {
+fn wrong(address: &str) -> Option<String> {
     let address = address.trim();
     if references::is_data(address) {
         return None;

@@ -92,6 +92,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Origins accepted, lower case; `*` stands for any part.
     pub allowed_origins: Vec<String>,
+    /// Bodies may name addresses that only nodes reach.
+    pub private_addresses: bool,
     /// Networks of proxies that are believed.
     pub trusted: Vec<Network>,
     /// What stands on every answer.
@@ -141,6 +143,7 @@ impl Settings {
                 .iter()
                 .map(|origin| with_scheme(origin).to_ascii_lowercase())
                 .collect(),
+            private_addresses: config.access.private_addresses,
             trusted: config.proxy.trusted.clone(),
             browsers: ForBrowsers::new(&config.headers),
             own_host: std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -137,6 +137,16 @@ async fn what_a_node_has_of_others_is_named_by_nobody() {
 }
 
 #[tokio::test]
+async fn addresses_of_private_networks_go_to_the_node_where_that_is_allowed() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::builder().config("").node(&node).access("private_addresses = true").start().await;
+    let acme = daemon.tenant("acme").await;
+    let image = json!([{"type": "image_url", "image_url": {"url": "http://10.0.0.1/a.png"}}]);
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": image}]});
+    ask(&daemon, &acme, "POST", "/v1/chat/completions", Some(body)).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_kept_response_is_known_after_a_restart_to_those_who_may_use_its_model() {
     let node = FakeNode::openai().await;
     let folder = tempfile::tempdir().unwrap();

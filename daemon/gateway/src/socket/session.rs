@@ -234,7 +234,9 @@ impl Books {
         };
         let refused = |error| End::Refused(Side::Client, error);
         let said = check_models(message, allowed).map_err(refused)?;
-        if let Some(Reference::Fetched(what, wrong)) = references::first_fetched(message, named::wrong) {
+        if let Some(Reference::Fetched(what, wrong)) =
+            references::first_fetched(message, named::judge(&self.exchange.settings))
+        {
             return Err(refused(SocketError::Address { what, wrong }));
         }
         self.said += said.bytes as u64;
