@@ -31,8 +31,15 @@ impl Frame {
         let before = before.strip_suffix(b"data:").unwrap_or(before).len();
         [0..before, self.data.end..self.bytes.len()]
             .into_iter()
-            .filter(|range| !self.bytes[range.clone()].trim_ascii().is_empty())
+            .filter(|range| !is_nothing(self.bytes[range.clone()].trim_ascii()))
     }
+}
+
+/// Whether nothing can be found in it: the name of an event of the APIs, or nothing at all.
+fn is_nothing(text: &[u8]) -> bool {
+    let name = text.strip_prefix(b"event:").map_or(text, <[u8]>::trim_ascii);
+    text.is_empty()
+        || (name.len() < text.len() && name.iter().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'.')))
 }
 
 #[derive(Debug)]
@@ -180,6 +187,19 @@ fn of_event(bytes: Bytes) -> Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_names_of_events_are_not_searched() {
+        for (text, searched) in [
+            ("event: response.output_text.delta\ndata: {}\n\n", 0),
+            ("event:ping\r\ndata: {}\r\n\r\n", 0),
+            ("event: anna@example.org\ndata: {}\n\n", 1),
+            ("event: ping\nid: anna\ndata: {}\n\n", 1),
+            ("ping\ndata: {}\n: anna\n\n", 2),
+        ] {
+            assert_eq!(of_event(text.into()).beside().count(), searched, "{text}");
+        }
+    }
 
     fn all(framing: Stream, text: &str, size: usize) -> Vec<(String, String)> {
         let mut frames = Frames::new(framing);
