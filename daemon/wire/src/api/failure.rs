@@ -100,6 +100,7 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
     let mut in_error = false;
     let mut lines = held.split_inclusive(|byte| matches!(byte, b'\n' | b'\r'));
     loop {
+        let rest = lines.clone();
         let Some(line) = lines.next() else { return Opening::Unknown };
         let complete = matches!(line.last(), Some(b'\n' | b'\r'));
         let text = line.trim_ascii();
@@ -117,6 +118,9 @@ pub fn opening(kind: Stream, held: &[u8]) -> Opening {
             return of_object(text, complete);
         }
         if let Some(data) = text.strip_prefix(b"data:").map(<[u8]>::trim_ascii_start) {
+            if complete && data.starts_with(b"{") && !is_json(data) {
+                return of_lines(rest, in_error);
+            }
             return match in_error {
                 true if complete => Opening::Error(words_of_error(data)),
                 true if data.len() < LONGEST => Opening::Unknown,
@@ -143,6 +147,27 @@ const QUIET: [&[u8]; 3] = [b":", b"id:", b"retry:"];
 
 /// Names of events that report an error.
 const ERRORS: [&[u8]; 2] = [b"error", b"response.failed"];
+
+/// An event whose data is an object that stands on several lines, which a newline joins (WHATWG HTML, 9.2.6).
+fn of_lines<'a>(lines: impl Iterator<Item = &'a [u8]>, in_error: bool) -> Opening {
+    let mut object = Vec::new();
+    let mut after_cr = false;
+    for line in lines {
+        // The LF of a CRLF is none of its own.
+        let is_rest = std::mem::replace(&mut after_cr, line.ends_with(b"\r")) && line == b"\n";
+        let text = line.trim_ascii();
+        let is_blank = text.is_empty() && !is_rest;
+        if let Some(data) = text.strip_prefix(b"data:") {
+            object.extend_from_slice(data);
+            object.push(b'\n');
+        }
+        let complete = matches!(line.last(), Some(b'\n' | b'\r'));
+        if is_blank || object.len() > LONGEST || (complete && is_json(&object)) {
+            return if in_error { Opening::Error(words_of_error(&object)) } else { of_object(&object, true) };
+        }
+    }
+    Opening::Unknown
+}
 
 fn of_object(text: &[u8], complete: bool) -> Opening {
     if complete {
@@ -197,6 +222,9 @@ mod tests {
             (Stream::Done, "event: error\ndata: {\"message\":\"x\",\"code\":500}\n\n", "x"),
             (Stream::Messages, "event: error\ndata: {\"detail\": \"x\"}\n\n", "x"),
             (Stream::Responses, "event: error\ndata: x\n\n", "x"),
+            (Stream::Done, "data: {\ndata:   \"error\": {\ndata: \"message\": \"x\"}}\n\n", "x"),
+            (Stream::Messages, "event: error\r\ndata: {\r\ndata: \"message\":\"x\"}\r\n\r\n", "x"),
+            (Stream::Messages, "event: error\rdata: {\rdata: \"message\":\"x\"}\r\r", "x"),
             (
                 Stream::Messages,
                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"x\"}}\n\n",
@@ -230,6 +258,8 @@ mod tests {
             (Stream::Messages, "event: m"),
             (Stream::Done, ": ping\n\ndata: {\"id\":\"x\"}\n"),
             (Stream::Done, "id: 7\ndata: [DONE]\n"),
+            (Stream::Done, "data: {\ndata: \"id\":\"x\"}\n"),
+            (Stream::Done, "data: {x\n\n"),
         ] {
             assert_eq!(opening(kind, text.as_bytes()), Opening::Output, "{text}");
         }
@@ -238,5 +268,7 @@ mod tests {
         }
         let endless = format!("{{\"error\":\"{}", "x".repeat(LONGEST));
         assert_eq!(opening(Stream::Ndjson, endless.as_bytes()), Opening::Output);
+        let endless = format!("data: {{\ndata: \"error\":\"{}", "x".repeat(LONGEST));
+        assert_eq!(opening(Stream::Done, endless.as_bytes()), Opening::Output);
     }
 }
