@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 /// What an answer is about, which no node says in the client's words.
 #[derive(Debug, Clone)]
@@ -21,8 +21,11 @@ pub struct About {
     /// From when on its time is taken, if it is.
     pub begun: Option<Instant>,
     /// Members of the request that the answer repeats.
-    pub asked: Option<Arc<Map<String, Value>>>,
+    pub asked: Option<Arc<Repeated>>,
 }
+
+/// Members of a request, each as JSON text.
+pub type Repeated = [(&'static str, Box<str>)];
 
 /// What a piece of an answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]

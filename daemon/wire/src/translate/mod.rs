@@ -26,7 +26,7 @@ use self::{chat::Chat, json::Object};
 use crate::api::{Dialect, route::Stream};
 
 pub use self::{
-    answer::About,
+    answer::{About, Repeated},
     stream::{LONGEST, Translator, Wishes},
 };
 
@@ -168,7 +168,7 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
     let wishes = Wishes {
         usage: options.flag("include_usage")?.unwrap_or(false),
         stops: stops.and_then(|list| serde_json::from_str::<Vec<String>>(list).ok()).map(Arc::from),
-        asked: (client == Api::Responses).then(|| responses::asked(&body).into()),
+        asked: (client == Api::Responses).then(|| responses::asked(&body)),
         ..Wishes::default()
     };
     Ok(Request::Send(node, write(&chat, node, usage)?, wishes))

@@ -1,12 +1,12 @@
 //! OpenAI's responses.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Refused,
-    answer::{About, Answer, Called, Event, Stop, Usage, Writer},
+    answer::{About, Answer, Called, Event, Repeated, Stop, Usage, Writer},
     chat::{Call, Chat, Format, Message, Outcome, Part, Said, Tool, joined},
     json::{Object, string},
     openai,
@@ -64,16 +64,18 @@ pub(super) fn request<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
 
 /// Members of a request that its answer repeats.
 const REPEATED: [&str; 7] =
-    ["max_output_tokens", "metadata", "parallel_tool_calls", "temperature", "tool_choice", "tools", "top_p"];
+    ["max_output_tokens", "parallel_tool_calls", "temperature", "tool_choice", "top_p", "tools", "metadata"];
 
-/// Most bytes of one that is repeated: it is kept until the answer is over.
+/// Most bytes of all that is repeated: they are kept until the answer is over.
 const REPEATED_MOST: usize = 64 << 10;
 
-/// What the answer to a request repeats of it.
-pub(super) fn asked(body: &Object<'_>) -> Map<String, Value> {
+/// What the answer to a request repeats of it, without what would be too much.
+pub(super) fn asked(body: &Object<'_>) -> Arc<Repeated> {
+    let mut room = REPEATED_MOST;
     let repeated = REPEATED.into_iter().filter_map(|name| {
-        let text = body.raw(name).filter(|text| text.len() <= REPEATED_MOST)?;
-        Some((name.to_owned(), serde_json::from_str(text).ok()?))
+        let text = body.raw(name)?;
+        room = room.checked_sub(text.len())?;
+        Some((name, text.into()))
     });
     repeated.collect()
 }
@@ -423,8 +425,9 @@ fn response(about: &About, status: &str, output: Vec<Value>, end: Option<(Stop, 
         "store": false,
         "usage": usage,
     });
-    for (name, value) in about.asked.iter().flat_map(|asked| asked.iter()) {
-        response[name] = value.clone();
+    for (name, text) in about.asked.iter().flat_map(|asked| asked.iter()) {
+        // It was read with the request.
+        response[name] = serde_json::from_str(text).unwrap_or_default();
     }
     response
 }

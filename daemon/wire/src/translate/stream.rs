@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     About, Api,
-    answer::{Answer, Event, Usage, Writer},
+    answer::{Answer, Event, Repeated, Usage, Writer},
     anthropic, embed,
     in_turn::InTurn,
     ollama, ollama_node, openai, openai_node,
@@ -21,7 +21,7 @@ use crate::api::{Pieces, failure, route::Stream};
 /// Longest line of a stream.
 const LONGEST_LINE: usize = 4 << 20;
 
-/// Longest answer in one piece: it is kept until it is whole.
+/// Most bytes of an answer in one piece: it is kept until it is whole.
 pub const LONGEST: usize = 64 << 20;
 
 /// How much of an error is read.
@@ -107,7 +107,7 @@ pub struct Wishes {
     /// The texts that are to stop the answer, as the client listed them, if it is to be told which did.
     pub stops: Option<Arc<[String]>>,
     /// Members of the request that the answer repeats.
-    pub asked: Option<Arc<Map<String, Value>>>,
+    pub asked: Option<Arc<Repeated>>,
 }
 
 impl Translator {

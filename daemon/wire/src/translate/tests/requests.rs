@@ -265,6 +265,16 @@ fn what_a_response_repeats_is_kept_of_its_request() {
     assert_eq!((&answer["tools"], &answer["tool_choice"]), (&tools, &json!("required")));
     // What is not there is as ever, and so is what is too long to be kept.
     assert_eq!((&answer["parallel_tool_calls"], &answer["metadata"]), (&json!(false), &json!({})));
+    let kept = |tools: usize, metadata: usize| {
+        let body = json!({"model": "m", "input": "x", "top_p": 1,
+            "tools": [{"type": "function", "name": "w", "description": "x".repeat(tools)}],
+            "metadata": {"k": "x".repeat(metadata)}});
+        let asked = request(Api::Responses, Api::Chat, true, &about(), body.to_string().as_bytes());
+        let Ok(Request::Send(_, _, wishes)) = asked else { panic!("{asked:?}") };
+        wishes.asked.unwrap().iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(40_000, 20_000), ["top_p", "tools", "metadata"]);
+    assert_eq!(kept(40_000, 40_000), ["top_p", "tools"], "all together are bounded");
 }
 
 #[test]
