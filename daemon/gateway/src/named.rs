@@ -30,9 +30,8 @@ pub(super) async fn check(
     forwarded: &Forward,
     body: &Collected,
 ) -> Result<(), Refusal> {
-    let names = forwarded.path.starts_with("/v1")
-        && (forwarded.path == RESPONSES || references::may_refer(&body.segments));
-    if !names {
+    let names = forwarded.path == RESPONSES || references::may_refer(&body.segments);
+    if !is_read(forwarded.path) || !names {
         return Ok(());
     }
     let isolated =
@@ -50,6 +49,11 @@ pub(super) async fn check(
         Some(Reference::Kept(what, id)) => Err(Refusal::NotYours { what, id }),
         Some(Reference::Fetched(what, wrong)) => Err(Refusal::Fetched { what, wrong }),
     }
+}
+
+/// Whether nodes look up what bodies of this path name. Those of Ollama's API bring everything along.
+pub(super) fn is_read(path: &str) -> bool {
+    !path.starts_with("/api/")
 }
 
 /// What is said of an address that a node is to fetch.

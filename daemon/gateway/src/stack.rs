@@ -321,7 +321,7 @@ async fn layers(
     };
     // What goes on from a response goes where that is kept.
     let kept = match &peek.previous {
-        Some(id) if forwarded.path.starts_with("/v1") => Some(response::after(exchange, &caller, id)?),
+        Some(id) if named::is_read(forwarded.path) => Some(response::after(exchange, &caller, id)?),
         _ => None,
     };
     let eligible = kept.as_ref().unwrap_or(eligible);

@@ -92,6 +92,8 @@ async fn what_a_node_has_of_others_is_named_by_nobody() {
         ("/v1/chat/completions", "messages", user(json!({"type": "file", "file": {"file_id": "f"}})), "'f'"),
         ("/v1/chat/completions", "previous_response_id", json!("resp_other"), "'resp_other'"),
         ("/v1/messages", "container", json!("cntr_1"), "'cntr_1'"),
+        ("/infill", "previous_response_id", json!("resp_other"), "'resp_other'"),
+        ("/tokenize", "messages", user(json!({"type": "file", "file": {"file_id": "f"}})), "'f'"),
     ] {
         let mut body = json!({"model": "m", "input": "x", "max_tokens": 5, "messages": user(json!({"type": "text", "text": "x"}))});
         body[name] = value;
@@ -99,6 +101,7 @@ async fn what_a_node_has_of_others_is_named_by_nobody() {
         assert_eq!(refused["error"]["type"], "not_found_error", "{refused}");
         assert!(refused["error"]["message"].as_str().unwrap().contains(says), "{refused}");
     }
+    let image_of = |address: &str| json!({"type": "image_url", "image_url": {"url": address}});
     for (path, name, value, says) in [
         (
             "/v1/responses",
@@ -118,12 +121,12 @@ async fn what_a_node_has_of_others_is_named_by_nobody() {
             user(json!({"type": "input_file", "file_url": "file:///etc/passwd"})),
             "a file: address",
         ),
-        (
-            "/v1/chat/completions",
-            "messages",
-            user(json!({"type": "image_url", "image_url": {"url": "http://localhost/x"}})),
-            "'localhost'",
-        ),
+        ("/v1/chat/completions", "messages", user(image_of("http://localhost/x")), "'localhost'"),
+        ("/score", "text_1", json!({"content": [image_of("http://10.0.0.1/x")]}), "a private"),
+        ("/rerank", "documents", json!({"content": [image_of("http://10.0.0.1/x")]}), "a private"),
+        ("/reranking", "documents", json!({"content": [image_of("http://10.0.0.1/x")]}), "a private"),
+        ("/v2/rerank", "documents", json!({"content": [image_of("http://10.0.0.1/x")]}), "a private"),
+        ("/tokenize", "messages", user(image_of("http://10.0.0.1/x")), "a private"),
     ] {
         let mut body = json!({"model": "m", "input": "x"});
         body[name] = value;
@@ -131,7 +134,7 @@ async fn what_a_node_has_of_others_is_named_by_nobody() {
         assert!(refused["error"]["message"].as_str().unwrap().contains(says), "{refused}");
     }
     assert_eq!(node.requests().len(), before, "none of it came to the node");
-    let image = user(json!({"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}));
+    let image = user(image_of("https://example.org/a.png"));
     let body = json!({"model": "m", "messages": image});
     ask(&daemon, &acme, "POST", "/v1/chat/completions", Some(body)).await.expect(200);
 }
