@@ -62,7 +62,7 @@ pub fn may_refer(segments: &[Bytes]) -> bool {
 /// wrong with.
 #[must_use]
 pub fn first(segments: &[Bytes], isolated: bool, judge: Judge) -> Option<Reference> {
-    first_of(segments.iter().map(|segment| &**segment), isolated, judge)
+    first_of(segments.iter().map(|segment| &**segment), Reader::new(isolated, false, judge))
 }
 
 /// The first address in a message of a websocket that `judge` finds something wrong with. What a session keeps is its
@@ -70,15 +70,11 @@ pub fn first(segments: &[Bytes], isolated: bool, judge: Judge) -> Option<Referen
 #[must_use]
 pub fn first_fetched(message: &[u8], judge: Judge) -> Option<Reference> {
     let text = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
-    if FETCHES.is_match(text) { first_of([text], false, judge) } else { None }
+    if FETCHES.is_match(text) { first_of([text], Reader::new(false, true, judge)) } else { None }
 }
 
-fn first_of<'a>(
-    segments: impl IntoIterator<Item = &'a [u8]>,
-    isolated: bool,
-    judge: Judge,
-) -> Option<Reference> {
-    let mut scanner = Scanner::new(Reader { isolated, judge, open: SmallVec::new() });
+fn first_of<'a>(segments: impl IntoIterator<Item = &'a [u8]>, reader: Reader) -> Option<Reference> {
+    let mut scanner = Scanner::new(reader);
     for segment in segments {
         match scanner.feed(segment) {
             Ok(()) => {}
@@ -117,8 +113,8 @@ enum Meaning {
 }
 
 impl Meaning {
-    /// Of the key `name` at this depth.
-    fn of(name: &str, depth: usize) -> Self {
+    /// Of the key `name` at this depth, in a body or in the `message` of a websocket.
+    fn of(name: &str, depth: usize, message: bool) -> Self {
         match (name, depth) {
             ("input", 1) => Self::Input,
             ("conversation", 1) => Self::Kept("conversation"),
@@ -133,6 +129,8 @@ impl Meaning {
             ("video_url", _) => Self::Address("video_url"),
             ("audio_url", _) => Self::Address("audio_url"),
             ("file_url", _) => Self::Address("file_url"),
+            // It stands in `response`, and tools are called with `arguments`.
+            ("input", _) if message => Self::Input,
             ("server_url", _) => Self::Address("server_url"),
             ("mcp_servers", _) => Self::Source("mcp_servers.url"),
             ("source", _) => Self::Source("source.url"),
@@ -195,11 +193,17 @@ impl Reader {
             Some(Open { is_array: true, is, .. }) => *is,
             Some(Open { key, .. }) => *key,
             None => Meaning::Nothing,
+    /// Whether it is the message of a websocket.
+    message: bool,
         }
     }
 
     fn text(&mut self, text: String, cut: bool) -> Result<(), Found> {
         let isolated = self.isolated;
+    fn new(isolated: bool, message: bool, judge: Judge) -> Self {
+        Self { isolated, message, judge, open: SmallVec::new() }
+    }
+
         let kept = |what, id| {
             if isolated { Err(Found::Reference(Reference::Kept(what, id))) } else { Ok(()) }
         };
@@ -268,7 +272,7 @@ impl Sink for Reader {
             && key.length <= 128
             && let Some(name) = unescape(key.bytes)
         {
-            open.key = Meaning::of(&folded(&name), depth);
+            open.key = Meaning::of(&folded(&name), depth, self.message);
             open.whole |= open.key == Meaning::Content;
         }
         Ok(())
@@ -416,6 +420,10 @@ mod tests {
             None
         );
         let long = format!(r#"{{"image_url":"http://{}@10.0.0.1/"}}"#, "a".repeat(2000));
+        let message = r#"{"type":"response.create","response":{"input":[{"type":"message","role":"user",
+            "content":[{"type":"input_image","image_url":"http://10.0.0.1/mcp"}]}]}}"#;
+        let found = Some(Reference::Fetched("image_url", "http://10.0.0.1/mcp".into()));
+        assert_eq!(first_fetched(message.as_bytes(), judge), found);
         let found = first(&[Bytes::from(long)], true, judge);
         assert_eq!(found, Some(Reference::Fetched("image_url", "an address that is too long".into())));
         let long = format!(r#"{{"image_url":"data:image/png;base64,{}"}}"#, r"\/".repeat(2000));
