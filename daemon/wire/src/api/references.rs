@@ -49,13 +49,24 @@ static FETCHES: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i-u)url|:\\?/|\\u").expect("a valid pattern"));
 
 /// Whether a body may name anything at all, other than that of a response; quickly.
+/// No match of [`SUSPECT`] is longer.
+const SUSPECT_LONGEST: usize = 9;
+
 #[must_use]
 pub fn may_refer(segments: &[Bytes]) -> bool {
-    match segments {
-        [one] => SUSPECT.is_match(one),
-        // A name may be cut in two.
-        _ => true,
-    }
+    // What lies before and behind the end of a segment, where a name may be cut.
+    let mut seam = SmallVec::<[u8; 2 * SUSPECT_LONGEST]>::new();
+    segments.iter().any(|segment| {
+        seam.extend_from_slice(&segment[..segment.len().min(SUSPECT_LONGEST)]);
+        let found = SUSPECT.is_match(&seam) || SUSPECT.is_match(segment);
+        if segment.len() > SUSPECT_LONGEST {
+            seam.clear();
+            seam.extend_from_slice(&segment[segment.len() - SUSPECT_LONGEST..]);
+        } else {
+            seam.drain(..seam.len().saturating_sub(SUSPECT_LONGEST));
+        }
+        found
+    })
 }
 
 /// The first thing named in a body that is JSON: anything kept if `isolated`, or an address that `judge` finds something
@@ -189,6 +200,10 @@ impl Reader {
     /// What the value that comes next is.
     fn next(&self) -> Meaning {
         match self.open.last() {
+    fn new(isolated: bool, message: bool, judge: Judge) -> Self {
+        Self { isolated, message, judge, open: SmallVec::new() }
+    }
+
             Some(Open { is: Meaning::Data, .. }) => Meaning::Data,
             Some(Open { is_array: true, is, .. }) => *is,
             Some(Open { key, .. }) => *key,
