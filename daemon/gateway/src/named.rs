@@ -58,15 +58,18 @@ pub(super) fn is_read(path: &str) -> bool {
 
 /// What is said of an address that a node is to fetch.
 pub(super) fn judge(settings: &Settings) -> Judge {
-    if settings.private_addresses { |_| None } else { wrong }
+    if settings.private_addresses { |_, _| None } else { wrong }
 }
 
 /// What is wrong with an address that a node is to fetch, if something is. A public name may lead to a private address,
-/// which only the node finds out.
-fn wrong(address: &str) -> Option<String> {
+/// which only the node finds out. Of an address that is `cut` only the beginning is there.
+fn wrong(address: &str, cut: bool) -> Option<String> {
     let address = address.trim();
-    if references::is_data(address) {
+    if is_data(address) {
         return None;
+    }
+    if cut && !has_authority(address) {
+        return (!is_base64(address)).then(|| "an address that is too long".to_owned());
     }
     // Readers differ about them (RFC 3986 has none).
     if address.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
@@ -87,6 +90,16 @@ fn wrong(address: &str) -> Option<String> {
         Err(_) if is_base64(address) => None,
         Err(_) => Some("no http:// or https:// address".to_owned()),
     }
+}
+
+/// Whether it is a `data:` address, which brings everything along.
+fn is_data(address: &str) -> bool {
+    address.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+}
+
+/// Whether what is there of an address says where it leads.
+fn has_authority(address: &str) -> bool {
+    address.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#']))
 }
 
 /// Whether it can be a picture, and no file's name.
@@ -176,7 +189,7 @@ mod tests {
             ("http:\\\\10.0.0.1", "a backslash"),
             ("http://", "no http://"),
         ] {
-            let wrong = wrong(address).unwrap_or_else(|| panic!("{address} is let through"));
+            let wrong = wrong(address, false).unwrap_or_else(|| panic!("{address} is let through"));
             assert!(wrong.contains(says), "{address}: {wrong}");
         }
         let base64 = format!("/9j/{}", "A".repeat(80));
@@ -188,7 +201,23 @@ mod tests {
             " DATA:,x",
             &base64,
         ] {
-            assert_eq!(wrong(address), None, "{address}");
+            assert_eq!(wrong(address, false), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_address_the_beginning_says_enough() {
+        let long = |begin: &str| format!("{begin}{}", "a".repeat(1024 - begin.len()));
+        for (begin, says) in [
+            ("data:image/png;base64,", None),
+            ("/9j/", None),
+            ("https://example.org/", None),
+            ("http://10.0.0.1/", Some("10.0.0.1, a private address")),
+            ("http://", Some("an address that is too long")),
+            ("http://user@", Some("an address that is too long")),
+            ("../", Some("an address that is too long")),
+        ] {
+            assert_eq!(wrong(&long(begin), true).as_deref(), says, "{begin}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn json(bytes: &[u8]) {
     let in_two = [Bytes::copy_from_slice(begin), Bytes::copy_from_slice(rest)];
     let (whole, split) = (Peek::read(&in_one), Peek::read(&in_two));
     assert_eq!(format!("{whole:?}"), format!("{split:?}"));
-    let named = |segments: &[Bytes]| references::first(segments, true, |address| Some(address.to_owned()));
+    let named = |segments: &[Bytes]| references::first(segments, true, |address, _| Some(address.to_owned()));
     assert_eq!(named(&in_one), named(&in_two));
     if whole.is_ok()
         && let Ok(text) = std::str::from_utf8(bytes)

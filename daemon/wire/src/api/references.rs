@@ -34,8 +34,9 @@ impl From<JsonError> for Found {
     }
 }
 
-/// What is wrong with an address, if a node is not to fetch it.
-pub type Judge = fn(&str) -> Option<String>;
+/// What is wrong with an address, if a node is not to fetch it. Of a long one only the beginning is there, and the
+/// second argument is true.
+pub type Judge = fn(&str, bool) -> Option<String>;
 
 /// Any spelling of what a name in a chat must hold to matter here; `s` and `k` have foldings beyond ASCII.
 static SUSPECT: LazyLock<Regex> = LazyLock::new(|| {
@@ -48,10 +49,10 @@ static FETCHES: LazyLock<Regex> =
     // As above.
     LazyLock::new(|| Regex::new(r"(?i-u)url|:\\?/|\\u").expect("a valid pattern"));
 
-/// Whether a body may name anything at all, other than that of a response; quickly.
 /// No match of [`SUSPECT`] is longer.
 const SUSPECT_LONGEST: usize = 9;
 
+/// Whether a body may name anything at all, other than that of a response; quickly.
 #[must_use]
 pub fn may_refer(segments: &[Bytes]) -> bool {
     // What lies before and behind the end of a segment, where a name may be cut.
@@ -128,6 +129,8 @@ impl Meaning {
     fn of(name: &str, depth: usize, message: bool) -> Self {
         match (name, depth) {
             ("input", 1) => Self::Input,
+            // It stands in `response`, and tools are called with `arguments`.
+            ("input", _) if message => Self::Input,
             ("conversation", 1) => Self::Kept("conversation"),
             ("prompt", 1) => Self::Kept("prompt.id"),
             ("audio", _) => Self::Kept("audio.id"),
@@ -140,8 +143,6 @@ impl Meaning {
             ("video_url", _) => Self::Address("video_url"),
             ("audio_url", _) => Self::Address("audio_url"),
             ("file_url", _) => Self::Address("file_url"),
-            // It stands in `response`, and tools are called with `arguments`.
-            ("input", _) if message => Self::Input,
             ("server_url", _) => Self::Address("server_url"),
             ("mcp_servers", _) => Self::Source("mcp_servers.url"),
             ("source", _) => Self::Source("source.url"),
@@ -192,33 +193,29 @@ struct Open {
 struct Reader {
     /// Whether what is kept counts.
     isolated: bool,
+    /// Whether it is the message of a websocket.
+    message: bool,
     judge: Judge,
     open: SmallVec<[Open; 16]>,
 }
 
 impl Reader {
-    /// What the value that comes next is.
-    fn next(&self) -> Meaning {
-        match self.open.last() {
     fn new(isolated: bool, message: bool, judge: Judge) -> Self {
         Self { isolated, message, judge, open: SmallVec::new() }
     }
 
+    /// What the value that comes next is.
+    fn next(&self) -> Meaning {
+        match self.open.last() {
             Some(Open { is: Meaning::Data, .. }) => Meaning::Data,
             Some(Open { is_array: true, is, .. }) => *is,
             Some(Open { key, .. }) => *key,
             None => Meaning::Nothing,
-    /// Whether it is the message of a websocket.
-    message: bool,
         }
     }
 
     fn text(&mut self, text: String, cut: bool) -> Result<(), Found> {
         let isolated = self.isolated;
-    fn new(isolated: bool, message: bool, judge: Judge) -> Self {
-        Self { isolated, message, judge, open: SmallVec::new() }
-    }
-
         let kept = |what, id| {
             if isolated { Err(Found::Reference(Reference::Kept(what, id))) } else { Ok(()) }
         };
@@ -255,24 +252,8 @@ impl Reader {
 
     /// An address that a node is to fetch.
     fn fetched(&self, what: &'static str, text: &str, cut: bool) -> Result<(), Found> {
-        let wrong = if cut && !is_data(text) && !has_authority(text) {
-            Some("an address that is too long".to_owned())
-        } else {
-            (self.judge)(text)
-        };
-        wrong.map_or(Ok(()), |wrong| Err(Found::Reference(Reference::Fetched(what, wrong))))
+        (self.judge)(text, cut).map_or(Ok(()), |wrong| Err(Found::Reference(Reference::Fetched(what, wrong))))
     }
-}
-
-/// Whether it is a `data:` address, which brings everything along.
-#[must_use]
-pub fn is_data(address: &str) -> bool {
-    address.trim_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
-}
-
-/// Whether what is there of an address says where it leads.
-fn has_authority(address: &str) -> bool {
-    address.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#']))
 }
 
 impl Sink for Reader {
@@ -355,7 +336,10 @@ fn folded(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn judge(address: &str) -> Option<String> {
+    fn judge(address: &str, cut: bool) -> Option<String> {
+        if cut {
+            return Some(format!("the beginning, {} bytes", address.len()));
+        }
         (address.contains("10.0.0.1") || address.starts_with("file:")).then(|| address.to_owned())
     }
 
@@ -366,6 +350,8 @@ mod tests {
                 let (a, b) = body.split_at(at);
                 let parts = [Bytes::from(a.to_owned()), Bytes::from(b.to_owned())];
                 assert_eq!(first(&parts, true, judge), whole, "{a} | {b}");
+                let in_one = may_refer(&[Bytes::from(body.to_owned())]);
+                assert_eq!(may_refer(&parts), in_one, "{a} | {b}");
             }
         }
         whole
@@ -434,15 +420,26 @@ mod tests {
             first_fetched(br#"{"conversation":"c","item":{"type":"item_reference","id":"x"}}"#, judge),
             None
         );
-        let long = format!(r#"{{"image_url":"http://{}@10.0.0.1/"}}"#, "a".repeat(2000));
         let message = r#"{"type":"response.create","response":{"input":[{"type":"message","role":"user",
             "content":[{"type":"input_image","image_url":"http://10.0.0.1/mcp"}]}]}}"#;
         let found = Some(Reference::Fetched("image_url", "http://10.0.0.1/mcp".into()));
         assert_eq!(first_fetched(message.as_bytes(), judge), found);
+        let long = format!(r#"{{"image_url":"http://{}@10.0.0.1/"}}"#, "a".repeat(2000));
         let found = first(&[Bytes::from(long)], true, judge);
-        assert_eq!(found, Some(Reference::Fetched("image_url", "an address that is too long".into())));
-        let long = format!(r#"{{"image_url":"data:image/png;base64,{}"}}"#, r"\/".repeat(2000));
-        assert_eq!(first(&[Bytes::from(long)], true, judge), None);
+        assert_eq!(found, Some(Reference::Fetched("image_url", "the beginning, 1024 bytes".into())));
+    }
+
+    #[test]
+    fn a_name_is_suspected_in_however_many_pieces_it_lies() {
+        for text in [r#"{"container":1}"#, r#"{"a":"http:\/\/x"}"#, r#"{"File_Id":"x"}"#, r#"{"\u0066":1}"#] {
+            for size in 1..=text.len() {
+                let pieces: Vec<_> = text.as_bytes().chunks(size).map(Bytes::from_static).collect();
+                assert!(may_refer(&pieces), "{text} in pieces of {size}");
+            }
+        }
+        let plain = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
+        let pieces: Vec<_> = plain.chunks(3).map(Bytes::from_static).collect();
+        assert!(!may_refer(&pieces));
     }
 
     #[test]
