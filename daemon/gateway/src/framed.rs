@@ -15,6 +15,8 @@ pub(super) struct Framed {
     /// How the line began whose end has not come, and the last byte of it.
     begun: Vec<u8>,
     last: Option<u8>,
+    /// There was more of it than is kept.
+    cut: bool,
     /// What was seen of the head so far.
     has_line: bool,
     chunks: bool,
@@ -65,6 +67,7 @@ impl Framed {
     fn keep(&mut self, part: &[u8]) {
         let room = LINE.saturating_sub(self.begun.len()).min(part.len());
         self.begun.extend_from_slice(&part[..room]);
+        self.cut |= room < part.len();
         self.last = part.last().copied().or(self.last);
     }
 
@@ -74,16 +77,17 @@ impl Framed {
             return true;
         }
         if self.begun.is_empty() {
-            return self.read(rest);
+            return self.read(rest, rest.len() > LINE);
         }
         self.keep(rest);
         let line = std::mem::take(&mut self.begun);
         self.last = None;
-        self.read(&line)
+        let cut = std::mem::take(&mut self.cut);
+        self.read(&line, cut)
     }
 
-    /// Reads how a line begins that ends in CRLF.
-    fn read(&mut self, line: &[u8]) -> bool {
+    /// Reads a line that ends in CRLF, of which the value may be `cut`. Returns whether the head is in doubt.
+    fn read(&mut self, line: &[u8], cut: bool) -> bool {
         if line == b"\r" {
             // Empty lines may come before a request.
             return std::mem::take(&mut self.has_line) && self.end();
@@ -100,8 +104,11 @@ impl Framed {
             let number = std::str::from_utf8(value.trim_ascii()).ok().and_then(|text| text.parse().ok());
             // What is no number hyper refuses.
             self.length = Some(number.unwrap_or(u64::MAX));
+        } else {
+            return false;
         }
-        false
+        // Where the body ends, and what is a head behind it, is not known without all of the value.
+        cut
     }
 
     fn end(&mut self) -> bool {
@@ -133,6 +140,9 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\n\r\n".to_owned(), true),
             ("GET / HTTP/1.1\r\nHost: a\r\n\n".to_owned(), true),
             (format!("{get}GET / HTTP/1.1\r\nHost: a\n\n"), true),
+            (format!("POST / HTTP/1.1\r\nContent-Length: {}4\r\n\r\na\nb\n", "0".repeat(60)), true),
+            (format!("POST / HTTP/1.1\r\nContent-Length:{}4\r\n\r\nabcdGET /\n\n", " ".repeat(60)), true),
+            (format!("POST / HTTP/1.1\r\nTransfer-Encoding: {}chunked\r\n\r\n", " ".repeat(60)), true),
             ("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\n\n".to_owned(), true),
             ("POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), true),
             ("POST / HTTP/1.1\r\ntransfer-encoding:x\r\nCONTENT-LENGTH:0\r\n\r\n".to_owned(), true),
