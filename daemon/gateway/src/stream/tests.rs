@@ -160,6 +160,32 @@ fn a_cancelled_stream_ends_with_its_error() {
 }
 
 #[test]
+fn the_error_that_ends_a_stream_is_a_line_or_an_event_of_its_own() {
+    let line = "{\"response\":\"x\",\"done\":false}";
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}";
+    for (kind, dialect, text, ends, between) in [
+        (Stream::Ndjson, Dialect::Ollama, line, "", "\n"),
+        (Stream::Ndjson, Dialect::Ollama, line, "\n", ""),
+        (Stream::Done, Dialect::Openai, event, "", "\n\n"),
+        (Stream::Done, Dialect::Openai, event, "\n", "\n"),
+        (Stream::Done, Dialect::Openai, event, "\r\n", "\n"),
+        (Stream::Done, Dialect::Openai, event, "\n\n", ""),
+        (Stream::Done, Dialect::Openai, event, "\r\n\r\n", ""),
+    ] {
+        let steps = [Step::Send(text), Step::Send(ends), Step::End];
+        let request = Fake { seen: Rc::default(), steps: steps.into() };
+        let mut relay = Relay::new(request, Meter::stream(kind, false), dialect, false, None);
+        let mut out = String::new();
+        while let Polled::Frame(frame) = poll(&mut relay) {
+            out.push_str(&frame);
+        }
+        let error = dialect.stream_error("the node's answer broke off", "id");
+        let error = std::str::from_utf8(&error).unwrap();
+        assert_eq!(out, format!("{text}{ends}{between}{error}"));
+    }
+}
+
+#[test]
 fn what_has_a_length_is_broken_off_after_a_turn() {
     for (step, verdict, outcome) in [
         (Step::Silence, Some(CancelReason::Cancelled), Outcome::Ended),

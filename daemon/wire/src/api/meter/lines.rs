@@ -220,6 +220,13 @@ fn ends_stream(kind: Stream, data: &[u8]) -> bool {
         && type_of(data).is_some_and(|name| is_last(name.as_bytes()))
 }
 
+/// Whether lines end with a blank one, which ends an event.
+pub(super) fn ends_event(lines: &[u8]) -> bool {
+    let last = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let before = last.strip_suffix(b"\r").unwrap_or(last);
+    before.last().is_none_or(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
 /// Whether a line without its end is a stream's last: nothing that could still come would change what it says.
 pub(super) fn is_last_line(kind: Stream, line: &[u8]) -> bool {
     let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return false };

@@ -90,6 +90,8 @@ pub struct Meter {
     at_line_start: bool,
     /// And that is a CR, which an LF may belong to.
     after_cr: bool,
+    /// An event was begun whose blank line has not come.
+    in_event: bool,
     usage: Usage,
     timing: Timing,
 }
@@ -122,6 +124,7 @@ impl Meter {
             blind: false,
             at_line_start: true,
             after_cr: false,
+            in_event: false,
             usage: Usage::default(),
             timing: Timing::default(),
         }
@@ -214,6 +217,7 @@ impl Meter {
 
     /// Passes on complete lines.
     fn lines(&mut self, kind: Stream, lines: Bytes, out: &mut Pieces) {
+        self.in_event = kind != Stream::Ndjson && !lines::ends_event(&lines);
         match kind {
             Stream::Ndjson => self.ndjson(&lines),
             _ if self.strip && (self.skip_blank || has_usage(&lines)) => {
@@ -376,29 +380,35 @@ impl Meter {
     }
 
     fn finish_lines(&mut self, kind: Stream, clean: bool, out: &mut Pieces) -> End {
+        let mut last = Pieces::default();
         if (clean && !self.held.is_empty()) || lines::is_last_line(kind, &self.held) {
-            // A last line without its line end: whole if the answer ended in order. It goes out as it came.
+            // A last line without its line end: whole if the answer ended in order.
             let mut line = std::mem::take(&mut self.held);
             line.push(b'\n');
-            let mut last = Pieces::default();
             self.lines(kind, Bytes::from(line), &mut last);
-            while let Some(mut piece) = last.pop(usize::MAX) {
-                if last.is_empty() && piece.ends_with(b"\n") {
-                    piece.truncate(piece.len() - 1);
-                }
-                if !piece.is_empty() {
-                    out.push(piece);
-                }
-            }
         }
         // What ended in order after the model had stopped lacks nothing but a formality.
-        if self.ended || (clean && (self.finished || self.blind)) {
+        let end = if self.ended || (clean && (self.finished || self.blind)) {
             End::Complete
         } else if self.blind && !self.at_line_start {
             End::Cut
         } else {
             End::Missing
+        };
+        while let Some(mut piece) = last.pop(usize::MAX) {
+            // It goes out as it came, unless an error follows.
+            if end == End::Complete && last.is_empty() && piece.ends_with(b"\n") {
+                piece.truncate(piece.len() - 1);
+            }
+            if !piece.is_empty() {
+                out.push(piece);
+            }
         }
+        // The data of the error would belong to the same event.
+        if end == End::Missing && self.in_event {
+            out.push(Bytes::from_static(b"\n"));
+        }
+        end
     }
 
     /// Tokens of output that went by, about, while they do. Cheap.
