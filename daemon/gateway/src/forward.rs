@@ -299,7 +299,8 @@ pub(super) async fn forward(
         && let Some(id) = responses::id_in(&answered.opened.beginning)
     {
         let asked = call.peek.model(call.route.legacy_name).unwrap_or_default();
-        let maker = Maker::new(&answered.lease.node().id, asked, candidates.model());
+        let of_fleet = call.plan.as_ref().is_some_and(|plan| plan.of_fleet);
+        let maker = Maker::new(&answered.lease.node().id, asked, of_fleet, candidates.model());
         worker.shared.responses.made(call.owner, id, maker);
     }
     if let Some(socket) = &call.socket

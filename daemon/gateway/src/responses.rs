@@ -20,7 +20,7 @@ const KEPT_OF_ALL: usize = 16 * KEPT;
 /// Longest id that is remembered.
 const LONGEST: usize = 128;
 
-/// Before the owner and the id of a response, where it is kept over a restart.
+/// How the keys begin under which responses are kept over a restart: `response:OWNER/ID`.
 pub const KEPT_AS: &str = "response:";
 
 /// Who made a response.
@@ -32,18 +32,22 @@ pub(super) struct Maker {
     pub(super) asked: Arc<str>,
     /// The one that answered.
     pub(super) model: Arc<str>,
-    /// When, in milliseconds.
+    /// Whether what was asked for is an alias of the fleet, not of an organization. False of what was kept before this
+    /// was.
+    #[serde(default)]
+    of_fleet: bool,
+    /// When, in milliseconds since 1970.
     at: u64,
 }
 
 impl Maker {
-    pub(super) fn new(node: &Arc<str>, asked: &str, model: &str) -> Self {
-        Self { node: node.clone(), asked: asked.into(), model: model.into(), at: now() }
+    pub(super) fn new(node: &Arc<str>, asked: &str, of_fleet: bool, model: &str) -> Self {
+        Self { node: node.clone(), asked: asked.into(), model: model.into(), of_fleet, at: now() }
     }
 
     /// Whether what these rules allow of the fleet has the model in it.
     pub(super) fn is_for(&self, rules: &RoutingRules) -> bool {
-        rules.allows_all() || rules.allows_as(&self.asked, true, &self.model)
+        rules.allows_all() || rules.allows_as(&self.asked, self.of_fleet, &self.model)
     }
 }
 
@@ -88,7 +92,8 @@ impl Responses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that were kept, by the keys and texts of [`Self::changes`]. What cannot be read is forgotten.
+    /// Those that were kept, by keys `response:OWNER/ID` and texts as [`Self::changes`] gives them. A text that cannot be
+    /// read is left out.
     pub fn recall<'a>(kept: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut makers: Vec<(&str, &str, Maker)> = kept
             .into_iter()
@@ -106,7 +111,8 @@ impl Responses {
         responses
     }
 
-    /// What to keep under which key since this was asked last, and what to forget.
+    /// What changed since this was asked last: keys `response:OWNER/ID`, each with the JSON text to keep under it, or None
+    /// where its row is to be deleted.
     pub fn changes(&self) -> Vec<(String, Option<String>)> {
         let mut all = self.lock();
         let changed = std::mem::take(&mut all.changed).into_iter();
@@ -212,12 +218,14 @@ pub(super) fn id_in(beginning: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use aivonx_protocol::organization::NodeAccess;
+
     use super::*;
 
     #[test]
     fn each_knows_its_own_and_no_more_than_there_is_room_for() {
         let responses = Responses::default();
-        let node = |name: &str| Maker::new(&name.into(), "m", "m");
+        let node = |name: &str| Maker::new(&name.into(), "m", false, "m");
         responses.made("a", "resp_1", node("n1"));
         assert_eq!(responses.maker("a", "resp_1").unwrap().node, "n1".into());
         assert_eq!((responses.maker("b", "resp_1"), responses.maker("a", "resp_2")), (None, None));
@@ -236,7 +244,7 @@ mod tests {
         let responses = Responses::default();
         for owner in 0..2 * KEPT_OF_ALL {
             let node = if owner % 2 == 0 { "n1" } else { "n2" };
-            responses.made(&owner.to_string(), "resp_1", Maker::new(&node.into(), "m", "m"));
+            responses.made(&owner.to_string(), "resp_1", Maker::new(&node.into(), "m", false, "m"));
         }
         let sizes = || {
             let all = responses.lock();
@@ -255,9 +263,9 @@ mod tests {
         let responses = Responses::default();
         for id in ["resp_1", "resp_2", "resp_gone"] {
             let node = if id == "resp_gone" { "n2" } else { "n1" };
-            responses.made("acme", id, Maker::new(&node.into(), "alias", "m"));
+            responses.made("acme", id, Maker::new(&node.into(), "alias", true, "m"));
         }
-        responses.made("", "resp_1", Maker::new(&"n1".into(), "m", "m"));
+        responses.made("", "resp_1", Maker::new(&"n1".into(), "m", false, "m"));
         let mut kept: HashMap<String, Option<String>> = responses.changes().into_iter().collect();
         assert_eq!((kept.len(), responses.changes().len()), (4, 0));
         responses.keep_of(|node| node == "n1");
@@ -271,6 +279,19 @@ mod tests {
         assert_eq!(again.maker("acme", "resp_1"), responses.maker("acme", "resp_1"));
         assert_eq!((again.maker("acme", "resp_gone"), again.maker("acme", "resp_9")), (None, None));
         assert!(again.maker("", "resp_1").is_some() && again.maker("", "resp_2").is_none());
+    }
+
+    #[test]
+    fn only_an_alias_of_the_fleet_opens_what_its_model_made() {
+        let rules = RoutingRules::of("acme", &NodeAccess::Shared, &["chat".to_owned()], true);
+        let is_for = |asked: &str, of_fleet, model: &str| {
+            Maker::new(&"n1".into(), asked, of_fleet, model).is_for(&rules)
+        };
+        assert!(is_for("chat", true, "secret") && is_for("chat", false, "chat"));
+        assert!(!is_for("chat", false, "secret"), "an organization names its own as it likes");
+        // As it was kept before that was.
+        let text = r#"{"node":"n1","asked":"chat","model":"secret","at":1}"#;
+        assert!(!serde_json::from_str::<Maker>(text).unwrap().is_for(&rules));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use super::shares::{Tally, falls_to};
 pub struct Plan {
     /// The alias that was asked for, as it was set up.
     pub alias: Option<Arc<str>>,
+    /// Whether that is everybody's, not an organization's own.
+    pub of_fleet: bool,
     /// The models, in order: the first that a node can serve is served. Empty if the caller may use none of an
     /// alias's models.
     pub candidates: Vec<Candidate>,

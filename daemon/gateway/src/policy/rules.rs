@@ -166,6 +166,7 @@ impl Rules {
                 });
                 return Some(Plan {
                     alias: Some(alias.name.clone()),
+                    of_fleet: alias.of_fleet,
                     candidates: candidates.collect(),
                     weights: alias.weights.as_ref().map(|weights| allowed.map(|at| weights[at]).collect()),
                 });
@@ -173,7 +174,12 @@ impl Rules {
             let governed = self.governed(own, normal);
             let candidate =
                 || Candidate { model: asked.into(), granted: false, governed: governed.clone(), tally: None };
-            governed.any().then(|| Plan { alias: None, candidates: vec![candidate()], weights: None })
+            governed.any().then(|| Plan {
+                alias: None,
+                of_fleet: false,
+                candidates: vec![candidate()],
+                weights: None,
+            })
         })
     }
 
