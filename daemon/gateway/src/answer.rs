@@ -13,8 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::{
-    body::VerdictError, conn::OpenAnswer, deadline::CancelReason, keep_waiting::Held, socket::Opening,
-    stream::Relay, worker::Watched,
+    body::VerdictError, conn::OpenAnswer, keep_waiting::Held, socket::Opening, stream::Relay, worker::Watched,
 };
 
 /// What the server sends. Not boxed as a trait object: this is the hot path.
@@ -47,13 +46,7 @@ impl Lines {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(flight) = &self.flight else { return Poll::Ready(None) };
         // At shutdown the job itself has the last word.
-        if let Some(
-            verdict @ (CancelReason::Revoked
-            | CancelReason::Disabled
-            | CancelReason::Blocked
-            | CancelReason::Cancelled),
-        ) = flight.verdict()
-        {
+        if let Some(verdict) = flight.verdict().filter(|verdict| verdict.is_withdrawn()) {
             self.flight = None;
             let error = VerdictError(verdict).to_string();
             return Poll::Ready(Some(Dialect::Ollama.stream_error(&error, "")));

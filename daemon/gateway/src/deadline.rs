@@ -110,6 +110,16 @@ pub(super) enum CancelReason {
     Cancelled,
 }
 
+impl CancelReason {
+    /// Whether who asked may not have it any more.
+    pub(super) fn is_withdrawn(self) -> bool {
+        match self {
+            Self::Revoked | Self::Disabled | Self::Blocked | Self::Cancelled => true,
+            Self::TimedOut(_) | Self::Stopping | Self::Retired | Self::Drained => false,
+        }
+    }
+}
+
 /// One request under way, as the ticker sees it.
 pub(super) struct InFlight {
     /// Where it stands in the ticker's list; kept by the list's owner.

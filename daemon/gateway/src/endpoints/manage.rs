@@ -16,7 +16,6 @@ use super::{
 use crate::{
     answer::{self, Answer, AnswerBody, Lines},
     body::{Collected, VerdictError},
-    deadline::CancelReason,
     error_response::{Refusal, fault_status},
     exchange::Exchange,
     policy::Plan,
@@ -177,13 +176,7 @@ async fn begin(
 async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|cx| {
-        if let Some(
-            verdict @ (CancelReason::Revoked
-            | CancelReason::Disabled
-            | CancelReason::Blocked
-            | CancelReason::Cancelled),
-        ) = flight.verdict()
-        {
+        if let Some(verdict) = flight.verdict().filter(|verdict| verdict.is_withdrawn()) {
             return Poll::Ready(Err(VerdictError(verdict)));
         }
         flight.register(cx);

@@ -54,13 +54,7 @@ impl End {
             Self::Refused(Side::Client, error) => (error.code(), error.to_string()),
             Self::Refused(Side::Node, error) => (BAD_GATEWAY, format!("what the node sent: {error}")),
             Self::Cancelled(reason) => {
-                let code = match reason {
-                    CancelReason::Revoked
-                    | CancelReason::Disabled
-                    | CancelReason::Blocked
-                    | CancelReason::Cancelled => POLICY,
-                    _ => GOING_AWAY,
-                };
+                let code = if reason.is_withdrawn() { POLICY } else { GOING_AWAY };
                 (code, verdict_text(*reason).to_owned())
             }
             Self::Limited(why) => (POLICY, why.clone()),
