@@ -30,6 +30,16 @@ impl Value<'_> {
     }
 }
 
+/// Bytes of most sentences, at most.
+const SENTENCE: usize = 128;
+
+/// The [`sentence`] by itself.
+pub(crate) fn said(r: &AccessRecord) -> String {
+    let mut out = String::with_capacity(SENTENCE);
+    sentence(r, &mut out);
+    out
+}
+
 /// `POST /api/chat 200 llama3.2:latest gpu1 12ms`, and how it ended if that is odd. Not escaped.
 pub(crate) fn sentence(r: &AccessRecord, out: &mut String) {
     out.extend([r.method.as_str(), " ", r.route, " ", itoa::Buffer::new().format(r.status)]);

@@ -8,7 +8,7 @@ use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
 use jiff::fmt::temporal::DateTimePrinter;
 
 use super::{
-    access_format::{each_field, sentence},
+    access_format::{each_field, said, sentence},
     view::{Body, View},
 };
 
@@ -79,9 +79,7 @@ fn json(record: View<'_>, out: &mut String) {
             text.fields().iter().for_each(|field| json_field(field.name, &field.value, field.bare, out));
         }
         Body::Access(request) => {
-            let mut said = String::new();
-            sentence(request, &mut said);
-            json_string(&said, out);
+            json_string(&said(request), out);
             each_field(request, |name, value, _| {
                 value.with_text(|text, bare| json_field(name, text, bare, out));
             });

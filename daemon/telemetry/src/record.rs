@@ -84,8 +84,7 @@ impl Text {
     pub(crate) fn about(request: &AccessRecord) -> Self {
         let mut text = Self::default();
         let plain = Redaction::Plain;
-        let mut said = String::new();
-        access_format::sentence(request, &mut said);
+        let said = access_format::said(request);
         text.write(MESSAGE, false, plain, |w| w.write_str(&said));
         access_format::each_field(request, |name, value, _| {
             value.with_text(|value, bare| text.write(name, bare, plain, |w| w.write_str(value)));
