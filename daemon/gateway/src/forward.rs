@@ -36,7 +36,7 @@ use super::{
     shared::Settings,
     socket::{Handshake, Opening},
     stream::Relay,
-    translation::{self, Translated},
+    translation::{self, Translated, Written},
     trial::{Answered, Asked, Trial},
     upstream::{Incoming, Outgoing, SendError},
     worker::{Watched, Worker},
@@ -315,13 +315,15 @@ pub(super) async fn forward(
         None => (candidates.asks(), call.route.stream),
     };
     drop(candidates);
+    let held = call.body.held.another();
     drop(call.body);
     let stream = if streaming { stream } else { Stream::Never };
-    if answered.asked.translated.is_some() {
-        Box::pin(translation::check_whole(exchange, &flight, &mut answered, stream)).await?;
-    }
+    let written = match &answered.asked.translated {
+        Some(_) => Box::pin(translation::write_whole(exchange, &flight, &mut answered, stream, held)).await?,
+        None => None,
+    };
     let Call { dialect, route: Forward { output, .. }, answers, .. } = call;
-    relay(exchange, flight, answered, Kind { dialect, stream, strip, output, answers })
+    relay(exchange, flight, answered, Kind { dialect, stream, strip, output, answers, written })
 }
 
 /// How the node of the last attempt was asked.
@@ -339,6 +341,8 @@ pub(super) struct Kind {
     pub(super) output: Output,
     /// How it is searched, if it is.
     pub(super) answers: Option<Answers>,
+    /// What it was translated to already, if it was.
+    pub(super) written: Option<Written>,
 }
 
 /// Passes a node's answer on.
@@ -374,11 +378,14 @@ pub(super) fn relay(
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
     let mut relay = Box::new(Relay::new(request, meter, kind.dialect, !streams, length));
     let heading = translated.as_ref().map(Translated::heading);
-    let translator = translated.map(|to| {
+    let (written, held) = kind.written.map(|Written { translator, held }| (translator, held)).unzip();
+    let translator = written.or_else(|| {
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
         let about = translation::about(exchange.id(), model);
-        to.translator(About { begun: Some(exchange.begun().at), ..about }, status, streams)
+        let about = About { begun: Some(exchange.begun().at), ..about };
+        translated.map(|to| to.translator(about, status, streams))
     });
+    relay.hold(held);
     let content_type = translator.as_ref().map(Translator::content_type);
     relay.translate(translator);
     if let Some(answers) = &kind.answers {

@@ -23,6 +23,7 @@ use http_body::{Frame, SizeHint};
 use super::{
     answer::AnswerBody,
     body::{VerdictError, verdict_text},
+    budget::Held,
     deadline::{CancelReason, Waiting},
     error_response::{Refusal, error_response},
     relayed::Relayed,
@@ -111,6 +112,8 @@ pub(super) struct Relay<R: Request = Relayed> {
     translator: Option<Box<Translator>>,
     /// What looks for personal data in what the client gets.
     screen: Option<Box<Screen>>,
+    /// What the answer takes of the budget, if it was kept.
+    _held: Option<Held>,
     /// Why that ended the answer.
     stopped: Option<Stopped>,
     dialect: Dialect,
@@ -133,6 +136,7 @@ impl<R: Request> Relay<R> {
             meter,
             translator: None,
             screen: None,
+            _held: None,
             stopped: None,
             dialect,
             whole,
@@ -145,6 +149,11 @@ impl<R: Request> Relay<R> {
     /// The node's answer is not in the client's dialect.
     pub(super) fn translate(&mut self, translator: Option<Translator>) {
         self.translator = translator.map(Box::new);
+    }
+
+    /// What it is charged for lies in memory for as long as the answer.
+    pub(super) fn hold(&mut self, held: Option<Held>) {
+        self._held = held;
     }
 
     /// What the client gets is searched for personal data; its length may change.

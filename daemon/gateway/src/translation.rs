@@ -11,7 +11,9 @@ use jiff::Timestamp;
 
 use super::{
     answer::{self, Answer},
-    body::{Collected, VerdictError},
+    aside::{self, aside},
+    body::{BodyError, Collected, VerdictError},
+    budget::Held,
     deadline::{InFlight, Waiting},
     error_response::Refusal,
     exchange::Exchange,
@@ -93,49 +95,81 @@ impl Translated {
     }
 }
 
-/// Reads all of an answer in one piece that has to be translated, while its head can still say that it cannot be.
+/// An answer in one piece that was translated before its head went out.
+pub(super) struct Written {
+    /// Puts out what it came to.
+    pub(super) translator: Translator,
+    /// What it and the node's answer take of the budget.
+    pub(super) held: Held,
+}
+
+/// Reads all of an answer in one piece that has to be translated, and does that, while its head can still say that it
+/// cannot be. None of any other answer.
 ///
 /// # Errors
-/// It broke off, or is no answer in the node's API: the node is to blame.
-pub(super) async fn check_whole(
+/// It broke off, or is no answer in the node's API: the node is to blame. Or there is no room for it.
+pub(super) async fn write_whole(
     exchange: &mut Exchange,
     flight: &InFlight,
     answered: &mut Answered,
     stream: Stream,
-) -> Result<(), Refusal> {
+    mut held: Held,
+) -> Result<Option<Written>, Refusal> {
     let Answered { opened, lease, asked } = answered;
-    let Some(translated) = &asked.translated else { return Ok(()) };
+    let Some(translated) = &asked.translated else { return Ok(None) };
     let incoming = &mut opened.incoming;
     let status = incoming.status;
     if opened.meaning != Meaning::Served
         || !status.is_success()
         || is_stream(stream, status, &incoming.headers)
     {
-        return Ok(());
+        return Ok(None);
     }
-    let mut read = 0;
+    let mut read: usize = incoming.body.ahead().map(Bytes::len).sum();
+    charge(&mut held, read)?;
     let came = loop {
         flight.allow(Waiting::Chunk, exchange.worker.now(), exchange.settings.idle);
         match flight.watch(incoming.body.read_ahead()).await.map_err(VerdictError)? {
-            Some(Ok(piece)) if read + piece.len() <= LONGEST => read += piece.len(),
+            Some(Ok(piece)) if read + piece.len() <= LONGEST => {
+                charge(&mut held, piece.len())?;
+                read += piece.len();
+            }
             Some(Ok(_)) => break Err("the node's answer is too long".to_owned()),
             Some(Err(error)) => break Err(format!("the node's answer broke off: {error}")),
             None => break Ok(()),
         }
     };
-    let translates = || {
-        let mut translator = translated.clone().translator(about("", None), status, false);
+    let model = asked.served.as_deref().or(exchange.record.model.as_deref());
+    let about = About { begun: Some(exchange.begun().at), ..about(exchange.id(), model) };
+    let pieces: Vec<Bytes> = incoming.body.ahead().cloned().collect();
+    let (to, of) = (translated.clone(), about.clone());
+    let translate = move || {
+        let mut translator = to.translator(of, status, false);
         let mut out = Pieces::default();
-        incoming.body.ahead().for_each(|piece| translator.pass(piece, &mut out));
-        translator.finish(&mut out).map_err(str::to_owned)
+        pieces.iter().for_each(|piece| translator.pass(piece, &mut out));
+        translator.finish(&mut out).map(|()| out)
     };
-    came.and_then(|()| translates()).map_err(|why| {
+    let written = match came {
+        Err(why) => Err(why),
+        Ok(()) if read as u64 <= aside::LARGE => translate().map_err(str::to_owned),
+        Ok(()) => {
+            let done = flight.watch(aside(translate)).await.map_err(VerdictError)?;
+            done.ok_or(Refusal::Internal("the answer could not be translated"))?.map_err(str::to_owned)
+        }
+    };
+    let written = written.map_err(|why| {
         let node = lease.node();
         exchange.record.node = Some(node.name.clone());
         exchange.failed(node, why.clone());
         Blame::Model.on(node, exchange.model());
         Refusal::NodeFailed { node: node.name.to_string(), why }
-    })
+    })?;
+    charge(&mut held, written.iter().map(Bytes::len).sum())?;
+    Ok(Some(Written { translator: Translator::written(translated.client, about, written), held }))
+}
+
+fn charge(held: &mut Held, bytes: usize) -> Result<(), BodyError> {
+    if held.grow(bytes as u64) { Ok(()) } else { Err(BodyError::Budget) }
 }
 
 /// An answer that no node was asked for.

@@ -100,7 +100,7 @@ pub(crate) async fn answer(
     let screening = privacy::of(exchange, asked.caller);
     let answers = screening.and_then(|screening| Answers::of(screening, Stream::Never));
     let (dialect, stream, output) = (asked.dialect, Stream::Never, Output::Nothing);
-    let kind = Kind { dialect, stream, strip: false, output, answers };
+    let kind = Kind { dialect, stream, strip: false, output, answers, written: None };
     relay(exchange, flight, answered, kind)
 }
 

@@ -43,8 +43,13 @@ pub struct Translator {
 
 enum Shape {
     Stream(Lines),
-    Whole { reader: Reader, base64: bool },
+    Whole {
+        reader: Reader,
+        base64: bool,
+    },
     Error(StatusCode),
+    /// What became of the answer before it was passed on.
+    Written(Pieces),
 }
 
 struct Lines {
@@ -150,6 +155,12 @@ impl Translator {
         Self { client, about, shape: Shape::Error(status), held: Vec::new(), failed: false }
     }
 
+    /// For an answer in one piece that was translated already: what that came to is put out at the end.
+    #[must_use]
+    pub fn written(client: Api, about: About, written: Pieces) -> Self {
+        Self { client, about, shape: Shape::Written(written), held: Vec::new(), failed: false }
+    }
+
     /// The type of what it writes.
     #[must_use]
     pub fn content_type(&self) -> HeaderValue {
@@ -170,6 +181,7 @@ impl Translator {
                 self.lines(piece, out);
                 return;
             }
+            Shape::Written(_) => return,
             Shape::Whole { .. } => LONGEST,
             Shape::Error(_) => LONGEST_ERROR,
         };
@@ -225,7 +237,12 @@ impl Translator {
     /// # Errors
     /// The answer could not be read. A stream ended with an error.
     pub fn finish(&mut self, out: &mut Pieces) -> Result<(), &'static str> {
-        match &self.shape {
+        match &mut self.shape {
+            Shape::Written(written) => {
+                while let Some(piece) = written.pop(usize::MAX) {
+                    out.push(piece);
+                }
+            }
             Shape::Stream(_) => {
                 // A last line or event without its end.
                 self.lines(b"\n\n", out);

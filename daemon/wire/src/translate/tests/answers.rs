@@ -37,6 +37,18 @@ const OLLAMA: &str = concat!(
 const CLIENTS: [Api; 6] =
     [Api::Messages, Api::Responses, Api::Chat, Api::Completions, Api::OllamaChat, Api::OllamaGenerate];
 
+#[test]
+fn what_was_written_before_comes_out_once_the_answer_is_over() {
+    let (mut written, mut out) = (Pieces::default(), Pieces::default());
+    written.push("{\"a\":1}".into());
+    let mut translator = Translator::written(Api::Chat, about(), written);
+    translator.pass(b"{}", &mut out);
+    assert!(out.is_empty());
+    assert_eq!(translator.finish(&mut out), Ok(()));
+    assert_eq!((out.pop(usize::MAX).as_deref(), out.is_empty()), (Some(&b"{\"a\":1}"[..]), true));
+    assert_eq!(translator.content_type(), "application/json; charset=utf-8");
+}
+
 fn stream(client: Api, node: Api, pieces: &[&[u8]]) -> (String, bool) {
     let mut translator =
         Translator::stream(client, node, about(), Wishes { usage: true, ..Wishes::default() });
