@@ -54,8 +54,8 @@ impl Live {
         Ok(Self::new(Some(path.to_owned()), config, origins))
     }
 
-    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed, nodes
-    /// may be sent for what is in the private network, no second factor is demanded.
+    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed,
+    /// bodies may name private addresses, no second factor is demanded.
     #[must_use]
     pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode, asked: Asked) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());

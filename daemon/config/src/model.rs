@@ -197,7 +197,7 @@ table! {
         /// `vscode-file://`, `vscode-webview://`). A request with another Origin is refused.
         allowed_origins: Vec<String> = Vec::new(), ListOf(ORIGIN), Reload;
         /// Whether bodies may name addresses of private networks (`image_url`, `file_url`, `server_url` and the like), and such
-        /// as are not fetched with HTTP. Nodes fetch them, perhaps from where no client gets.
+        /// as are not fetched with HTTP. Nodes fetch them, also from networks that clients cannot reach.
         private_addresses: bool = false, Flag, Reload;
     }
 }

@@ -11,8 +11,8 @@ impl Config {
         let mut warnings = Vec::new();
         if self.takes_any_host() {
             warnings.push(
-                "requests for any host are taken (access.allowed_hosts = [\"*\"]), also those that web pages have browsers \
-                 send under names of their own"
+                "requests for any host are taken (access.allowed_hosts = [\"*\"]), so any web page can reach the \
+                 gateway by DNS rebinding"
                     .to_owned(),
             );
         }

@@ -170,7 +170,7 @@ async fn layers(
 ) -> Result<Answer, Refusal> {
     let Head { parts: head, path, fields, forwarded } = head;
 
-    // First of all whether it is this that was asked.
+    // A request that a proxy may have read otherwise is refused before anything in it counts.
     if cx.state.is_in_doubt() {
         cx.worker.shared.closed.count(Reason::Malformed);
         cx.state.linger();
@@ -325,7 +325,7 @@ async fn layers(
         _ => None,
     };
     let eligible = kept.as_ref().unwrap_or(eligible);
-    // And what a node has of others, or what only a node can reach, is named by nobody.
+    // Ids of things kept on a node and private addresses are refused.
     if socket.is_none() && !peek.is_form() {
         named::check(exchange, &flight, &caller, &forwarded, &body).await?;
     }

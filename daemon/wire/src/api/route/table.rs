@@ -25,7 +25,7 @@ const NO_SEARCH: &str =
 const NO_BATCHES: &str = "the gateway keeps no files and runs no batches; send each request to its own route";
 
 /// Why a conversation is not made shorter here.
-const NO_COMPACTION: &str = "the gateway does not shorten conversations; send what is to be said of them to /v1/responses as its input";
+const NO_COMPACTION: &str = "the gateway does not shorten conversations; shorten it yourself, and send the rest to /v1/responses as input";
 
 /// Why the tokens of a request to `/v1/responses` are not counted.
 const NO_INPUT_TOKENS: &str =
