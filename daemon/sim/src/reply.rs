@@ -88,7 +88,9 @@ impl Reply {
         Self {
             content_type: "application/x-ndjson",
             body: Body::Steps(lines),
-            broken: Bytes::from_static(b"{\"error\":\"an error was encountered while running the model\"}\n"),
+            broken: Bytes::from_static(
+                b"{\"error\":\"an error was encountered while running the model: unexpected EOF\"}\n",
+            ),
             ..Self::empty()
         }
     }

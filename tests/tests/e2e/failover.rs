@@ -155,7 +155,10 @@ async fn an_error_after_the_first_line_counts_against_the_node_and_is_shown() {
         node.fail_next(Fault::ErrorAfter(2));
         daemon.post(path, &chat(true)).await.expect(200);
     }
-    daemon.stderr().until("outcome=broken.*an error was encountered while running the model").await;
+    daemon
+        .stderr()
+        .until("outcome=broken.*an error was encountered while running the model: unexpected EOF")
+        .await;
     daemon
         .until_nodes("three errors", |nodes| {
             let why = nodes[0]["last_error"].as_str().unwrap_or_default();
