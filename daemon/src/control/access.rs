@@ -20,7 +20,7 @@ use aivonx_protocol::{
 pub use aivonx_protocol::Permission;
 
 pub use self::rule::{AccessRule, Mode, Standing};
-pub(crate) use self::rule::{Ask, check};
+pub(crate) use self::rule::{Ask, blocked, check};
 use super::connection::Connection;
 pub use super::peer::Peer;
 

@@ -295,10 +295,30 @@ async fn a_blocked_user_is_shut_off_until_the_block_ends() {
         let refused = alice.run(&["node", "list"]).await;
         assert!(refused.code == 4 && refused.stderr.contains("you are blocked"), "{refused:?}");
         // Nor with a new session.
-        login(&alice, "alice", &file).await;
+        let refused = login(&alice, "alice", &file).await;
+        assert!(refused.code == 4 && refused.stderr.contains("you are blocked"), "{refused:?}");
     }
+    let refused = alice.run(&["incident", "reset-2fa", "--all", "--yes"]).await;
+    assert!(refused.code == 4 && refused.stderr.contains("you are blocked"), "{refused:?}");
     let own = daemon.aivonx().run(&["block", "add", &format!("user:{ADMIN}")]).await;
     assert!(own.code != 0 && own.stderr.contains("locked out"), "{own:?}");
     daemon.aivonx().ok(&["block", "remove", "user:alice"]).await;
     alice.ok(&["node", "list"]).await;
+}
+
+#[tokio::test]
+async fn a_blocked_user_ends_a_session_for_good() {
+    let folder = folder();
+    let daemon = in_folder(folder.path()).start_any().await;
+    add_alice(&daemon).await;
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let file = password_file(folder.path(), "password", PASSWORD);
+    let alice = daemon.aivonx().home(&home);
+    assert_eq!(login(&alice, "alice", &file).await.code, 0);
+    daemon.aivonx().ok(&["block", "add", "user:alice"]).await;
+    let said = alice.ok(&["logout"]).await;
+    assert!(said.contains("Logged out."), "{said:?}");
+    let left = daemon.control().await.ask(user::Sessions { user: "alice".into() }).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -160,9 +160,9 @@ async fn reset(context: &mut Context, args: ResetArgs) -> Result<(), Failure> {
     input::confirm(args.confirm.yes, &question)?;
     let client = context.client().await?;
     let me = client.ask(account::Whoami).await?;
-    // The daemon would refuse each of them, and say nothing where there is none.
+    // The daemon would refuse each of them, and say nothing where there is none. It says itself why somebody has no role.
     let bound = me.organization.is_some();
-    if !me.role.is_some_and(|role| Permission::UserWrite.is_of(role, bound)) {
+    if me.role.is_some_and(|role| !Permission::UserWrite.is_of(role, bound)) {
         return Err(Failure::NotPermitted {
             message: "your role may not take second factors away; nothing was done".to_owned(),
             hint: Some("A superadmin may, and an org-admin in their organization.".to_owned()),

@@ -4,7 +4,9 @@ use std::{marker::PhantomData, sync::Arc};
 
 use super::{By, Connection, Peer, Permission, Permitted};
 use aivonx_identity::{Actor, RequiredActions};
-use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
+use aivonx_protocol::{
+    Fault, FaultKind, Request, account::Logout, handshake::Login, operation::Operation as _, user::Role,
+};
 
 /// How the daemon was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +78,15 @@ pub enum Standing {
     Stranger,
     /// Somebody had, but the session has ended; says why.
     Ended(&'static str),
-    /// Somebody whom an administrator has blocked.
-    Blocked,
+    /// Somebody whom an administrator has blocked: they may end their session, and nothing else.
+    Blocked(Arc<Actor>),
     /// Somebody, and what they have to do before anything but managing the own account.
     User(Arc<Actor>, RequiredActions),
+}
+
+/// What is said to somebody who is blocked.
+pub(crate) fn blocked() -> Fault {
+    Fault::new(FaultKind::NotPermitted, "you are blocked here").hint("Ask an administrator of the gateway.")
 }
 
 /// What is said to somebody who has to do something else first; None if there is nothing.
@@ -156,12 +163,11 @@ impl Ask {
             Standing::Stranger if rule.is_superadmin(peer, set_up) => {
                 Ok((peer.actor(Role::Superadmin), true))
             }
-            Standing::Stranger | Standing::Ended(_) | Standing::Blocked if free => {
+            Standing::Stranger | Standing::Ended(_) | Standing::Blocked(_) if free => {
                 Ok((peer.actor(Role::Member), false))
             }
-            Standing::Blocked => {
-                Err(refused("you are blocked here".to_owned()).hint("Ask an administrator of the gateway."))
-            }
+            Standing::Blocked(actor) if name == Logout::NAME => Ok((actor.clone(), true)),
+            Standing::Blocked(_) => Err(blocked()),
             Standing::Ended(why) => Err(refused((*why).to_owned()).hint("Log in again: aivonx login")),
             Standing::Stranger if set_up => {
                 Err(refused(format!("{name} needs a login")).hint("Log in: aivonx login"))

@@ -141,6 +141,18 @@ fn strangers_get_what_the_rule_gives_them() {
             };
             let found = may(&rule, set_up, uid, &Standing::Stranger, request.clone());
             assert_eq!(found, expected, "{name}, {rule:?}, uid {uid}, set up: {set_up}");
+            // Who is blocked may end the session besides.
+            let alice = Standing::Blocked(user(Role::Superadmin, false));
+            let setup = name == "account.setup" && rule.may_set_up(&peer, set_up);
+            let account =
+                ["account.login", "account.resume", "account.whoami", "account.redeem", "account.logout"];
+            let status = ["daemon.status", "snapshot.newest", "backup.newest"];
+            let allowed = setup || account.contains(&name) || status.contains(&name);
+            assert_eq!(
+                may(&rule, set_up, uid, &alice, request.clone()),
+                allowed,
+                "{name}, blocked, uid {uid}"
+            );
             // A session that has ended gives no peer, not even a trusted one, what needs a login.
             let ended = Standing::Ended("it has expired");
             let free = expected

@@ -8,7 +8,7 @@ use aivonx_protocol::{
 };
 use aivonx_store::UserRecord;
 
-use crate::control::{By, Services, connection::Connection};
+use crate::control::{Backend as _, By, Services, access, connection::Connection};
 
 impl Serve<account::Setup> for Services {
     async fn serve(&self, by: By<account::Setup>, asked: account::Setup) -> Result<LoggedIn, Fault> {
@@ -28,6 +28,10 @@ impl Serve<account::Login> for Services {
         let (source, via) = (by.peer().source(), account::Login::NAME);
         let login = identity.authenticate(&username, &password, otp.as_ref(), &source, via);
         let Authenticated { user, .. } = login.await.map_err(told)?;
+        if self.blocks.hot().user(&user.id, aivonx_domain::now()) {
+            self.refused(&Actor::of(&user, source), via);
+            return Err(access::blocked());
+        }
         begin(self, by.connection(), &user).await
     }
 }

@@ -73,10 +73,8 @@ impl Backend for Services {
 
     fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing {
         let Some(session) = session else { return Standing::Stranger };
-        if self.is_blocked(&session) {
-            return Standing::Blocked;
-        }
         match self.identity.in_session(&session, &peer.source(), aivonx_domain::now()) {
+            Ok((actor, _)) if self.is_blocked(&session) => Standing::Blocked(actor),
             Ok((actor, owed)) => Standing::User(actor, owed),
             Err(ended) => Standing::Ended(ended.as_str()),
         }

@@ -197,23 +197,18 @@ pub async fn logout(context: &mut Context) -> Result<(), Failure> {
     let files = SessionFiles::of(&client.daemon().id)?;
     let (logged_out, said) = match files.read()? {
         None => (false, "You are not logged in."),
-        Some(kept) => {
-            let ended = match client.ask(account::Resume { secret: kept.secret }).await {
-                Ok(_) => client.ask(account::Logout).await,
-                Err(error) => Err(error),
-            };
-            match ended {
-                Ok(()) => {
-                    files.remove();
-                    (true, "Logged out.")
-                }
-                Err(ClientError::Fault(fault)) if fault.kind == FaultKind::NotPermitted => {
-                    files.remove();
-                    (false, "Your session had ended already.")
-                }
-                Err(other) => return Err(other.into()),
+        Some(kept) => match client.ask(account::Resume { secret: kept.secret }).await {
+            Ok(_) => {
+                client.ask(account::Logout).await?;
+                files.remove();
+                (true, "Logged out.")
             }
-        }
+            Err(ClientError::Fault(fault)) if fault.kind == FaultKind::NotPermitted => {
+                files.remove();
+                (false, "Your session had ended already.")
+            }
+            Err(other) => return Err(other.into()),
+        },
     };
     context.out.show(&LoggedOut { logged_out }, |out| out.line(said))
 }
