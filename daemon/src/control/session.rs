@@ -216,13 +216,21 @@ async fn read<S: Backend, R: AsyncRead + Unpin>(
                 // Anew for every request: the session may have ended, the user may have lost the role.
                 let standing = common.serve.standing(peer, connection.session());
                 let set_up = common.serve.is_set_up();
-                match access::check(&common.rule, set_up, connection, &standing, request) {
+                let checked = access::check(&common.rule, set_up, connection, &standing, request);
+                let placed = match &standing {
+                    Standing::User(actor, _) if checked.is_ok() => connection.regain(actor),
+                    _ => Ok(()),
+                };
+                match placed.and(checked) {
                     Ok(permitted) => flight.begin(&common.serve, id, permitted).await,
                     Err(fault) => {
-                        if let Standing::User(actor, _) = &standing {
+                        let denied = fault.kind == FaultKind::NotPermitted;
+                        if let Standing::User(actor, _) = &standing
+                            && denied
+                        {
                             common.serve.refused(actor, name);
                         }
-                        if let Some(suppressed) = common.throttle.line(false) {
+                        if denied && let Some(suppressed) = common.throttle.line(false) {
                             tracing::warn!(
                                 uid = peer.uid,
                                 pid = peer.pid,
