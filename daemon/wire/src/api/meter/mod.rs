@@ -286,11 +286,12 @@ impl Meter {
         }
     }
 
-    /// What the stream shows of how its node counts, if anything.
+    /// What the stream shows of how its node counts where usage has to be asked for, if anything. In responses and
+    /// messages it stands unasked.
     #[must_use]
     pub fn counting(&self) -> Option<Counting> {
-        let usage = self.has_usage.then_some(Counting::Usage);
-        self.has_timings.then_some(Counting::Timings).or(usage)
+        let usage = self.has_usage && self.shape == Shape::Lines(Stream::Done);
+        self.has_timings.then_some(Counting::Timings).or(usage.then_some(Counting::Usage))
     }
 
     /// What the node said failed, if it ended its answer with an error. Untrusted text.

@@ -65,6 +65,19 @@ fn usage_goes_and_what_stands_beside_it_stays() {
     }
 }
 
+#[test]
+fn usage_that_nobody_has_to_ask_for_shows_nothing_of_chats() {
+    let messages = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":7}}}\n\n\
+        data: {\"type\":\"message_stop\"}\n\n";
+    let responses = "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":7}}}\n\n";
+    for (kind, sent) in [(Stream::Messages, messages), (Stream::Responses, responses)] {
+        let (mut meter, mut out) = (Meter::stream(kind, false), Pieces::default());
+        meter.pass(Bytes::from_static(sent.as_bytes()), &mut out);
+        assert_eq!(meter.finish(true, &mut out), End::Complete);
+        assert_eq!((meter.tally(|_| true).usage, meter.counting()), (COUNTED, None), "{sent}");
+    }
+}
+
 const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7), cached: 0, total: None };
 
 #[test]
