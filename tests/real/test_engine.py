@@ -7,6 +7,7 @@ AIVONX_MODEL names the GGUF file of a small model; without it, or without xllama
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
 
-from conftest import Gateway, until  # noqa: E402
+from conftest import PATIENCE, Gateway, until  # noqa: E402
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
@@ -26,9 +27,11 @@ MODEL = os.environ.get("AIVONX_MODEL") or pytest.skip("AIVONX_MODEL is not set",
 
 ASK = [{"role": "user", "content": "Say three words about the sea."}]
 # What is different in each answer of the engine, also without a gateway.
-OWN = {"id", "created", "created_at", "completed_at", "timings", "item_id", "call_id", "_request_id"}
-# The first of two equal prompts fills the engine's cache.
-OWN |= {"cache_read_input_tokens", "input_tokens"}
+OWN = {"id", "created", "created_at", "completed_at", "item_id", "_request_id"}
+# The same in bytes, and the times and paces in llama.cpp's `timings`.
+OWN_TEXT = re.compile(rb'("(?:id|item_id)":)"[^"]*"')
+OWN_NUMBER = re.compile(rb'("(?:created|created_at|completed_at|\w+_ms|\w+_per_second)":)[-+.\de]+')
+SAMPLING = {"temperature": 0, "seed": 1, "cache_prompt": False}
 
 
 class Engine:
@@ -75,11 +78,12 @@ def gateway(tmp_path_factory, engine):
 
 
 def plain(value):
-    """An answer without what differs anyway."""
+    """An answer without what differs anyway; of a time or a pace the type stays."""
     if hasattr(value, "model_dump"):
         value = value.model_dump()
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items() if key not in OWN}
+        measured = {key: type(inner) for key, inner in value.items() if key.endswith(("_ms", "_per_second"))}
+        return {key: plain(inner) for key, inner in value.items() if key not in OWN} | measured
     if isinstance(value, list):
         return [plain(inner) for inner in value]
     return value
@@ -92,9 +96,8 @@ def both(engine, gateway, make):
 
 def chat(url, model, **options):
     client = openai.OpenAI(base_url=url + "/v1", api_key="any", max_retries=0)
-    extra = {"cache_prompt": False}
     return client.chat.completions.create(
-        model=model, messages=ASK, max_tokens=12, seed=1, temperature=0, extra_body=extra, **options)
+        model=model, messages=ASK, max_tokens=12, extra_body=SAMPLING, **options)
 
 
 @pytest.mark.parametrize("options", [
@@ -110,15 +113,27 @@ def test_openai_chat(engine, gateway, options):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_openai_completions_and_responses(engine, gateway, stream):
-    def completion(url):
+def test_openai_completions(engine, gateway, stream):
+    def make(url):
         client = openai.OpenAI(base_url=url + "/v1", api_key="any", max_retries=0)
         answer = client.completions.create(
-            model=engine.model(), prompt="The sea is", max_tokens=8, stream=stream, seed=1, temperature=0,
-            extra_body={"cache_prompt": False})
+            model=engine.model(), prompt="The sea is", max_tokens=8, stream=stream, extra_body=SAMPLING)
         return list(answer) if stream else answer
-    direct, through = both(engine, gateway, completion)
+    direct, through = both(engine, gateway, make)
     assert direct == through
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_openai_responses(engine, gateway, stream):
+    def make(url):
+        client = openai.OpenAI(base_url=url + "/v1", api_key="any", max_retries=0)
+        answer = client.responses.create(
+            model=engine.model(), input=ASK, max_output_tokens=12, stream=stream, extra_body=SAMPLING)
+        return list(answer) if stream else answer
+    direct, through = both(engine, gateway, make)
+    assert direct == through
+    whole = direct[-1]["response"] if stream else direct
+    assert whole["status"] == "completed" and whole["usage"]["output_tokens"] == 12
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -126,11 +141,34 @@ def test_anthropic(engine, gateway, stream):
     def make(url):
         client = anthropic.Anthropic(base_url=url, api_key="any", max_retries=0)
         answer = client.messages.create(
-            model=engine.model(), messages=ASK, max_tokens=12, stream=stream,
-            extra_body={"temperature": 0, "cache_prompt": False, "seed": 1})
+            model=engine.model(), messages=ASK, max_tokens=12, stream=stream, extra_body=SAMPLING)
         return list(answer) if stream else answer
+    # The first of equal prompts fills the engine's cache, and the counts say so.
+    make(engine.url)
     direct, through = both(engine, gateway, make)
     assert direct == through
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "ask"), [
+    # First: that there is usage in a stream of these does not mean that chats are to be asked for it.
+    ("/v1/messages", {"messages": ASK, "max_tokens": 12}),
+    ("/v1/chat/completions", {"messages": ASK, "max_tokens": 12}),
+    ("/v1/completions", {"prompt": "The sea is", "max_tokens": 12}),
+    ("/v1/responses", {"input": ASK, "max_output_tokens": 12}),
+])
+def test_bytes(engine, gateway, path, ask, stream):
+    """The same members in the same order, `timings` among them, with the same spaces, whatever was asked before."""
+    body = json.dumps({"model": engine.model(), "stream": stream, **ask, **SAMPLING}).encode()
+
+    def make(url):
+        request = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return OWN_NUMBER.sub(rb"\1 0", OWN_TEXT.sub(rb"\1 0", answer.read()))
+    make(engine.url)
+    direct, through = make(engine.url), make(gateway.url)
+    assert direct == through
+    assert (b'"timings":{' in direct) == (path != "/v1/messages" and (stream or path != "/v1/responses"))
 
 
 def test_ollama_is_translated(engine, gateway):
