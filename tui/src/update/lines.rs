@@ -83,9 +83,7 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                 None => {}
                 Some(Command::Go(place, filter)) => go(model, out, place, filter.as_deref()),
                 Some(Command::Verb(place, verb)) => {
-                    let filter =
-                        Some(verb.rest.as_str()).filter(|_| verb.name != "add" && verb.name != "create");
-                    go(model, out, place, filter);
+                    go(model, out, place, subject(&verb));
                     how(model, &verb);
                 }
                 Some(Command::Time(text)) => logs::go_to(model, out, &text),
@@ -105,6 +103,15 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
             }
         }
     }
+}
+
+/// What the verb is about, as the rows show it: its first argument, unless that is an option or names nothing there.
+fn subject(verb: &Verb) -> Option<&str> {
+    if matches!(&*verb.name, "add" | "create" | "contain" | "detect" | "report") {
+        return None;
+    }
+    let first = verb.rest.split_whitespace().next().filter(|word| !word.starts_with('-'))?;
+    Some(first.strip_prefix("user:").or_else(|| first.strip_prefix("key:")).unwrap_or(first))
 }
 
 fn go(model: &mut Model, out: &mut Vec<Effect>, place: Place, filter: Option<&str>) {

@@ -34,6 +34,32 @@ fn notice(model: &Model) -> &str {
 }
 
 #[test]
+fn a_verb_after_the_colon_shows_what_it_is_about() {
+    let type_line = |model: &mut Model, line: &str| {
+        press(model, ":");
+        type_text(model, line);
+        press(model, "enter");
+    };
+    for line in ["node set gpu1 --max-parallel 4", "node show gpu1"] {
+        let mut model = full(80, 24);
+        type_line(&mut model, line);
+        assert_eq!(model.nodes.list.counts(), (1, 4), "{line}");
+    }
+    for (line, filter) in [
+        ("block remove user:alice", Some("alice")),
+        ("block remove key:ci --yes", Some("ci")),
+        ("incident contain --user alice", None),
+        ("incident contain alice", None),
+        ("node set --max-parallel 4 gpu1", None),
+    ] {
+        let mut model = full(80, 24);
+        type_line(&mut model, line);
+        let found = model.rows_ref().and_then(|rows| rows.filter()).map(|filter| filter.text().to_owned());
+        assert_eq!(found.as_deref(), filter, "{line}");
+    }
+}
+
+#[test]
 fn a_connection_asks_for_what_is_shown() {
     let (mut model, effects) = connected(80, 24, Some(Role::Operator));
     let asked: Vec<String> = effects
