@@ -1,11 +1,18 @@
 //! What a node said of itself at one check: its models and what it holds in memory, as it wrote them.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use aivonx_domain::model_name;
 use aivonx_protocol::UnixMillis;
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use memchr::memmem;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{
@@ -64,7 +71,8 @@ pub(super) struct ModelFacts {
     remote_model: Option<String>,
     #[serde(deserialize_with = "lenient")]
     owned_by: Option<String>,
-    aivonx_gateways: Option<serde_json::Value>,
+    #[serde(deserialize_with = "gateways")]
+    aivonx_gateways: Option<Vec<String>>,
     /// Of llama.cpp as a router.
     #[serde(deserialize_with = "lenient")]
     status: Option<RouterStatus>,
@@ -128,8 +136,7 @@ pub(super) struct LoadedFacts {
 impl ModelFacts {
     /// The gateways that a request for this model goes through, as far as they said so, the last one first.
     pub(super) fn gateways(&self) -> impl Iterator<Item = &str> {
-        let listed = self.aivonx_gateways.as_ref().and_then(serde_json::Value::as_array);
-        listed.into_iter().flatten().filter_map(serde_json::Value::as_str)
+        self.aivonx_gateways.iter().flatten().map(String::as_str)
     }
 
     /// Whether the node hands this model's prompts on to a third party.
@@ -171,11 +178,38 @@ impl LoadedFacts {
 
 /// A value of the type that is wanted; one of another type counts as absent.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(serde_json::Value::deserialize(value)?).ok())
+    let raw = <&RawValue>::deserialize(value)?.get();
+    Ok(serde_json::from_str(raw).ok().or_else(|| last_of_each(raw.as_bytes())))
 }
 
 /// Most gateways in a row.
 const MOST_GATEWAYS: usize = 16;
+
+/// The first [`MOST_GATEWAYS`] names of a list; none of anything else.
+fn gateways<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, D::Error> {
+    struct Names;
+
+    impl<'de> Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of gateways")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut listed: A) -> Result<Vec<String>, A::Error> {
+            let mut names = Vec::new();
+            while let Some(raw) = listed.next_element::<&RawValue>()? {
+                if names.len() < MOST_GATEWAYS {
+                    names.extend(serde_json::from_str::<String>(raw.get()));
+                }
+            }
+            Ok(names)
+        }
+    }
+
+    let raw = <&RawValue>::deserialize(value)?.get();
+    Ok(Some(serde_json::Deserializer::from_str(raw).deserialize_seq(Names).unwrap_or_default()))
+}
 
 /// Leaves out of the models that a node lists those that it has from here: two gateways that are nodes of each other
 /// would go on listing a model for each other that no node has any more. If the node is a `gateway`, its name is
@@ -188,7 +222,7 @@ pub(super) fn without_circles(models: &mut Vec<SeenModel>, gateway: Option<&str>
         }
         if let Some(gateway) = gateway {
             path.push(gateway.to_owned());
-            model.set_gateways(path.into());
+            model.set_gateways(path);
         }
         true
     });
@@ -196,27 +230,34 @@ pub(super) fn without_circles(models: &mut Vec<SeenModel>, gateway: Option<&str>
 
 impl SeenModel {
     /// Writes `gateways` into what the node wrote.
-    fn set_gateways(&mut self, gateways: serde_json::Value) {
+    fn set_gateways(&mut self, gateways: Vec<String>) {
         match self.raw.get().strip_suffix('}') {
             // It has a name at least.
             Some(body) if self.facts.aivonx_gateways.is_none() => {
-                let text = format!("{},\"aivonx_gateways\":{gateways}}}", body.trim_end());
+                let listed = serde_json::Value::from(gateways.as_slice());
+                let text = format!("{},\"aivonx_gateways\":{listed}}}", body.trim_end());
                 if let Ok(raw) = RawValue::from_string(text) {
                     self.raw = raw;
                 }
             }
-            _ => set(&mut self.raw, "aivonx_gateways", gateways.clone()),
+            _ => set(&mut self.raw, "aivonx_gateways", gateways.as_slice().into()),
         }
         self.facts.aivonx_gateways = Some(gateways);
     }
 }
 
-/// Sets a member of an object.
+/// An object whose members stay as they were written; of one that stands twice the last, as for most who read JSON.
+type Object<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Sets a member of an object. What is no object stays as it is.
 fn set(raw: &mut Box<RawValue>, member: &str, value: serde_json::Value) {
-    let mut object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(raw.get()).unwrap_or_default();
-    object.insert(member.into(), value);
-    if let Ok(written) = serde_json::value::to_raw_value(&object) {
+    let written = || {
+        let value = serde_json::value::to_raw_value(&value)?;
+        let mut object: Object<'_> = serde_json::from_str(raw.get())?;
+        object.insert(member.to_owned(), &value);
+        serde_json::value::to_raw_value(&object)
+    };
+    if let Ok(written) = written() {
         *raw = written;
     }
 }
@@ -333,46 +374,52 @@ fn unmarked(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// The same where a member stands twice: the last counts, as for most who read JSON.
+/// Reads an object in which members stand twice.
 fn last_of_each<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    serde_json::from_value(serde_json::from_slice(json).ok()?).ok()
+    let object: Object<'_> = serde_json::from_slice(json).ok()?;
+    serde_json::from_str(&serde_json::to_string(&object).ok()?).ok()
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     let body = unmarked(body);
-    let lenient = || {
-        let body = without_nan(body);
-        serde_json::from_slice(&body).ok().or_else(|| last_of_each(&body))
+    let html = body.trim_ascii_start().starts_with(b"<");
+    let lenient = || match without_nan(body) {
+        _ if html => None,
+        Some(body) => serde_json::from_slice(&body).ok().or_else(|| last_of_each(&body)),
+        None => last_of_each(body),
     };
     serde_json::from_slice(body).or_else(|e| lenient().ok_or(e)).map_err(|e| {
-        if body.trim_ascii_start().starts_with(b"<") {
-            format!("it is HTML, not {expected}")
-        } else {
-            format!("it is not {expected}: {e}")
-        }
+        if html { format!("it is HTML, not {expected}") } else { format!("it is not {expected}: {e}") }
     })
 }
 
-/// The body with null in the place of the numbers that JSON does not have and Python writes all the same.
-fn without_nan(body: &[u8]) -> Vec<u8> {
+/// The body with null in the place of the numbers that JSON does not have and Python writes all the same; None without
+/// any.
+fn without_nan(body: &[u8]) -> Option<Vec<u8>> {
+    memmem::find(body, b"NaN").or_else(|| memmem::find(body, b"Infinity"))?;
     let mut out = Vec::with_capacity(body.len());
-    let (mut rest, mut quoted) = (body, false);
-    while let Some(byte) = rest.first() {
-        let number =
-            ["-Infinity", "Infinity", "NaN"].into_iter().find(|name| rest.starts_with(name.as_bytes()));
-        let (taken, put) = match (quoted, byte, number) {
-            (true, b'\\', _) => (rest.len().min(2), None),
-            (_, b'"', _) => {
-                quoted = !quoted;
-                (1, None)
-            }
-            (false, _, Some(name)) => (name.len(), Some(&b"null"[..])),
-            _ => (1, None),
+    let (mut copied, mut at, mut quoted) = (0, 0, false);
+    while let Some(byte) = body.get(at) {
+        let number = match byte {
+            b'-' | b'I' | b'N' if !quoted => ["-Infinity", "Infinity", "NaN"]
+                .into_iter()
+                .find(|name| body[at..].starts_with(name.as_bytes())),
+            _ => None,
         };
-        out.extend_from_slice(put.unwrap_or(&rest[..taken]));
-        rest = &rest[taken..];
+        if let Some(name) = number {
+            out.extend_from_slice(&body[copied..at]);
+            out.extend_from_slice(b"null");
+            copied = at + name.len();
+        }
+        quoted ^= *byte == b'"';
+        at += match number {
+            Some(name) => name.len(),
+            None if quoted && *byte == b'\\' => 2,
+            None => 1,
+        };
     }
-    out
+    out.extend_from_slice(&body[copied..]);
+    Some(out)
 }
 
 /// What a version text says. Builds from source and those of distributions all say 0.0.0, which is not a version.

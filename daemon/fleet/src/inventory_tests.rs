@@ -26,6 +26,10 @@ fn what_a_gateway_has_from_here_is_not_there() {
     assert_eq!(tags(behind), r#"{"aivonx_gateways":["aivonx-c","aivonx-b"],"name":"m"}"#);
     let ours = behind.replace("aivonx-c", via::pseudonym());
     assert_eq!(tags(&format!(r#"{ours},{{"name":"n","aivonx_gateways":7}}"#)).matches("name").count(), 1);
+    let odd = r#"{"name":"m","aivonx_gateways":null,"max":1e999,"a":1,"a":2}"#;
+    assert_eq!(tags(odd), r#"{"a":2,"aivonx_gateways":["aivonx-b"],"max":1e999,"name":"m"}"#);
+    let mixed = r#"{"name":"m","aivonx_gateways":[7,["x"],"aivonx-c"]}"#;
+    assert_eq!(tags(mixed), r#"{"aivonx_gateways":["aivonx-c","aivonx-b"],"name":"m"}"#);
     let many = format!(r#"{{"name":"m","aivonx_gateways":{}}}"#, serde_json::json!(vec!["aivonx-d"; 16]));
     assert_eq!(tags(&many), "");
     let mut models = read_tags(format!(r#"{{"models":[{ours},{{"name":"n"}}]}}"#).as_bytes()).unwrap();
@@ -66,6 +70,8 @@ fn an_odd_field_or_entry_costs_nothing_else() {
         r#""size":"4.7 GB""#,
         r#""size":-1"#,
         r#""size":null"#,
+        r#""size":1e999"#,
+        r#""details":{"family":"x","family":1e999},"max":1e999"#,
         r#""details":"8B""#,
         r#""details":{"family":7,"quantization_level":["Q4"]}"#,
         r#""modified_at":1700000000"#,
@@ -96,6 +102,8 @@ fn clients_find_the_name_where_they_look_for_it() {
     assert_eq!(shown(read_ps(ps.as_bytes()).unwrap()[0].raw.get())["name"], "m");
     let models = read_openai(br#"{"data":[{"name":"m"}]}"#).unwrap();
     assert_eq!(shown(models[0].raw.get())["id"], "m");
+    let models = read_openai(br#"{"data":[{"name":"m","max":1e999}]}"#).unwrap();
+    assert_eq!(models[0].raw.get(), r#"{"id":"m","max":1e999,"name":"m"}"#);
 }
 
 #[test]
