@@ -57,7 +57,7 @@ pub(super) enum ProbeError {
         /// What is wrong with the answer.
         why: String,
     },
-    /// The same, of an address that says too much.
+    /// The same, where the node's address ends in `/api`.
     #[error("{0}; the address ends in /api, which the gateway adds itself: leave it out")]
     EndsInApi(Box<ProbeError>),
     /// The node cannot be asked at all, for a reason on this side.
@@ -99,7 +99,7 @@ impl ProbeError {
         }
     }
 
-    /// Whether a route that is there failed, which says nothing of the others.
+    /// Whether the server has the route but answers with an error (5xx or 429): its other routes may work.
     #[must_use]
     pub(super) fn is_odd(&self) -> bool {
         match self {
@@ -193,7 +193,10 @@ pub(super) async fn probe(
         }
     };
     match tokio::time::timeout(limits.whole, all).await {
-        Ok(Err(error)) if endpoint.prefix.ends_with("/api") && error.is_nowhere() => {
+        // Some servers have OpenAI's API there.
+        Ok(Err(error))
+            if kind != Some(NodeKind::Openai) && endpoint.prefix.ends_with("/api") && error.is_nowhere() =>
+        {
             Err(ProbeError::EndsInApi(Box::new(error)))
         }
         Ok(found) => found,
@@ -209,10 +212,10 @@ async fn detect(session: &mut Session<'_>) -> Result<Found, ProbeError> {
             found => return found,
         },
         Err(no_connection @ ProbeError::Call(CallError::Dial(_))) => return Err(no_connection),
-        // It is there, and fails: what the node is, its models say.
+        // The server has the route: whether it is an Ollama, its list of models decides.
         Err(error) if error.is_odd() => match rest_of_ollama(session, None, Duration::ZERO).await {
             Ok(found) => return Ok(found),
-            Err(_) => error,
+            Err(error) => error,
         },
         Err(error) => error,
     };
@@ -237,9 +240,7 @@ async fn ollama(session: &mut Session<'_>) -> Result<Found, ProbeError> {
         Err(ProbeError::Status { status, .. }) if is_missing(status) => {
             rest_of_ollama(session, None, Duration::ZERO).await
         }
-        Err(error) if error.is_odd() => {
-            rest_of_ollama(session, None, Duration::ZERO).await.map_err(|_| error)
-        }
+        Err(error) if error.is_odd() => rest_of_ollama(session, None, Duration::ZERO).await,
         Err(error) => Err(error),
     }
 }

@@ -93,6 +93,18 @@ async fn an_ollama_without_a_version_is_one_all_the_same() {
             assert_eq!((found.kind, found.sight.version), (NodeKind::Ollama, None), "{status} {kind:?}");
         }
     }
+    // What the lists say is what matters where it fails.
+    node.answer("GET /api/version", 500, "");
+    node.answer("GET /v1/models", 404, "");
+    for (status, says) in [(401, "credential"), (404, "/api/tags answered 404")] {
+        node.answer("GET /api/tags", status, "");
+        for kind in [Some(NodeKind::Ollama), None] {
+            let error = ask(&node, kind).await.unwrap_err();
+            assert!(error.to_string().contains(says) && !error.is_odd(), "{status} {kind:?}: {error}");
+            assert_eq!(error.wants_credential(), status == 401, "{kind:?}: {error}");
+        }
+    }
+    node.become_ollama(&["m"]);
     node.answer("GET /api/version", 404, "");
     node.answer("GET /v1/models", 404, "");
     for kind in [Some(NodeKind::Ollama), None] {
@@ -254,7 +266,7 @@ async fn sends_the_credential_below_the_prefix() {
 }
 
 #[tokio::test]
-async fn an_address_that_ends_in_the_path_of_the_api_is_told_from_a_prefix() {
+async fn an_address_that_ends_in_api_is_named_as_the_mistake() {
     let node = FakeNode::ollama(&["m"]).await;
     for kind in [None, Some(NodeKind::Ollama)] {
         let error = probe(&endpoint(&format!("{}/api/", node.url())), kind, LIMITS).await.unwrap_err();
@@ -262,6 +274,9 @@ async fn an_address_that_ends_in_the_path_of_the_api_is_told_from_a_prefix() {
     }
     // Some servers have OpenAI's API there.
     let node = FakeNode::bare().await;
+    let url = format!("{}/api", node.url());
+    let error = probe(&endpoint(&url), Some(NodeKind::Openai), LIMITS).await.unwrap_err();
+    assert!(!error.to_string().contains("leave it out"), "{error}");
     node.answer("GET /api/v1/models", 200, r#"{"data":[{"id":"m"}]}"#);
-    assert!(probe(&endpoint(&format!("{}/api", node.url())), None, LIMITS).await.is_ok());
+    assert!(probe(&endpoint(&url), None, LIMITS).await.is_ok());
 }
