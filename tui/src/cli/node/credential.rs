@@ -100,7 +100,7 @@ impl NodeOptions {
         Ok(Some(Credential::Certificate {
             chain_pem: input::client_certificate("--client-cert", chain)?,
             key_pem: input::secret("--client-key", key)?,
-            header: sent.and_then(header),
+            header: sent.map(header).transpose()?.flatten(),
         }))
     }
 
@@ -151,17 +151,35 @@ impl NodeOptions {
     }
 }
 
-/// The header that a credential is sent in.
-fn header(credential: Credential) -> Option<(String, WireSecret)> {
-    let authorization = |value| Some(("Authorization".to_owned(), WireSecret::new(value)));
+/// The header that a credential is sent in. The daemon checks a bearer token and a password only where it makes the
+/// header itself, so they are checked here as it does.
+fn header(credential: Credential) -> Result<Option<(String, WireSecret)>, Failure> {
+    let authorization = |value| Ok(Some(("Authorization".to_owned(), WireSecret::new(value))));
     match credential {
-        Credential::Bearer(token) => authorization(format!("Bearer {}", token.expose())),
+        Credential::Bearer(token) => authorization(format!("Bearer {}", sendable("--bearer-file", &token)?)),
         Credential::Basic { user, password } => {
-            let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
+            if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+                let message =
+                    format!("--basic-user {user:?} is empty or holds a colon or a control character");
+                return Err(Failure::usage(message).with_hint("Give the name alone, without the password."));
+            }
+            let password = sendable("--basic-password-file", &password)?;
+            let pair = Zeroizing::new(format!("{user}:{password}"));
             authorization(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
         }
-        Credential::Header { name, value } => Some((name, value)),
-        Credential::None | Credential::Certificate { .. } => None,
+        Credential::Header { name, value } => Ok(Some((name, value))),
+        Credential::None | Credential::Certificate { .. } => Ok(None),
+    }
+}
+
+/// The secret without the line breaks that a file ends with.
+fn sendable<'a>(option: &str, secret: &'a WireSecret) -> Result<&'a str, Failure> {
+    match secret.expose().trim_end_matches(['\r', '\n']) {
+        "" => {
+            Err(Failure::usage(format!("{option} is empty"))
+                .with_hint("Name the file that holds the secret."))
+        }
+        text => Ok(text),
     }
 }
 
@@ -256,6 +274,31 @@ mod tests {
         assert_eq!((&*name, value.expose()), ("Authorization", "Bearer tok"));
         let (.., header) = read(&format!("{line} --basic-user u --basic-password-file {token}"));
         assert_eq!(header.unwrap().1.expose(), "Basic dTp0b2s=");
+    }
+
+    #[test]
+    fn what_is_sent_beside_a_client_certificate_is_checked_as_without_one() {
+        let secret = |text: &str| WireSecret::new(text.into());
+        let basic = |user: &str, password: &str| Credential::Basic {
+            user: user.to_owned(),
+            password: secret(password),
+        };
+        for (credential, sent) in [
+            (Credential::Bearer(secret("tok\r\n\n")), "Bearer tok"),
+            (basic("u", "tok\n\n"), "Basic dTp0b2s="),
+        ] {
+            assert_eq!(header(credential).unwrap().unwrap().1.expose(), sent);
+        }
+        for (credential, option) in [
+            (Credential::Bearer(secret("\n")), "--bearer-file"),
+            (basic("u", ""), "--basic-password-file"),
+            (basic("a:b", "tok"), "--basic-user"),
+            (basic("", "tok"), "--basic-user"),
+            (basic("a\n", "tok"), "--basic-user"),
+        ] {
+            let error = header(credential).unwrap_err();
+            assert!(error.to_string().contains(option), "{error}");
+        }
     }
 
     #[test]
