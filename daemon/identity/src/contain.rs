@@ -38,11 +38,9 @@ impl Blocks {
         let targets = named.iter().map(|named| named.target.clone()).collect();
         let done = self.store.contain(Containment { targets, revoke }).await;
         let done = done.map_err(|error| self.identity.refuse(actor, error))?;
-        self.identity.settle().await?;
-        self.in_force.settle().await?;
         let done: Vec<Contained> =
             named.into_iter().zip(done).map(|(named, done)| told(named, done, revoke)).collect();
-        // So that the commands can be had again.
+        // So that the commands can be had again, also where what follows fails.
         for one in &done {
             if let Some(undo) = &one.undo {
                 let entry = Entry::new(Action::Disable).actor(actor.who());
@@ -50,6 +48,8 @@ impl Blocks {
                 self.identity.audit().note(entry.detail("undo", undo));
             }
         }
+        self.identity.settle().await?;
+        self.in_force.settle().await?;
         Ok(done)
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn consequences(asked: &Contain) -> Vec<String> {
 }
 
 /// Where the commands that undo it are kept.
-pub(crate) const UNDO_KEPT: &str = "How to undo it is kept in the audit log: aivonx incident report";
+pub(crate) const UNDO_KEPT: &str = "How to undo it is kept in the audit log: aivonx incident report (--since TIME for what is older than 24 h)";
 
 /// What was done to one of them, and how that is undone, a sentence each.
 pub(crate) fn contained(one: &Contained) -> (String, Vec<String>) {
