@@ -1,10 +1,10 @@
 //! `aivonx check --probe`: how a gateway looks from outside.
 
-use std::{io, path::Path};
+use std::{error::Error, io, iter, path::Path};
 
 use aivonx_protocol::{check::max_age, secrets::Check};
 use http::{HeaderMap, StatusCode, header, response::Parts};
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use crate::{
     exit::Failure,
@@ -57,11 +57,26 @@ pub(super) async fn run(url: &str, ca: Option<&Path>) -> Result<Vec<Check>, Fail
     Ok(checks)
 }
 
+const CLOSED: &str = "the connection was closed before an answer";
+
+/// The error, and those that it comes from, the innermost last.
+fn causes(error: &io::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        match error.downcast_ref::<io::Error>() {
+            // Its `source` passes over the error that it holds.
+            Some(error) => error.get_ref().map(|held| held as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    }
+
+    let first: &(dyn Error + 'static) = error;
+    iter::successors(Some(first), |error| cause(*error))
+}
+
 /// Why there is no answer, in one line, and what helps.
 fn unreachable(upstream: &Upstream, error: &io::Error) -> Check {
     let (name, host) = (&upstream.name, upstream.host_name());
-    let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let (what, fix) = match refused {
+    let (what, fix) = match causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(why)) => certificate(why, host),
         Some(rustls::Error::InvalidMessage(_)) => (
             "what answers there does not speak TLS".to_owned(),
@@ -70,22 +85,34 @@ fn unreachable(upstream: &Upstream, error: &io::Error) -> Check {
                 name.replacen("https", "http", 1)
             ),
         ),
-        Some(why) => {
-            (format!("there is no TLS connection: {why}"), "see aivonx logs for the other side".to_owned())
-        }
+        Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => (
+            "a client certificate is required there".to_owned(),
+            "give the address of a listener that does not require one".to_owned(),
+        ),
+        Some(why) => (
+            format!("there is no TLS connection: {why}"),
+            "the gateway's log may say why: aivonx logs".to_owned(),
+        ),
         None => {
-            let what = match error.kind() {
+            let http = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+            // The innermost is what the system said.
+            let system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+            let kind = system.unwrap_or(error).kind();
+            let what = match kind {
                 io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
                 io::ErrorKind::TimedOut => "there was no answer in time".to_owned(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                    "the connection was closed before an answer".to_owned()
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::BrokenPipe => CLOSED.to_owned(),
+                _ if http.is_some_and(|e| e.is_incomplete_message() || e.is_closed() || e.is_canceled()) => {
+                    CLOSED.to_owned()
                 }
-                _ if error.get_ref().is_some_and(|inner| inner.is::<hyper::Error>()) => {
-                    "what answers there is no HTTP".to_owned()
-                }
+                _ if http.is_some() => "what answers there is no HTTP".to_owned(),
                 _ => error.to_string(),
             };
-            let fix = if upstream.is_secure() || error.kind() == io::ErrorKind::ConnectionRefused {
+            let fix = if upstream.is_secure() || kind == io::ErrorKind::ConnectionRefused {
                 "see aivonx status for where it listens".to_owned()
             } else {
                 with_tls(upstream)
@@ -208,6 +235,11 @@ fn access(status: u16) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+    };
+
     use aivonx_protocol::secrets::CheckOutcome::{Fail, Ok, Warn};
     use http::{HeaderValue, Response};
 
@@ -274,6 +306,12 @@ mod tests {
                 "http://gw:1",
             ),
             (
+                "https://gw:1",
+                tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)),
+                "https://gw:1: a client certificate is required there",
+                "listener",
+            ),
+            (
                 "http://gw:1",
                 io::ErrorKind::UnexpectedEof.into(),
                 "http://gw:1: the connection was closed",
@@ -289,6 +327,28 @@ mod tests {
             let check = unreachable(&at(url), &error);
             assert!(check.finding.starts_with(finding), "{}", check.finding);
             assert!(check.fix.as_ref().is_some_and(|said| said.contains(fix)), "{check:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_closes_is_not_taken_for_another_protocol() {
+        for (heard, said) in
+            [(false, ""), (true, ""), (true, "HTTP/1.1 200 OK\r\nserv"), (true, "SSH-2.0\r\n")]
+        {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let upstream = Upstream::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            let serving = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                if heard {
+                    let _ = stream.read(&mut [0; 4096]).unwrap();
+                    stream.write_all(said.as_bytes()).unwrap();
+                }
+            });
+            let error = upstream.head_of("/health").await.unwrap_err();
+            serving.join().unwrap();
+            let what = if said.starts_with("SSH") { "what answers there is no HTTP" } else { CLOSED };
+            let check = unreachable(&upstream, &error);
+            assert!(check.finding.ends_with(what), "{}: {error:?}", check.finding);
         }
     }
 
