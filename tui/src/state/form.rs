@@ -425,9 +425,11 @@ impl Form {
         wrong.is_none()
     }
 
-    /// Notes a refusal, at the field it names if there is one, and can be sent again.
+    /// Notes a refusal, at the field it names if there is one, and can be sent again: with its files read anew, since
+    /// they may be what is put right.
     pub(crate) fn refuse(&mut self, field: Option<&str>, why: &str) {
         self.sent = None;
+        self.files.clear();
         let named = |at: &usize| {
             field.is_some_and(|name| self.fields[*at].key.replace('_', "-") == name.replace('_', "-"))
         };

@@ -104,6 +104,21 @@ fn certificates_are_read_before_the_form_is_sent() {
         panic!("{effects:?}")
     };
     assert_eq!(change.ca_pem, Some(Some("PEM".into())));
+    // What was refused may have been put right in the file, and so may what a probe did not like.
+    let sent = call(&effects).0;
+    refuse(&mut model, sent, Fault::new(FaultKind::Invalid, "ca is not a usable certificate").field("ca"));
+    let effects = press(&mut model, "ctrl-t");
+    let (ticket, _) = reading(&effects);
+    let effects = update(&mut model, Msg::File { ticket, result: Ok(text("OTHER")) });
+    let asked = call(&effects).0;
+    reply(&mut model, asked, probed(false));
+    let effects = press(&mut model, "ctrl-s");
+    let (ticket, _) = reading(&effects);
+    let effects = update(&mut model, Msg::File { ticket, result: Ok(text("RIGHT")) });
+    let Request::Node(NodeRequest::Set(node::Set { change, .. })) = call(&effects).1 else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(change.ca_pem, Some(Some("RIGHT".into())));
     // And one's own are given up with a word.
     press_all(&mut model, "esc esc");
     press_all(&mut model, "e");

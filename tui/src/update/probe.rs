@@ -70,6 +70,7 @@ fn begin(model: &mut Model, out: &mut Vec<Effect>) {
         }
         Err(why) => Probing::Refused(why),
     };
+    read_again(form);
 }
 
 /// The server, or the daemon, answered.
@@ -87,6 +88,19 @@ pub(super) fn answered(model: &mut Model, ticket: Ticket, result: Result<Reply, 
             }
             Err(fault) => Probing::Refused(said(fault)),
         };
+        read_again(form);
+    }
+}
+
+/// After a refusal its files are read anew: they may be what is put right.
+fn read_again(form: &mut Form) {
+    let refused = match &form.probe {
+        Probing::Refused(_) => true,
+        Probing::Found(found) => !found.healthy,
+        Probing::Not | Probing::Asked(_) => false,
+    };
+    if refused {
+        form.files.clear();
     }
 }
 
