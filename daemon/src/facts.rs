@@ -245,17 +245,17 @@ const AUDIT_LAG: Duration = Duration::from_secs(30);
 /// If the store is closed.
 pub(crate) async fn kept_responses(store: &Store) -> Result<Responses, StoreError> {
     let kept = store.learned().load().await?;
-    let texts = kept.iter().filter_map(|(key, text)| Some((&**key, &**text.as_ref().ok()?)));
-    Ok(Responses::recall(texts))
+    Ok(Responses::recall(kept.iter().map(|(key, text)| (&**key, text.as_deref().ok()))))
 }
 
-/// Keeps which node made which response since this was done last. What a failure loses is a response that is not found
-/// after a restart, so it is logged, and no more.
+/// Keeps which node made which response since this was done last. A failure is logged; the next turn tries again.
 pub(crate) async fn keep_responses(shared: &Shared, store: &Store) {
     let changes = shared.responses.changes();
+    let keys: Vec<String> = changes.iter().map(|(key, _)| key.clone()).collect();
     if !changes.is_empty()
         && let Err(error) = store.learned().save(changes).await
     {
+        shared.responses.put_back(&keys);
         tracing::warn!(event = "learned_lost", %error, "which node made which response is not kept");
     }
 }

@@ -92,23 +92,35 @@ impl Responses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that were kept, by keys `response:OWNER/ID` and texts as [`Self::changes`] gives them. A text that cannot be
-    /// read is left out.
-    pub fn recall<'a>(kept: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut makers: Vec<(&str, &str, Maker)> = kept
-            .into_iter()
-            .filter_map(|(key, text)| {
-                let (owner, id) = key.strip_prefix(KEPT_AS)?.rsplit_once('/')?;
-                Some((owner, id, serde_json::from_str(text).ok()?))
-            })
-            .collect();
+    /// Those that were kept, by keys `response:OWNER/ID` and texts as [`Self::changes`] gives them; None for a text that the
+    /// store cannot read. What cannot be read, or is more than there is room for, is among the changes, to be removed.
+    pub fn recall<'a>(kept: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
+        let mut makers: Vec<(&str, &str, Maker)> = Vec::new();
+        let mut unreadable: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        for (key, text) in kept {
+            let Some((owner, id)) = parts(key) else { continue };
+            match text.and_then(|text| serde_json::from_str(text).ok()) {
+                Some(maker) => makers.push((owner, id, maker)),
+                None => unreadable.push((Arc::from(owner), Arc::from(id))),
+            }
+        }
         makers.sort_by_key(|(.., maker)| maker.at);
         let responses = Self::default();
         for (owner, id, maker) in makers {
             responses.made(owner, id, maker);
         }
-        responses.lock().changed.clear();
+        {
+            let All { owners, changed, .. } = &mut *responses.lock();
+            changed.retain(|(owner, id)| owners.get(owner).is_none_or(|made| !made.makers.contains_key(id)));
+            changed.extend(unreadable);
+        }
         responses
+    }
+
+    /// The changes under these keys could not be kept: they are asked for again.
+    pub fn put_back(&self, keys: &[String]) {
+        let keys = keys.iter().filter_map(|key| parts(key));
+        self.lock().changed.extend(keys.map(|(owner, id)| (Arc::<str>::from(owner), Arc::<str>::from(id))));
     }
 
     /// What changed since this was asked last: keys `response:OWNER/ID`, each with the JSON text to keep under it, or None
@@ -186,6 +198,11 @@ impl Responses {
             });
         }
     }
+}
+
+/// The owner and the id in a key of [`Responses::changes`].
+fn parts(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(KEPT_AS)?.rsplit_once('/')
 }
 
 /// Whose responses a caller's are: those of its organization, or its own.
@@ -273,9 +290,16 @@ mod tests {
         assert_eq!(gone, [("response:acme/resp_gone".to_owned(), None)]);
         kept.extend(gone);
         kept.insert("response:acme/resp_9".to_owned(), Some("{".to_owned()));
-        let texts = kept.iter().filter_map(|(key, text)| Some((&**key, &**text.as_ref()?)));
-        let again = Responses::recall(texts);
-        assert!(again.changes().is_empty());
+        kept.insert("response:acme/resp_sealed".to_owned(), None);
+        kept.remove("response:acme/resp_gone");
+        let again = Responses::recall(kept.iter().map(|(key, text)| (&**key, text.as_deref())));
+        let mut removed = again.changes();
+        removed.sort();
+        assert!(again.changes().is_empty() && removed.iter().all(|(_, text)| text.is_none()));
+        let removed: Vec<String> = removed.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(removed, ["response:acme/resp_9", "response:acme/resp_sealed"]);
+        again.put_back(&removed);
+        assert_eq!(again.changes().len(), 2);
         assert_eq!(again.maker("acme", "resp_1"), responses.maker("acme", "resp_1"));
         assert_eq!((again.maker("acme", "resp_gone"), again.maker("acme", "resp_9")), (None, None));
         assert!(again.maker("", "resp_1").is_some() && again.maker("", "resp_2").is_none());
@@ -292,6 +316,14 @@ mod tests {
         // As it was kept before that was.
         let text = r#"{"node":"n1","asked":"chat","model":"secret","at":1}"#;
         assert!(!serde_json::from_str::<Maker>(text).unwrap().is_for(&rules));
+    }
+
+    #[test]
+    fn what_is_kept_beyond_the_room_for_it_is_removed() {
+        let text = |at: usize| format!(r#"{{"node":"n1","asked":"m","model":"m","at":{at}}}"#);
+        let kept: Vec<_> = (0..=KEPT).map(|at| (format!("response:acme/resp_{at}"), text(at))).collect();
+        let responses = Responses::recall(kept.iter().map(|(key, text)| (&**key, Some(&**text))));
+        assert_eq!(responses.changes(), [("response:acme/resp_0".to_owned(), None)]);
     }
 
     #[test]
