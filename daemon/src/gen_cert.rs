@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_is_named_with_the_fix() {
+    fn an_unusable_name_is_reported_with_the_fix() {
         for good in ["localhost", "gw.example.org", "*.example.org", "127.0.0.1", "::1"] {
             assert!(check(good).is_ok(), "{good}");
         }

@@ -192,9 +192,9 @@ table! {
         /// name.
         allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
         /// Values of `Origin` accepted from browsers: pages from there may ask, and read the answers. One without a scheme
-        /// is taken for `https://`, with a warning. Listeners on
-        /// loopback also accept pages of this machine and of programs on it (`app://`, `file://`, `tauri://`,
-        /// `vscode-file://`, `vscode-webview://`). A request with another Origin is refused.
+        /// is taken for `https://`, with a warning. Listeners on loopback also accept pages of this machine and of programs
+        /// on it (`app://`, `file://`, `tauri://`, `vscode-file://`, `vscode-webview://`). A request with another Origin is
+        /// refused.
         allowed_origins: Vec<String> = Vec::new(), ListOf(ORIGIN), Reload;
         /// Whether bodies may name addresses of private networks (`image_url`, `file_url`, `server_url` and the like), and such
         /// as are not fetched with HTTP. Nodes fetch them, also from networks that clients cannot reach.

@@ -31,10 +31,10 @@ pub enum TlsError {
     /// The name cannot stand in a certificate.
     #[error("server-name '{0}' is neither a host name nor an address")]
     ServerName(String),
-    /// The client certificate is damaged, none, or over.
+    /// The client certificate cannot be read, is empty, or has expired.
     #[error("client-cert is not a usable certificate: {0}")]
     ClientCert(String),
-    /// The key is damaged, none, or another certificate's.
+    /// The key cannot be read, is empty, or belongs to another certificate.
     #[error("client-key {0}")]
     ClientKey(&'static str),
     /// The system has no roots.
@@ -283,10 +283,10 @@ impl ServerCertVerifier for Named {
     }
 }
 
-/// Whether it says what it is for. Its common name is no such thing since 2000 (RFC 2818, 3.1).
+/// Whether its subjectAltName has a DNS name or an address; the common name does not count (RFC 9525).
 fn has_names(certificate: &CertificateDer<'_>) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return true };
-    // One that cannot be read is nobody's.
+    // Names that cannot be read are left to the usual checks, which refuse them.
     let Ok(names) = certificate.subject_alternative_name() else { return true };
     let mut names = names.iter().flat_map(|names| &names.value.general_names);
     names.any(|name| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_)))
@@ -330,8 +330,7 @@ fn about_ours(alert: AlertDescription) -> &'static str {
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnknownCA
         | AlertDescription::AccessDenied => {
-            "; the node takes no other client certificate than those it trusts: give one with --client-cert and \
-             --client-key"
+            "; the node refused the client certificate: give one that it trusts with --client-cert and --client-key"
         }
         _ => "",
     }
@@ -362,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_is_none_is_refused() {
+    fn an_unusable_certificate_or_key_is_refused() {
         let url = NodeUrl::parse("https://gpu1").unwrap();
         let made = |days: i64| {
             let key = KeyPair::generate().unwrap();

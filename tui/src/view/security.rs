@@ -12,6 +12,7 @@ use crate::{
     },
     state::{Model, Right, security::Tab},
     theme::Tone,
+    time_arg,
 };
 
 /// Draws the screen.
@@ -55,10 +56,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
                 .draw(buffer, area, model);
         }
         Tab::Incidents => {
-            let when = security
-                .since
-                .as_ref()
-                .map_or_else(|| "in the last 24 hours".to_owned(), |since| format!("since {since}"));
+            let when = match security.since.as_deref() {
+                None => "in the last 24 hours".to_owned(),
+                Some(since) if time_arg::span(since).is_some() => format!("in the last {since}"),
+                Some(since) => format!("since {since}"),
+            };
             let empty =
                 format!("Nothing looked like an attack {when}. Press c to shut somebody off all the same.");
             let empty = empty.as_str();
