@@ -199,6 +199,7 @@ impl Fleet {
         }
         let having = self.checker.registry.having(realm, &model_name::normalize(model));
         if having.is_empty() {
+            self.jobs().has_own(realm)?;
             return Err(self.unknown_model(realm, model));
         }
         let targets: Vec<Contact> =

@@ -125,6 +125,11 @@ pub enum FleetError {
          those who run the gateway can assign it one"
     )]
     NoOwnNodes,
+    /// The caller is an organization's, and the node that it chose is not.
+    #[error(
+        "the node that X-Aivonx-Node names is not your organization's own, and models are managed on those alone"
+    )]
+    ChosenNotOwn,
     /// The model is in no node's memory.
     #[error("no node holds the model '{}' in memory", Untrusted::new(.0).max(200))]
     NotLoaded(String),
@@ -248,7 +253,7 @@ impl From<FleetError> for Fault {
                 Self::new(FaultKind::NotPermitted, text).hint("ask a superadmin or an operator of the fleet")
             }
             FleetError::Unfit { fix, .. } => Self::new(FaultKind::Invalid, text).field("node").hint(fix),
-            FleetError::NoOwnNodes => Self::new(FaultKind::NotPermitted, text),
+            FleetError::NoOwnNodes | FleetError::ChosenNotOwn => Self::new(FaultKind::NotPermitted, text),
             FleetError::NowhereToPull => {
                 Self::new(FaultKind::Unavailable, text).hint("see `aivonx node list` for the reasons")
             }

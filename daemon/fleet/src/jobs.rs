@@ -399,12 +399,24 @@ impl Jobs {
         self.lock().kinds.get(&realm.organization().map(str::to_owned))?.get(digest).copied()
     }
 
+    /// Whether the caller has nodes of its own: models are managed on those alone.
+    ///
+    /// # Errors
+    /// [`FleetError::NoOwnNodes`], [`FleetError::ChosenNotOwn`].
+    pub(super) fn has_own(&self, realm: &NodeScope) -> Result<(), FleetError> {
+        if realm.organization().is_none() || !self.checker.registry.contacts(realm).is_empty() {
+            return Ok(());
+        }
+        Err(if realm.is_chosen() { FleetError::ChosenNotOwn } else { FleetError::NoOwnNodes })
+    }
+
     pub(super) fn targets(&self, realm: &NodeScope, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
         let registry = &self.checker.registry;
         if nodes.is_empty() {
             let mut targets = registry.contacts(realm);
-            if targets.is_empty() && realm.organization().is_some() {
-                return Err(FleetError::NoOwnNodes);
+            self.has_own(realm)?;
+            if realm.is_chosen() {
+                targets.iter().try_for_each(fit_for_models)?;
             }
             targets.retain(|node| node.kind == NodeKind::Ollama && node.active);
             return if targets.is_empty() { Err(FleetError::NowhereToPull) } else { Ok(targets) };

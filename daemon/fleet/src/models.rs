@@ -102,6 +102,7 @@ impl Fleet {
             }
         }
         if having.is_empty() {
+            self.jobs().has_own(&realm)?;
             return Err(self.unknown_model(&realm, name));
         }
         let mut removals = JoinSet::new();

@@ -1,16 +1,22 @@
 //! Which nodes and jobs are a caller's own: those it may see, change, and put models on.
 
+use std::sync::Arc;
+
 use aivonx_domain::TenantScope;
 
 use super::RoutingRules;
 
 /// Which nodes and jobs are a caller's own. What merely serves it is wider, see [`RoutingRules`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeScope(Kind);
+pub struct NodeScope {
+    kind: Kind,
+    /// The one node that a request is for, by its id.
+    only: Option<Arc<str>>,
+}
 
 impl NodeScope {
     /// The whole fleet.
-    pub const ALL: Self = Self(Kind::All);
+    pub const ALL: Self = Self { kind: Kind::All, only: None };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,30 +33,42 @@ enum Kind {
 
 impl From<&TenantScope> for NodeScope {
     fn from(reach: &TenantScope) -> Self {
-        Self(match reach {
+        let kind = match reach {
             TenantScope::All => Kind::All,
             TenantScope::Organization(id) => Kind::Organization(id.clone()),
             TenantScope::User { organization, .. } => Kind::Member(organization.clone()),
-        })
+        };
+        Self { kind, only: None }
     }
 }
 
 /// Of a client over HTTP: one of an organization manages that organization's nodes alone, not the shared ones it uses.
 impl From<&RoutingRules> for NodeScope {
     fn from(eligible: &RoutingRules) -> Self {
-        Self(match eligible.organization() {
+        let kind = match eligible.organization() {
             Some(id) => Kind::Organization(id.to_owned()),
             None if eligible.is_all() => Kind::All,
             None => Kind::Shared,
-        })
+        };
+        Self { kind, only: eligible.chosen().cloned() }
     }
 }
 
 impl NodeScope {
+    /// Whether the node with this id, which belongs to `owner`, is in it.
+    pub(super) fn has_node(&self, id: &str, owner: Option<&str>) -> bool {
+        self.only.as_ref().is_none_or(|only| **only == *id) && self.covers(owner)
+    }
+
+    /// Whether it is one node alone, which the client chose.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.only.is_some()
+    }
+
     /// Whether what belongs to `owner` (an organization's id, or nobody) is in it.
     #[must_use]
     pub fn covers(&self, owner: Option<&str>) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::All => true,
             Kind::Shared => owner.is_none(),
             Kind::Organization(id) => owner == Some(id),
@@ -61,13 +79,13 @@ impl NodeScope {
     /// Whether it is the whole fleet.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.0 == Kind::All
+        self.kind == Kind::All
     }
 
     /// The organization it belongs to: what its caller begins belongs there too.
     #[must_use]
     pub fn organization(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.kind {
             Kind::All | Kind::Shared => None,
             Kind::Organization(id) => Some(id),
             Kind::Member(organization) => organization.as_deref(),
@@ -80,6 +98,20 @@ mod tests {
     use aivonx_protocol::organization::NodeAccess;
 
     use super::*;
+
+    #[test]
+    fn a_chosen_node_is_the_only_one() {
+        for rules in [RoutingRules::ALL, RoutingRules::SHARED] {
+            let chosen = NodeScope::from(&rules.only(&"n1".into()));
+            assert!(chosen.is_chosen());
+            assert!(chosen.has_node("n1", None) && !chosen.has_node("n2", None));
+        }
+        let acme = RoutingRules::of("acme", &NodeAccess::Shared, &[], true).only(&"n1".into());
+        assert!(
+            !NodeScope::from(&acme).has_node("n1", None),
+            "it serves the organization, and is not its own"
+        );
+    }
 
     #[test]
     fn each_has_its_own() {

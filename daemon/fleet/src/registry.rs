@@ -429,7 +429,7 @@ impl State {
 
 impl Entry {
     fn in_realm(&self, realm: &NodeScope) -> bool {
-        realm.covers(self.record.organization.as_deref())
+        realm.has_node(&self.record.id, self.record.organization.as_deref())
     }
 }
 

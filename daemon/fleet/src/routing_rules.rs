@@ -101,6 +101,12 @@ impl RoutingRules {
         Self { only: Some(node.clone()), ..self.clone() }
     }
 
+    /// The one node that a request is for, by its id, if it is for one alone.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Arc<str>> {
+        self.only.as_ref()
+    }
+
     /// The same without models that a node hands on to a third party.
     #[cfg(test)]
     pub(crate) fn without_cloud(&self) -> Self {
@@ -190,7 +196,7 @@ impl RoutingRules {
             Nodes::Shared | Nodes::Organization(_, Rule::Shared) => !assigned,
             Nodes::Organization(..) => false,
         };
-        nodes && self.cloud && self.allows_all()
+        nodes && self.only.is_none() && self.cloud && self.allows_all()
     }
 }
 
@@ -239,7 +245,7 @@ mod tests {
         for eligible in [RoutingRules::SHARED, open.clone()] {
             assert!(eligible.leaves_out_nothing(false) && !eligible.leaves_out_nothing(true));
         }
-        for eligible in [open.without_cloud(), open.narrowed(&["m".into()])] {
+        for eligible in [open.without_cloud(), open.narrowed(&["m".into()]), open.only(&"n1".into())] {
             assert!(!eligible.leaves_out_nothing(false));
         }
     }

@@ -240,15 +240,21 @@ pub(super) fn chosen_node(
     route: &Route,
     fields: &Fields<'_>,
 ) -> Result<Option<RoutingRules>, Refusal> {
-    let goes_to_nodes = !matches!(
-        route.action,
-        Action::Local(_) | Action::Account(_) | Action::OwnUsage | Action::Response | Action::Never(_)
-    );
-    let Some(name) = fields.get(Field::Node).filter(|_| goes_to_nodes) else { return Ok(None) };
+    let is_of_nodes = match route.action {
+        Action::Local(what) => {
+            matches!(what, Local::Tags | Local::Ps | Local::Models | Local::Model | Local::Version)
+        }
+        Action::Account(_) | Action::OwnUsage | Action::Never(_) => false,
+        _ => true,
+    };
+    let Some(name) = fields.get(Field::Node).filter(|_| is_of_nodes) else { return Ok(None) };
     if !caller.may(KeyScope::NodesChoose) {
         let why = Forbidden::Choosing;
         denied(cx, exchange, route, fields, &why);
         return Err(why.into());
+    }
+    if fields.all(Field::Node).any(|other| other != name) {
+        return Err(Refusal::SeveralNodes);
     }
     let eligible = caller.eligible();
     let snapshot = cx.worker.shared.hot.load();

@@ -70,6 +70,13 @@ pub(super) enum Refusal {
         if .others.is_empty() { String::new() } else { format!(", or name one of {}", .others.join(", ")) }
     )]
     NoSuchNode { name: String, others: Vec<String> },
+    #[error("X-Aivonx-Node stands there more than once, with different names; send one")]
+    SeveralNodes,
+    #[error(
+        "the response '{}' is kept by another node than X-Aivonx-Node names; leave the field out",
+        Untrusted::new(.0).max(100)
+    )]
+    KeptElsewhere(String),
     /// Of the node that the client chose.
     #[error("{0}; X-Aivonx-Node names the only node that is asked, leave the field out to ask all")]
     OnChosen(NoNode),
@@ -185,9 +192,11 @@ impl Refusal {
             | Self::Private(_)
             | Self::Untranslated(_)
             | Self::ModelMissing
+            | Self::SeveralNodes
             | Self::Limit
             | Self::Fetched { .. }
             | Self::Query(_) => (StatusCode::BAD_REQUEST, Refused),
+            Self::KeptElsewhere(_) => (StatusCode::CONFLICT, Refused),
             Self::Socket(error) => (error.status(), Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),

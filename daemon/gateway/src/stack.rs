@@ -252,7 +252,7 @@ async fn layers(
         Action::Local(what) => {
             let (parameter, query) = (parameter.as_deref(), head.uri.query());
             let asked = local::Asked { dialect, parameter, query, fields };
-            let mut answer = local::answer(cx, what, asked, &caller).await?;
+            let mut answer = local::answer(cx, what, asked, &caller, eligible).await?;
             // To be known as a gateway, and by which name (see `fleet`).
             if fields.has(Field::Hops) {
                 answer.headers_mut().insert(via::X_AIVONX_HOPS, HeaderValue::from_static(via::pseudonym()));
@@ -263,8 +263,16 @@ async fn layers(
             let (method, version) = (&head.method, head.version);
             let parameter = parameter.as_deref().unwrap_or_default();
             let query = head.uri.query();
-            let asked =
-                response::Asked { method, version, parameter, query, fields, dialect, caller: &caller };
+            let asked = response::Asked {
+                method,
+                version,
+                parameter,
+                query,
+                fields,
+                dialect,
+                caller: &caller,
+                eligible,
+            };
             return Box::pin(response::answer(cx, exchange, asked)).await;
         }
         Action::OwnUsage => {
@@ -321,7 +329,9 @@ async fn layers(
     };
     // What goes on from a response goes where that is kept.
     let kept = match &peek.previous {
-        Some(id) if named::is_read(forwarded.path) => Some(response::after(exchange, &caller, id)?),
+        Some(id) if named::is_read(forwarded.path) => {
+            Some(response::after(exchange, &caller, eligible, id)?)
+        }
         _ => None,
     };
     let eligible = kept.as_ref().unwrap_or(eligible);

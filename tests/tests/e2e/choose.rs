@@ -52,6 +52,67 @@ async fn a_key_that_may_choose_gets_the_node_it_names() {
 }
 
 #[tokio::test]
+async fn models_are_managed_and_listed_on_the_chosen_node_alone() {
+    let nodes = [
+        FakeNode::start(Kind::Ollama, &["m:latest", "a:latest"]).await,
+        FakeNode::start(Kind::Ollama, &["m:latest", "b:latest"]).await,
+    ];
+    let daemon = Daemon::run(&[&nodes[0], &nodes[1]], "").await;
+    let make = async |name: &str, scopes: &[KeyScope]| {
+        let made = daemon.control().await.ask(key::Create(Box::new(new_key(name, None, scopes)))).await;
+        made.unwrap().secret.expose().to_owned()
+    };
+    let manages = [KeyScope::Infer, KeyScope::ModelsRead, KeyScope::ModelsWrite];
+    let plain = make("plain", &manages).await;
+    let key = make("picky", &[&manages[..], &[KeyScope::NodesChoose]].concat()).await;
+    let ask = async |key: &str, method: &str, path: &str, body: Option<serde_json::Value>, node: &str| {
+        let request = match body {
+            Some(body) => Request::json(path, &body).method(method),
+            None => Request::new(method, path),
+        };
+        daemon.ask(&request.field("x-api-key", key).field("x-aivonx-node", node)).await
+    };
+    let listed = async |path: &str, node: &str| ask(&key, "GET", path, None, node).await.expect(200).text();
+    for (node, has, lacks) in [("n0", "a:latest", "b:latest"), ("n1", "b:latest", "a:latest")] {
+        for path in ["/api/tags", "/v1/models"] {
+            let list = listed(path, node).await;
+            let (has, lacks) = (has.trim_end_matches(":latest"), lacks.trim_end_matches(":latest"));
+            assert!(list.contains(&format!("\"{has}")) && !list.contains(&format!("\"{lacks}")), "{list}");
+        }
+    }
+    nodes[0].with(|s| s.models[0].load());
+    daemon.aivonx().ok(&["node", "check", "n0"]).await;
+    assert!(listed("/api/ps", "n0").await.contains("m:latest"));
+    assert!(!listed("/api/ps", "n1").await.contains("m:latest"));
+    ask(&key, "POST", "/api/show", Some(json!({"model": "b"})), "n0").await.expect(404);
+
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    for (method, path, body) in [
+        ("DELETE", "/api/delete", json!({"model": "m"})),
+        ("POST", "/api/pull", json!({"model": "new", "stream": false})),
+        ("POST", "/api/copy", json!({"source": "b", "destination": "c"})),
+        ("POST", "/api/create", json!({"model": "d", "from": "b", "stream": false})),
+        ("POST", "/api/push", json!({"model": "b", "stream": false})),
+        ("HEAD", &format!("/api/blobs/{digest}"), json!(null)),
+    ] {
+        let body = Some(body).filter(|body| !body.is_null());
+        let before = nodes[0].requests().len();
+        ask(&plain, method, path, body.clone(), "n1").await.expect(403);
+        let asked = nodes[1].requests().len();
+        let answer = ask(&key, method, path, body, "n1").await;
+        assert!(answer.status == 200 || method == "HEAD", "{method} {path}: {}", answer.text());
+        assert_eq!(nodes[0].requests().len(), before, "{method} {path}");
+        assert!(nodes[1].requests().len() > asked, "{method} {path}");
+    }
+    let has = |node: &FakeNode, name: &str| node.with(|s| s.models.iter().any(|model| model.name == name));
+    assert!(has(&nodes[0], "m:latest") && !has(&nodes[1], "m:latest"));
+    // Where a node is chosen, it is one.
+    let twice = Request::get("/api/tags").field("x-api-key", &key).field("x-aivonx-node", "n0");
+    daemon.ask(&twice.field("x-aivonx-node", "n1")).await.expect(400);
+    ask(&plain, "GET", "/api/tags", None, "n0").await.expect(403);
+}
+
+#[tokio::test]
 async fn only_nodes_that_the_organization_may_use_can_be_chosen() {
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await];
     let daemon = Daemon::run(&[&nodes[0], &nodes[1]], "").await;

@@ -1,6 +1,6 @@
 //! What the gateway answers itself, from the snapshot: no node is asked.
 
-use aivonx_fleet::{NoNode, Node, NodeScope, Snapshot};
+use aivonx_fleet::{NoNode, Node, NodeScope, RoutingRules, Snapshot};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{Dialect, route::Local};
 use bytes::Bytes;
@@ -28,16 +28,16 @@ pub(crate) struct Asked<'a> {
     pub(crate) fields: &'a Fields<'a>,
 }
 
-/// Answers `what` for `caller`.
+/// Answers `what` for `caller`, about the nodes that are `eligible`.
 pub(crate) async fn answer(
     cx: &ConnContext,
     what: Local,
     asked: Asked<'_>,
     caller: &Caller,
+    eligible: &RoutingRules,
 ) -> Result<Answer, Refusal> {
-    let eligible = caller.eligible();
     // A listener for diagnostics shows everything to everyone who reaches it.
-    let realm = if cx.listener.diagnostics { NodeScope::ALL } else { NodeScope::from(eligible) };
+    let realm = if cx.listener.diagnostics { NodeScope::ALL } else { NodeScope::from(caller.eligible()) };
     if what == Local::Metrics {
         return metrics(cx, realm, asked.fields).await;
     }

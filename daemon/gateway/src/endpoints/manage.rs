@@ -36,7 +36,10 @@ pub(crate) async fn answer(
     let wish = Wish::read(asked.route.action, peek, &body.whole()?)?;
     drop(body);
     let via = change::via(asked.method, asked.route);
-    let change = Change::new(&shared.identity, caller.acting(asked.source), via, wish.request());
+    let chosen = asked.eligible.chosen().and_then(|id| {
+        shared.hot.load().nodes.iter().find(|node| node.id == *id).map(|node| node.name.to_string())
+    });
+    let change = Change::new(&shared.identity, caller.acting(asked.source), via, wish.request(chosen));
     let change = change.by(caller);
     if let Err(refusal) = check(exchange, caller, &wish) {
         let fault = Fault::new(FaultKind::NotPermitted, refusal.to_string());

@@ -38,6 +38,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) fields: &'a Fields<'a>,
     pub(crate) dialect: Dialect,
     pub(crate) caller: &'a Caller,
+    /// What of the fleet the request may use.
+    pub(crate) eligible: &'a RoutingRules,
 }
 
 /// Answers with what the node says.
@@ -48,7 +50,7 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Refusal> {
     let (id, method) = of(asked.parameter, asked.method)?;
     let is_head = *asked.method == Method::HEAD;
-    let node = node(exchange, asked.caller, id)?;
+    let node = node(exchange, asked.caller, asked.eligible, id)?;
     let (worker, settings) = (exchange.worker.clone(), exchange.settings.clone());
     let flight = cx.worker.watch(InFlight::new(cx.transport(), exchange.begun()));
     flight.on_behalf_of(asked.caller.clone());
@@ -138,19 +140,31 @@ fn of<'a>(parameter: &'a str, method: &Method) -> Result<(&'a str, Method), Refu
     Ok((id, method.clone()))
 }
 
-/// The node that made the response of this id for the caller, if that may still use both it and the model.
-fn node(exchange: &Exchange, caller: &Caller, id: &str) -> Result<Arc<Node>, Refusal> {
+/// The node that made the response of this id for the caller, if that may still use both it and the model, and asks for
+/// no other node.
+fn node(
+    exchange: &Exchange,
+    caller: &Caller,
+    eligible: &RoutingRules,
+    id: &str,
+) -> Result<Arc<Node>, Refusal> {
     let shared = &exchange.worker.shared;
     let maker = shared.responses.maker(responses::owner(caller), id);
     let maker = maker.filter(|maker| maker.is_for(caller.eligible()));
     let snapshot = shared.hot.load();
     let found = maker.and_then(|maker| snapshot.nodes.iter().find(|node| node.id == maker.node));
     let found = found.filter(|node| caller.eligible().admits(node)).cloned();
-    found.ok_or_else(|| Refusal::NoResponse(id.to_owned()))
+    let found = found.ok_or_else(|| Refusal::NoResponse(id.to_owned()))?;
+    if eligible.admits(&found) { Ok(found) } else { Err(Refusal::KeptElsewhere(id.to_owned())) }
 }
 
 /// What of the fleet a request may use that goes on from the response of this id: a node keeps those of everybody, and
 /// hands them to whoever knows the id.
-pub(crate) fn after(exchange: &Exchange, caller: &Caller, id: &str) -> Result<RoutingRules, Refusal> {
-    Ok(caller.eligible().only(&node(exchange, caller, id)?.id))
+pub(crate) fn after(
+    exchange: &Exchange,
+    caller: &Caller,
+    eligible: &RoutingRules,
+    id: &str,
+) -> Result<RoutingRules, Refusal> {
+    Ok(eligible.only(&node(exchange, caller, eligible, id)?.id))
 }

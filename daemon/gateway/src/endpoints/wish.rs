@@ -57,24 +57,26 @@ impl Wish {
         }))
     }
 
-    /// The same as a request of the control socket, for the audit log.
-    pub(super) fn request(&self) -> Request {
+    /// The same as a request of the control socket, for the audit log: on the node that the client chose, if it did.
+    pub(super) fn request(&self, node: Option<String>) -> Request {
         let job = match self {
-            Self::Delete { model } => return model::Remove { model: model.clone(), node: None }.into(),
+            Self::Delete { model } => return model::Remove { model: model.clone(), node }.into(),
             Self::Job(job) => job,
         };
         match job {
             JobWish::Pull { model, insecure } => {
-                model::Pull { model: model.clone(), nodes: Vec::new(), insecure: *insecure }.into()
+                let nodes = node.into_iter().collect();
+                model::Pull { model: model.clone(), nodes, insecure: *insecure }.into()
             }
             JobWish::Copy { source, destination } => {
-                model::Copy { model: source.clone(), destination: destination.clone(), node: None }.into()
+                model::Copy { model: source.clone(), destination: destination.clone(), node }.into()
             }
             JobWish::Create { model, .. } => {
-                model::Create { model: model.clone(), definition: String::new(), nodes: Vec::new() }.into()
+                let (definition, nodes) = (String::new(), node.into_iter().collect());
+                model::Create { model: model.clone(), definition, nodes }.into()
             }
             JobWish::Push { model, insecure } => {
-                model::Push { model: model.clone(), node: None, insecure: *insecure }.into()
+                model::Push { model: model.clone(), node, insecure: *insecure }.into()
             }
         }
     }
