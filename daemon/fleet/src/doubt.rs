@@ -23,6 +23,10 @@ pub enum Traffic {
     Served,
     /// The node does not have a model that it listed.
     Missing,
+    /// The node has begun to answer with the model of this normal name, which it was not seen to hold in memory.
+    Loaded(Box<str>),
+    /// The node takes the model of this normal name out of memory, now that it has answered.
+    Unloads(Box<str>),
     /// The node failed.
     Failed {
         /// How. Untrusted text.

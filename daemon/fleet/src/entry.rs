@@ -6,7 +6,7 @@ use std::{
 };
 
 use aivonx_config::Health;
-use aivonx_domain::now;
+use aivonx_domain::{model_name, now};
 use aivonx_protocol::{
     UnixMillis,
     node::{self, AdminState, NodeKind, Pool},
@@ -68,6 +68,8 @@ pub(super) struct Entry {
     doubts: Doubts,
     /// When the node was last asked what it has.
     looked: Option<Instant>,
+    /// Models that it was not seen to hold though it answered with them, and when that was first said.
+    unseen: Vec<(Box<str>, Instant)>,
     /// When a request failed on it, if that is the last error.
     request_failed: Option<Instant>,
     /// Told when that is reason to check it now.
@@ -80,6 +82,12 @@ pub(super) struct Entry {
 
 /// Least time between two looks that requests cause.
 pub(super) const LOOKS: Duration = Duration::from_secs(1);
+
+/// How long a node is not looked at again for a model that it answers with and does not tell of.
+const UNSEEN: Duration = Duration::from_secs(10);
+
+/// Most such models remembered.
+const MOST_UNSEEN: usize = 16;
 
 /// How long a node counts as down that was called in vain.
 const IN_VAIN: Duration = Duration::from_secs(300);
@@ -133,6 +141,7 @@ impl Entry {
             fresh: true,
             doubts: Doubts::default(),
             looked: None,
+            unseen: Vec::new(),
             request_failed: None,
             doubted: Arc::default(),
             rates: Rates::default(),
@@ -245,6 +254,8 @@ impl Entry {
             }
             self.sight = Some(Arc::new(sight));
         }
+        let unseen = std::mem::take(&mut self.unseen);
+        self.unseen = unseen.into_iter().filter(|(normal, _)| !self.holds(normal)).collect();
         if self.record.admin_state == AdminState::Disabled {
             return None;
         }
@@ -384,6 +395,23 @@ impl Entry {
         if self.may_look(now) {
             self.doubted.notify_one();
         }
+    }
+
+    /// Takes in that it answers with a model of this normal name, and has it looked at if that is news. One that it does
+    /// not tell of is asked for again after a while only.
+    pub(super) fn loaded(&mut self, normal: Box<str>, now: Instant) {
+        self.unseen.retain(|(_, at)| now.saturating_duration_since(*at) < UNSEEN);
+        let known = self.holds(&normal) || self.unseen.iter().any(|(other, _)| *other == normal);
+        if !known && self.unseen.len() < MOST_UNSEEN {
+            self.unseen.push((normal, now));
+            self.doubted.notify_one();
+        }
+    }
+
+    /// Whether it was seen to hold the model of this normal name in memory.
+    pub(super) fn holds(&self, normal: &str) -> bool {
+        let sight = self.sight.as_deref();
+        sight.is_some_and(|sight| sight.loaded.iter().any(|m| model_name::normalize(&m.name) == normal))
     }
 
     /// Takes in a good attempt of real traffic.

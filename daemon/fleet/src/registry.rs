@@ -137,9 +137,7 @@ impl Registry {
 
     /// Whether the node holds a model of this normal name in memory, as far as is known.
     pub(super) fn holds(&self, id: &str, normal: &str) -> bool {
-        let state = self.lock();
-        let sight = state.nodes.get(id).and_then(|entry| entry.sight.as_deref());
-        sight.is_some_and(|sight| sight.loaded.iter().any(|m| model_name::normalize(&m.name) == normal))
+        self.lock().nodes.get(id).is_some_and(|entry| entry.holds(normal))
     }
 
     fn tell(&self, told: Told) {
@@ -226,6 +224,9 @@ impl Registry {
         self.on_node(id, |entry, _| match traffic {
             Traffic::Served => entry.traffic_passed(),
             Traffic::Missing => entry.model_missing(Instant::now()),
+            Traffic::Loaded(model) => entry.loaded(model, Instant::now()),
+            // That takes a while, see `take_reports`.
+            Traffic::Unloads(_) => {}
             Traffic::Failed { why, by } => entry.traffic_failed(why, by, Instant::now()),
         });
     }

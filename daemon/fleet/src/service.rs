@@ -1,6 +1,7 @@
 //! The fleet service: what administrators and the data path ask of the fleet.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -18,7 +19,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Hot, Jobs, add,
+    AbortOnDrop, Hot, Jobs, add,
     bounds::{Bounds, Grounds},
     contexts::Contexts,
     copies::Copies,
@@ -27,6 +28,7 @@ use super::{
     entry::{LOOKS, Prepared},
     error::FleetError,
     health::{Checker, Tasks},
+    job_run::until_unloaded,
     probe::REFUSED,
     recall::Recall,
     record,
@@ -420,8 +422,18 @@ impl Drop for Fleet {
 }
 
 async fn take_reports(checker: Arc<Checker>, mut inbox: mpsc::Receiver<Report>) {
-    while let Some(report) = inbox.recv().await {
-        checker.registry.traffic(&report.node, report.traffic);
+    // Nodes that are looked at until a model has left their memory.
+    let mut unloading: HashMap<(Arc<str>, Box<str>), AbortOnDrop<()>> = HashMap::new();
+    while let Some(Report { node, traffic }) = inbox.recv().await {
+        let Traffic::Unloads(model) = traffic else {
+            checker.registry.traffic(&node, traffic);
+            continue;
+        };
+        unloading.retain(|_, looks| !looks.0.is_finished());
+        unloading.entry((node.clone(), model.clone())).or_insert_with(|| {
+            let checker = checker.clone();
+            AbortOnDrop(tokio::spawn(async move { until_unloaded(&checker, &node, &model).await }))
+        });
     }
 }
 

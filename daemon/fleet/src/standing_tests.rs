@@ -129,6 +129,44 @@ async fn failed_requests_have_a_node_checked_and_only_checks_move_it() {
 }
 
 #[tokio::test]
+async fn a_node_is_looked_at_for_what_it_answers_with_and_was_not_seen_to_hold() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m", "n"]).await;
+    rig.add("gpu1", &node).await;
+    let id: Arc<str> = rig.fleet.show(ALL, "gpu1").unwrap().id.into();
+    let looks = || node.asked("GET /api/ps").len();
+    let hot = rig.fleet.hot();
+    let until = async |held: &[&str]| {
+        let mut events = rig.fleet.changes();
+        loop {
+            let seen = hot.load().nodes[0].seen.clone();
+            if seen.loaded.len() == held.len() && held.iter().all(|name| seen.loaded.contains(*name)) {
+                return;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(20), events.recv()).await;
+        }
+    };
+    let before = looks();
+    for held in [&["m:latest"][..], &["m:latest", "n:latest"]] {
+        let rows: Vec<String> = held.iter().map(|name| format!(r#"{{"name":"{name}"}}"#)).collect();
+        node.answer("GET /api/ps", 200, &format!(r#"{{"models":[{}]}}"#, rows.join(",")));
+        for _ in 0..5 {
+            rig.fleet.report(id.clone(), Traffic::Loaded(held[held.len() - 1].into()));
+        }
+        until(held).await;
+    }
+    assert_eq!(looks(), before + 2, "what was seen is no news");
+    // One that it does not tell of is not asked for with each request.
+    for _ in 0..5 {
+        rig.fleet.report(id.clone(), Traffic::Loaded("odd:latest".into()));
+    }
+    node.answer("GET /api/ps", 200, r#"{"models":[{"name":"n:latest"}]}"#);
+    rig.fleet.report(id.clone(), Traffic::Unloads("m:latest".into()));
+    until(&["n:latest"]).await;
+    assert!(looks() <= before + 4, "one for what is not told of, one for what left");
+}
+
+#[tokio::test]
 async fn the_last_node_of_a_model_stays_at_the_pace_of_its_checks() {
     let rig = Rig::new().await;
     let (other, last) = (FakeNode::ollama(&["m"]).await, FakeNode::ollama(&["m", "n"]).await);

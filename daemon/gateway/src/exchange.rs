@@ -10,10 +10,11 @@ use std::{
 use aivonx_config::AccessMode;
 use aivonx_domain::{
     access::{AccessRecord, Outcome},
-    network,
+    model_name, network,
 };
 use aivonx_fleet::{Caller, Lease, Node, Traffic};
 use aivonx_limits::{Price, Reservation};
+use aivonx_protocol::node::NodeKind;
 use aivonx_telemetry::redact;
 use aivonx_wire::api::Meter;
 use http::{HeaderName, HeaderValue, Method};
@@ -35,6 +36,15 @@ use crate::policy::Tally;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What a request does to its node's memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    /// It is answered by the model, which is in memory then.
+    pub(super) loads: bool,
+    /// The model leaves when the answer is over.
+    pub(super) leaves: bool,
+}
+
 pub(super) struct Exchange {
     pub(super) worker: Rc<Worker>,
     /// As they were when it began.
@@ -52,6 +62,8 @@ pub(super) struct Exchange {
     pub(super) tally: Option<Arc<Tally>>,
     /// A node makes its answer, which is to come in one piece and has not come.
     pub(super) due: bool,
+    /// What it does to its node's memory.
+    pub(super) memory: Memory,
     /// How long it waited for places on nodes.
     pub(super) waited: Duration,
     began: Instant,
@@ -84,6 +96,7 @@ impl Exchange {
             sent: Sent::default(),
             tally: None,
             due: false,
+            memory: Memory::default(),
             waited: Duration::ZERO,
             began,
             told: false,
@@ -156,6 +169,26 @@ impl Exchange {
     pub(super) fn served_by(&self, node: &Node) {
         if node.live.succeeded(self.model()) {
             self.worker.shared.fleet.report(node.id.clone(), Traffic::Served);
+        }
+    }
+
+    /// The answer of `node` has begun: what it holds in memory is seen at once.
+    pub(super) fn loaded(&self, node: &Node) {
+        let tells = node.kind == NodeKind::Ollama && self.memory.loads && self.record.status == 200;
+        if !tells || self.model().is_empty() {
+            return;
+        }
+        let unseen = |normal: &str| (!node.seen.loaded.contains(normal)).then(|| normal.into());
+        if let Some(model) = model_name::with_normal(self.model(), unseen) {
+            self.worker.shared.fleet.report(node.id.clone(), Traffic::Loaded(model));
+        }
+    }
+
+    /// The answer of `node` is over.
+    pub(super) fn left(&self, node: &Node) {
+        if self.memory.leaves && node.kind == NodeKind::Ollama {
+            let model = model_name::normalize(self.model()).into_owned();
+            self.worker.shared.fleet.report(node.id.clone(), Traffic::Unloads(model.into()));
         }
     }
 

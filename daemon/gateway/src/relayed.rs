@@ -100,6 +100,7 @@ impl Request for Relayed {
             && let Some(half) = &*self.flight.half()
         {
             half.lease.begun();
+            exchange.loaded(half.lease.node());
         }
         self.flight.pass(exchange.record.first_byte, tokens);
     }
@@ -123,6 +124,7 @@ impl Request for Relayed {
     fn leave(&mut self, clean: bool, blame: Option<&'static str>) {
         let (Some(mut half), Some(exchange)) = (self.flight.half().take(), &self.exchange) else { return };
         let (worker, node) = (&exchange.worker, half.lease.node());
+        exchange.left(node);
         if clean {
             half.body.recycle(&worker.upstream, node, worker.now(), self.idle_per_node);
         }
@@ -159,8 +161,11 @@ impl Request for Relayed {
     }
 
     fn settle(&mut self, ending: Ending) {
-        self.flight.half().take();
+        let half = self.flight.half().take();
         let Some(mut exchange) = self.exchange.take() else { return };
+        if let Some(half) = half {
+            exchange.left(half.lease.node());
+        }
         exchange.worker.shared.streams.fetch_sub(1, Ordering::Relaxed);
         if ending.outcome != Outcome::Complete {
             // A stream or connection that is broken off is dropped without a turn of its own.

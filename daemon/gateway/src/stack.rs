@@ -25,7 +25,7 @@ use super::{
     deadline::{InFlight, Waiting},
     endpoints::{account, blob, change, count_tokens, local, manage, own_usage, response, unload},
     error_response::{Refusal, error_response},
-    exchange::Exchange,
+    exchange::{Exchange, Memory},
     fields::{Field, Fields},
     form,
     forward::{Call, forward, look_again},
@@ -385,6 +385,10 @@ async fn layers(
     };
     // Most tokens an answer may have, where a budget relies on it.
     let output = limit::reserve(exchange, asks).await?;
+
+    let written = plan.as_ref().and_then(|plan| plan.candidates.first()?.changes(&peek, None).keep_alive);
+    let leaves = forwarded.native() && peek.keeps_for_no_time(&body.segments, written);
+    exchange.memory = Memory { loads: forwarded.metered, leaves };
 
     // A client that takes a model out of memory means all of the server that it takes the gateway for.
     let stopped = unload::Stopped::of(&peek, &forwarded, &body, plan.as_ref(), eligible);

@@ -61,6 +61,39 @@ async fn a_client_that_stops_a_model_takes_it_out_of_the_memory_of_every_node() 
 }
 
 #[tokio::test]
+async fn what_requests_load_and_unload_is_seen_at_once() {
+    let node = FakeNode::start(Kind::Ollama, &["m:latest", "n:latest"]).await;
+    let daemon = Daemon::run(&[&node], RARELY).await;
+    // Names of the same weights, of which the scheduler counts one.
+    node.with(|s| s.models[1].digest = s.models[0].digest.clone());
+    daemon.aivonx().ok(&["node", "check", "n0"]).await;
+    let until = async |expected: &[&str]| {
+        loop {
+            let rows = in_memory(&daemon).await;
+            let names: Vec<&str> =
+                rows.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+            if names == expected {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let chat = |model: &str, keep: Value, stream: bool| json!({"model": model, "keep_alive": keep, "stream": stream, "messages": [{"role": "user", "content": "hi"}]});
+    for (at, stream) in [(0, false), (1, true)] {
+        let name = ["m", "n"][at];
+        node.with(|s| s.models[at].load());
+        daemon.post("/api/chat", &chat(name, json!("5m"), stream)).await.expect(200);
+        until(&["m:latest", "n:latest"][..=at]).await;
+    }
+    node.with(|s| s.models[0].loaded = None);
+    daemon.post("/api/chat", &chat("m", json!(0), false)).await.expect(200);
+    until(&["n:latest"]).await;
+    node.with(|s| s.models[0].load());
+    daemon.post("/v1/chat/completions", &chat("m", json!("5m"), false)).await.expect(200);
+    until(&["m:latest", "n:latest"]).await;
+}
+
+#[tokio::test]
 async fn a_client_is_not_told_that_a_model_is_unloaded_while_a_node_keeps_it() {
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await, FakeNode::ollama().await];
     nodes.iter().for_each(load);

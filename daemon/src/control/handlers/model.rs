@@ -1,6 +1,6 @@
 //! Operations on models.
 
-use aivonx_fleet::{Definition, NewPlacement};
+use aivonx_fleet::{Definition, FleetError, NewPlacement};
 use aivonx_gateway::policy;
 use aivonx_protocol::{
     Fault,
@@ -47,7 +47,14 @@ impl Serve<model::Load> for Services {
 
 impl Serve<model::Unload> for Services {
     async fn serve(&self, by: By<model::Unload>, asked: model::Unload) -> Result<Job, Fault> {
-        self.fleet.unload_model(&by.reach(), &asked.model, asked.node.as_deref()).map_err(self.fault(&by))
+        let unload = || self.fleet.unload_model(&by.reach(), &asked.model, asked.node.as_deref());
+        let mut unloading = unload();
+        if matches!(unloading, Err(FleetError::NotLoaded(_))) {
+            // A request may have loaded it a moment ago.
+            self.fleet.look_again().await;
+            unloading = unload();
+        }
+        unloading.map_err(self.fault(&by))
     }
 }
 

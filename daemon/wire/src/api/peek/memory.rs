@@ -22,13 +22,19 @@ impl Peek {
         if route.output != Output::Predict {
             return false;
         }
-        let zero = match (keep_alive, &self.keep_alive) {
+        let mut said = self.prompt_parts.iter().filter(|(order, _)| *order == SAID);
+        self.keeps_for_no_time(segments, keep_alive)
+            && said.all(|(_, range)| short(segments, range).is_some_and(|text| is_nothing(&text)))
+    }
+
+    /// Whether the time to keep the model after the answer is zero. `keep_alive` is as with [`Self::unloads`].
+    #[must_use]
+    pub fn keeps_for_no_time(&self, segments: &[Bytes], keep_alive: Option<&str>) -> bool {
+        match (keep_alive, &self.keep_alive) {
             (Some(written), _) => is_no_time(written.as_bytes()),
             (None, Value::Given(range)) => short(segments, range).is_some_and(|text| is_no_time(&text)),
             (None, _) => false,
-        };
-        let mut said = self.prompt_parts.iter().filter(|(order, _)| *order == SAID);
-        zero && said.all(|(_, range)| short(segments, range).is_some_and(|text| is_nothing(&text)))
+        }
     }
 }
 
