@@ -38,6 +38,11 @@ async fn a_response_is_asked_of_the_node_that_made_it() {
         for (method, path, status) in [
             ("GET", format!("/v1/responses/{id}"), 200),
             ("GET", format!("/v1/responses/{id}?include[]=x"), 200),
+            (
+                "GET",
+                format!("/v1/responses/{id}?stream=true&starting_after=3&include_obfuscation=false"),
+                200,
+            ),
             ("GET", format!("/v1/responses/{id}/input_items"), 200),
             ("GET", format!("/v1/responses/{id}/input_items?after=msg_1&limit=20"), 200),
             ("POST", format!("/v1/responses/{id}/cancel"), 200),

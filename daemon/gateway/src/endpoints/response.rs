@@ -59,7 +59,9 @@ pub(crate) async fn answer(
     exchange.record.node = Some(node.name.clone());
     flight.on_node(Some(node.clone()));
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
-    let path = format!("/v1/responses/{}{}", asked.parameter, passed_on(asked.query)?);
+    let Passed { query, streams } = passed_on(asked.query)?;
+    let path = format!("/v1/responses/{}{query}", asked.parameter);
+    let stream = if streams { Stream::Responses } else { Stream::Never };
     let attempt = async {
         let mut fresh = false;
         loop {
@@ -79,7 +81,7 @@ pub(crate) async fn answer(
                 // The kept connection died before any byte.
                 Err(error) if error.stale() && !fresh => fresh = true,
                 Err(error) => return Err(error),
-                Ok(incoming) => return Opened::read(incoming, Stream::Never, || ()).await,
+                Ok(incoming) => return Opened::read(incoming, stream, || ()).await,
             }
         }
     };
@@ -100,24 +102,45 @@ pub(crate) async fn answer(
         return Ok(answer);
     }
     let screening = privacy::of(exchange, asked.caller);
-    let answers = screening.and_then(|screening| Answers::of(screening, Stream::Never));
-    let (dialect, stream, output) = (asked.dialect, Stream::Never, Output::Nothing);
+    let answers = screening.and_then(|screening| Answers::of(screening, stream));
+    let (dialect, output) = (asked.dialect, Output::Nothing);
     let kind = Kind { dialect, stream, strip: false, output, answers, written: None };
     relay(exchange, flight, answered, kind)
 }
 
-/// What of a query goes to the node: which part of a list is asked for, and what of each.
-fn passed_on(query: Option<&str>) -> Result<String, Refusal> {
-    let mut passed = form_urlencoded::Serializer::new(String::new());
+/// A query for the node, with its question mark.
+#[derive(Debug, PartialEq, Eq)]
+struct Passed {
+    query: String,
+    /// It asks for the response as a stream.
+    streams: bool,
+}
+
+/// What of a query goes to the node: which part of a list is asked for, and what of each; or the response as a stream, and
+/// from where on.
+fn passed_on(query: Option<&str>) -> Result<Passed, Refusal> {
+    let (mut passed, mut streams) = (form_urlencoded::Serializer::new(String::new()), false);
     query::read(query, |name, value| {
-        let known = matches!(name, "after" | "before" | "limit" | "order" | "include" | "include[]");
+        streams |= name == "stream" && value == "true";
+        let known = matches!(
+            name,
+            "after"
+                | "before"
+                | "limit"
+                | "order"
+                | "include"
+                | "include[]"
+                | "stream"
+                | "starting_after"
+                | "include_obfuscation"
+        );
         if known {
             passed.append_pair(name, &value);
         }
         known
     })?;
     let passed = passed.finish();
-    Ok(if passed.is_empty() { passed } else { format!("?{passed}") })
+    Ok(Passed { query: if passed.is_empty() { passed } else { format!("?{passed}") }, streams })
 }
 
 /// The id in what follows the path of all responses, and the method that a node is asked with.
