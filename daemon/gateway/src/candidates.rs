@@ -119,6 +119,18 @@ impl<'a> Candidates<'a> {
         true
     }
 
+    /// Whether `node` does not serve the API that it would be asked in instead of the client's, by what it said.
+    pub(super) fn is_in_vain(&self, node: &Node) -> bool {
+        self.translated.as_ref().is_some_and(|to| node.live.lacks(to.node.bit(), self.model()))
+    }
+
+    /// The same, if `opened` is how it says so; that is remembered.
+    pub(super) fn was_in_vain(&self, opened: &Opened, node: &Node) -> bool {
+        let Some(to) = self.translated.as_ref().filter(|_| opened.no_route) else { return false };
+        node.live.has_not(to.node.bit(), self.model());
+        true
+    }
+
     /// Remembers that `node` does not have the route for the model, if that is one that some do not have. Not of 501: engines
     /// that have the route say so of a model it does not fit, and of what they were started without.
     pub(super) fn remembers(&self, opened: &Opened, node: &Node) {

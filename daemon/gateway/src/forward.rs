@@ -131,7 +131,7 @@ pub(super) async fn forward(
     flight.allow_total(worker.now(), settings.total);
     let begun = worker.instant();
     let mut trial = Trial::default();
-    let (mut fresh, mut looked) = (false, false);
+    let (mut fresh, mut looked, mut lacking) = (false, false, 0);
     let place = {
         let snapshot = worker.shared.hot.load();
         match candidates.place(exchange, &snapshot, &trial.tried) {
@@ -165,6 +165,16 @@ pub(super) async fn forward(
                 continue;
             }
             prepared => prepared?,
+        }
+        if candidates.is_in_vain(node) {
+            match past(exchange, &flight, &mut candidates, &mut trial, &mut lacking, lease).await? {
+                Past::Next(next) => lease = next,
+                Past::Nobody(last) => {
+                    lease = last;
+                    break None;
+                }
+            }
+            continue;
         }
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
@@ -233,6 +243,17 @@ pub(super) async fn forward(
                 let place = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried)?;
                 lease = queue::wait(exchange, &flight, place).await?;
                 candidates.claim(&mut lease);
+                fresh = false;
+                continue;
+            }
+            Ok(Ok(opened)) if candidates.was_in_vain(&opened, node) => {
+                match past(exchange, &flight, &mut candidates, &mut trial, &mut lacking, lease).await? {
+                    Past::Next(next) => lease = next,
+                    Past::Nobody(last) => {
+                        lease = last;
+                        break None;
+                    }
+                }
                 fresh = false;
                 continue;
             }
@@ -324,6 +345,45 @@ pub(super) async fn forward(
     };
     let Call { dialect, route: Forward { output, .. }, answers, .. } = call;
     relay(exchange, flight, answered, Kind { dialect, stream, strip, output, answers, written })
+}
+
+/// What comes after a node that does not serve the API it is asked in.
+enum Past {
+    Next(Lease),
+    /// What others said stands; the lease is given back.
+    Nobody(Lease),
+}
+
+/// Goes on to a node other than that of `lease`, which does not serve the API that the request is translated to: the last
+/// of `lacking` such nodes.
+///
+/// # Errors
+/// None of the nodes does.
+async fn past(
+    exchange: &mut Exchange,
+    flight: &Watched,
+    candidates: &mut Candidates<'_>,
+    trial: &mut Trial,
+    lacking: &mut usize,
+    mut lease: Lease,
+) -> Result<Past, Refusal> {
+    trial.tried.push(lease.node().clone());
+    *lacking += 1;
+    lease.give_back();
+    let others_spoke = trial.tried.len() > *lacking;
+    let place = match candidates.place(exchange, &exchange.worker.shared.hot.load(), &trial.tried) {
+        Ok(place) => place,
+        Err(_) if others_spoke => return Ok(Past::Nobody(lease)),
+        Err(_) => return Err(NoNode::lacks(&lease.node().name).into()),
+    };
+    match queue::wait(exchange, flight, place).await {
+        Err(Refusal::Queue { .. }) if others_spoke => Ok(Past::Nobody(lease)),
+        next => {
+            let mut next = next?;
+            candidates.claim(&mut next);
+            Ok(Past::Next(next))
+        }
+    }
 }
 
 /// How the node of the last attempt was asked.

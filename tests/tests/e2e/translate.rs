@@ -199,6 +199,27 @@ async fn prompts_are_completed_by_nodes_that_have_chats_alone() {
 }
 
 #[tokio::test]
+async fn a_route_that_a_node_lacks_is_no_missing_model() {
+    let node = FakeNode::openai().await;
+    node.with(|s| s.lacks = ["/v1/completions", "/v1/embeddings"].map(str::to_owned).to_vec());
+    let daemon = Daemon::dev(&[&node]).await;
+    for (path, body, asked_at) in [
+        ("/api/generate", json!({"model": "m", "prompt": "x", "raw": true}), "/v1/completions"),
+        ("/api/embed", json!({"model": "m", "input": "x"}), "/v1/embeddings"),
+    ] {
+        for _ in 0..2 {
+            let refused = daemon.post(path, &body).await.expect(501);
+            assert_eq!(refused.field("x-should-retry"), Some("false"));
+            let said = refused.json()["error"].as_str().unwrap().to_owned();
+            assert!(said.contains("node1 does not have it"), "{said}");
+        }
+        assert_eq!(asked(&node).iter().filter(|asked| *asked == asked_at).count(), 1, "{path}");
+    }
+    // What it does have goes on.
+    daemon.post("/api/chat", &chat("m")).await.expect(200);
+}
+
+#[tokio::test]
 async fn while_the_nodes_of_its_dialect_are_down_a_request_is_translated() {
     let (ollama, openai) = (FakeNode::ollama().await, FakeNode::openai().await);
     let daemon = Daemon::dev(&[&ollama, &openai]).await;
