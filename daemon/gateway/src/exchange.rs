@@ -16,7 +16,7 @@ use aivonx_fleet::{Caller, Lease, Node, Traffic};
 use aivonx_limits::{Price, Reservation};
 use aivonx_protocol::node::NodeKind;
 use aivonx_telemetry::redact;
-use aivonx_wire::api::Meter;
+use aivonx_wire::api::{Meter, meter::BYTES_PER_TOKEN};
 use http::{HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
@@ -101,6 +101,12 @@ impl Exchange {
             began,
             told: false,
         }
+    }
+
+    /// Tokens of its prompt, where no node counts them.
+    pub(super) fn prompt_estimate(&self) -> u64 {
+        let ask = self.reservation.as_ref().map(Reservation::ask);
+        ask.map_or(self.record.bytes_in / BYTES_PER_TOKEN, |ask| ask.prompt)
     }
 
     /// What is known of it by now.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
+use aivonx_fleet::{Counting, Lease, NoNode, Node, RoutingRules};
 use aivonx_protocol::key::Priority;
 use aivonx_wire::{
     api::{
@@ -15,7 +15,7 @@ use aivonx_wire::{
     },
     translate::{About, Translator},
 };
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
     answer::{Answer, AnswerBody},
@@ -23,6 +23,7 @@ use super::{
     candidates::{Candidates, written::Many},
     cold::Cold,
     deadline::{CancelReason, InFlight, TICK, Waiting},
+    endpoints::count_tokens::X_AIVONX_ESTIMATED,
     error_response::Refusal,
     exchange::Exchange,
     fields::Fields,
@@ -424,6 +425,8 @@ pub(super) fn relay(
     headers::on_what_a_node_answers(&mut incoming.headers, exchange, lease.node());
     let Incoming { status, headers, body, .. } = incoming;
     let length = body.length().filter(|_| translated.is_none());
+    // What is known only once the stream is over stands in its numbers alone.
+    let uncounted = translated.is_some() && lease.node().live.counting() == Counting::Refused;
     let half = NodeHalf { body, lease };
     let request = Relayed::new(flight, half, settings.idle, settings.idle_per_node);
     let streams = is_stream(kind.stream, status, &headers);
@@ -442,7 +445,8 @@ pub(super) fn relay(
     let translator = written.or_else(|| {
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
         let about = translation::about(exchange.id(), model);
-        let about = About { begun: Some(exchange.begun().at), ..about };
+        let prompt = exchange.prompt_estimate();
+        let about = About { begun: Some(exchange.begun().at), prompt, ..about };
         translated.map(|to| to.translator(about, status, streams))
     });
     relay.hold(held);
@@ -460,6 +464,9 @@ pub(super) fn relay(
     if let Some((heading, content_type)) = heading.zip(content_type) {
         answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
         answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, heading);
+    }
+    if uncounted && streams {
+        answer.headers_mut().insert(X_AIVONX_ESTIMATED, HeaderValue::from_static("tokens"));
     }
     Ok(answer)
 }

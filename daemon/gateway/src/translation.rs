@@ -44,7 +44,7 @@ pub(super) fn about(id: &str, model: Option<&str>) -> About {
     let now = Timestamp::now();
     let (id, model) = (id.into(), model.unwrap_or_default().into());
     let created_at = now.to_string().into();
-    About { id, model, created: now.as_second(), created_at, begun: None, asked: None }
+    About { id, model, created: now.as_second(), created_at, begun: None, prompt: 0, asked: None }
 }
 
 /// Translates a body from the client's API to the node's.

@@ -20,6 +20,8 @@ pub struct About {
     pub created_at: Box<str>,
     /// From when on its time is taken, if it is.
     pub begun: Option<Instant>,
+    /// Tokens of the prompt as estimated, told where the node does not count.
+    pub prompt: u64,
     /// Members of the request that the answer repeats.
     pub asked: Option<Arc<Repeated>>,
 }

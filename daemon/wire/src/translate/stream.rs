@@ -385,7 +385,8 @@ impl Lines {
 
     fn finish(&mut self, about: &About, out: &mut Vec<u8>) {
         if !self.counted {
-            self.writer.event(about, Event::Usage(Usage { output: self.pieces, ..Usage::default() }), out);
+            let usage = Usage { prompt: about.prompt, output: self.pieces, ..Usage::default() };
+            self.writer.event(about, Event::Usage(usage), out);
         }
         self.writer.finish(about, out);
     }

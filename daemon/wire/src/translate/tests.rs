@@ -12,6 +12,7 @@ fn about() -> About {
         created: 1_700_000_000,
         created_at: "2023-11-14T22:13:20Z".into(),
         begun: None,
+        prompt: 7,
         asked: None,
     }
 }

@@ -333,6 +333,7 @@ fn pieces_are_counted_where_the_node_does_not_count() {
     let text = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n";
     let lines = objects(&stream(Api::OllamaChat, Api::Chat, &[text.as_bytes()]).0);
     assert_eq!((&lines[2]["done"], &lines[2]["eval_count"]), (&json!(true), &json!(2)));
+    assert_eq!(lines[2]["prompt_eval_count"], 7, "the prompt is estimated");
 }
 
 #[test]
