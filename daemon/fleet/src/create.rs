@@ -234,6 +234,13 @@ mod tests {
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
+    fn a_node_that_redirects_is_not_followed() {
+        let said = refusal(StatusCode::TEMPORARY_REDIRECT, br#"{"error":"moved"}"#);
+        assert!(said.starts_with("the node redirects (307), which is not followed"), "{said}");
+        assert_eq!(refusal(StatusCode::NOT_FOUND, br#"{"error":"no"}"#), "no");
+    }
+
+    #[test]
     fn a_definition_is_sent_as_it_was_checked() {
         let json =
             format!(r#"{{"name":"old","from":"m","stream":false,"files":{{"a.gguf":"{DIGEST}"}},"x":1}}"#);

@@ -97,6 +97,7 @@ pub use jobs::Jobs;
 pub use lists::Lists;
 pub use node::{Counting, Lease, Live, Node, Seen};
 pub use node_scope::NodeScope;
+pub use pull::REDIRECTS;
 pub use routing_rules::RoutingRules;
 pub use scheduler::{NoNode, Overflow, Want, serves};
 pub use service::Fleet;

@@ -23,6 +23,9 @@ const LINE: usize = 1 << 20;
 /// Largest refusal read.
 const REFUSAL: usize = 64 << 10;
 
+/// What is said of a node that redirects.
+pub const REDIRECTS: &str = "which is not followed";
+
 /// The body that asks for `model` from its registry, or for it to be sent there.
 pub(super) fn wanted(model: &str, insecure: bool) -> Bytes {
     // Older versions know the field as `name`.
@@ -69,6 +72,13 @@ pub(super) async fn follow(
 /// What a node that refused said.
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> String {
     match serde_json::from_slice::<Line>(body) {
+        // Followed, it would take what is sent past everything that is checked here.
+        _ if status.is_redirection() => {
+            let status = status.as_u16();
+            format!(
+                "the node redirects ({status}), {REDIRECTS}; set the address it leads to: aivonx node set --url"
+            )
+        }
         Ok(Line { error: Some(error), .. }) => error,
         _ => format!("the node answered {status}"),
     }

@@ -3,11 +3,12 @@
 use std::task::Poll;
 
 use aivonx_domain::model_name::{names_cloud, normalize};
-use aivonx_fleet::{NoNode, RoutingRules};
+use aivonx_fleet::{NoNode, REDIRECTS, RoutingRules};
 use aivonx_identity::{Caller, Source};
 use aivonx_wire::api::{Peek, Route};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
+use memchr::memmem;
 
 use super::{
     change::{self, Change},
@@ -168,7 +169,9 @@ async fn begin(
         last = line;
     }
     let failed = last.starts_with(b"{\"error\"");
+    let redirects = memmem::find(&last, REDIRECTS.as_bytes()).is_some();
     Ok(match (failed, tells) {
+        (true, _) if redirects => answer::json(StatusCode::BAD_GATEWAY, last),
         (true, _) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, last),
         (false, true) => answer::json(StatusCode::OK, last),
         (false, false) => answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()),
