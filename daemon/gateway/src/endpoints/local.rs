@@ -51,9 +51,13 @@ pub(crate) async fn answer(
         }
         Local::Proxy => answer::text(StatusCode::SERVICE_UNAVAILABLE, "no node is active"),
         Local::Version => {
+            let chosen = eligible.chosen().and_then(|id| snapshot.nodes.iter().find(|node| node.id == *id));
+            let known = match chosen {
+                Some(node) => node.seen.version.as_ref().map(|(text, _)| &**text),
+                None => snapshot.version.as_deref(),
+            };
             // A version that is not known is written as Ollama's own builds from source write it.
-            let unknown = || snapshot.nodes.iter().any(|node| node.takes_requests()).then_some("0.0.0");
-            let version = snapshot.version.as_deref().or_else(unknown).ok_or(NoNode::Down)?;
+            let version = known.unwrap_or("0.0.0");
             ok(json!({ "version": version }).to_string().into())
         }
         Local::Tags => ok(match &*shared.policy.load() {
