@@ -288,10 +288,15 @@ impl Snapshot {
             Some((major, minor, patch)) if (major, minor, patch) > (0, 0, 0) => {
                 format!("{} would need Ollama {major}.{minor}.{patch} or newer", names.join(", "))
             }
-            Some(_) => format!("{} has no Ollama API", names.join(", ")),
-            None => format!("{} does not have it", names.join(", ")),
+            Some(_) => format!("{} {} no Ollama API", names.join(", "), one(&names, "has", "have")),
+            None => format!("{} {} not have it", names.join(", "), one(&names, "does", "do")),
         }
     }
+}
+
+/// The word for one of them, or for several.
+fn one<'w>(names: &[&str], one: &'w str, several: &'w str) -> &'w str {
+    if names.len() == 1 { one } else { several }
 }
 
 /// Nodes that may serve a request.

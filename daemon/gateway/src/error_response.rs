@@ -271,8 +271,29 @@ pub(super) fn fault_status(kind: FaultKind) -> StatusCode {
     }
 }
 
-/// The answer to a refused request, and how it counts.
-pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
+impl Refusal {
+    /// What the client is told. The names of nodes are the fleet's own where the configuration keeps them back.
+    fn text(&self, names: bool) -> String {
+        match self {
+            _ if names => self.to_string(),
+            Self::NodeFailed { why, .. } => format!("a node failed: {why}"),
+            Self::Misfit(misfit) => misfit.without_name().to_owned(),
+            Self::NoNode(NoNode::Unserved(_)) => "no node that has the model serves this route".to_owned(),
+            Self::NoSuchNode { name, .. } => {
+                Self::NoSuchNode { name: name.clone(), others: Vec::new() }.to_string()
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// The answer to a refused request, and how it counts. With `names` the client may be told the names of nodes.
+pub(super) fn error_response(
+    refusal: &Refusal,
+    dialect: Dialect,
+    request_id: &str,
+    names: bool,
+) -> (Answer, Outcome) {
     let (status, outcome) = refusal.verdict();
     // A client with a wrong base URL reads errors as its own API writes them.
     let dialect = match refusal {
@@ -286,7 +307,7 @@ pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &s
         Refusal::Account(error) => {
             json!({ "error": error.to_string(), "code": error.code() }).to_string().into()
         }
-        _ => dialect.error_body(status, &refusal.to_string(), request_id),
+        _ => dialect.error_body(status, &refusal.text(names), request_id),
     };
     let mut answer = answer::json(status, body);
     if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -103,6 +103,15 @@ pub(super) enum Misfit {
 }
 
 impl Misfit {
+    /// The same for clients that are not told which node it is.
+    pub(super) fn without_name(&self) -> &'static str {
+        match self {
+            Self::Credential(_) => "a node does not accept the gateway's credential",
+            Self::Redirects(..) => "a node redirects, which is not followed",
+            Self::Compresses(_) => "a node compresses its answers, which was not asked for",
+        }
+    }
+
     fn check(node: &Node, answer: &Incoming) -> Result<(), Self> {
         let name = || node.name.to_string();
         match answer.status {

@@ -75,7 +75,7 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         Err(refusal) => {
             // The log may have more detail than the client's error.
             exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
-            error_response(&refusal, dialect, exchange.id())
+            error_response(&refusal, dialect, exchange.id(), exchange.settings.node_header)
         }
     };
     // Last, so that it stands on refusals too.

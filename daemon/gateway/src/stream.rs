@@ -182,7 +182,7 @@ impl<R: Request> Relay<R> {
 
     /// Nothing of it was sent: the client gets this error instead, whose head is returned. How the request ended stays.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Parts {
-        let (answer, _) = error_response(refusal, self.dialect, self.request.id());
+        let (answer, _) = error_response(refusal, self.dialect, self.request.id(), true);
         let (head, body) = answer.into_parts();
         if let (State::Breaking(ending), AnswerBody::Full(body)) = (self.state, body) {
             self.out = Pieces::default();

@@ -442,6 +442,18 @@ async fn the_node_field_can_be_switched_off() {
     let daemon = Daemon::run(&[&node], "[proxy]\nnode_header = false\n").await;
     let answer = daemon.ask(&Request::post("/api/generate", generate())).await.expect(200);
     assert_eq!(answer.field("x-aivonx-node"), None);
+    // Nor does the list of what is in memory say which nodes there are, or a refusal.
+    node.with(|s| s.models[0].load());
+    daemon.aivonx().ok(&["node", "check", "n0"]).await;
+    let row = daemon.get("/api/ps").await.expect(200).json()["models"][0].clone();
+    assert!(row["name"].is_string() && row.get("node").is_none(), "{row}");
+    for fault in [Fault::Status(401, "{}"), Fault::Redirect("http://elsewhere.invalid/")] {
+        node.fail_next(fault);
+        let refused = daemon.ask(&Request::post("/api/generate", generate())).await.expect(502).text();
+        assert!(!refused.contains("n0") && refused.contains("a node "), "{refused}");
+    }
+    let refused = daemon.ask(&Request::json("/tokenize", &json!({"model": "m"}))).await.expect(501).text();
+    assert!(!refused.contains("n0") && refused.contains("serves this route"), "{refused}");
 }
 
 #[tokio::test]

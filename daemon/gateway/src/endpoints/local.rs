@@ -64,7 +64,10 @@ pub(crate) async fn answer(
             None => snapshot.lists(eligible).tags.clone(),
             Some(rules) => policy::with_aliases(Shape::Tags, rules, &snapshot, eligible),
         }),
-        Local::Ps => ok(snapshot.lists(eligible).ps.clone()),
+        Local::Ps => {
+            let list = snapshot.lists(eligible).ps.clone();
+            ok(if cx.worker.settings().node_header { list } else { without_nodes(&list) })
+        }
         Local::Models => {
             let models = match &*shared.policy.load() {
                 None => snapshot.lists(eligible).models.clone(),
@@ -137,6 +140,17 @@ fn accepted(range: &str) -> Option<String> {
                 && value.trim().parse().is_ok_and(|weight: f64| weight <= 0.0)
         });
     (!is_refused).then(|| kind.trim().to_ascii_lowercase())
+}
+
+/// The list of what is in memory without the names of the nodes.
+fn without_nodes(ps: &[u8]) -> Bytes {
+    let mut list: Value = serde_json::from_slice(ps).unwrap_or_default();
+    for model in list["models"].as_array_mut().into_iter().flatten() {
+        if let Some(model) = model.as_object_mut() {
+            model.remove("node");
+        }
+    }
+    list.to_string().into()
 }
 
 fn owns(realm: &NodeScope, node: &Node) -> bool {

@@ -209,7 +209,9 @@ async fn delete(
     if removed.failed.is_empty() {
         return Ok(answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()));
     }
-    let reasons: Vec<String> = removed.failed.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+    let names = exchange.settings.node_header;
+    let reason = |(node, why): &(String, String)| if names { format!("{node}: {why}") } else { why.clone() };
+    let reasons: Vec<String> = removed.failed.iter().map(reason).collect();
     Err(Refusal::Manage {
         status: StatusCode::BAD_GATEWAY,
         message: format!("not deleted on {}", reasons.join("; ")),
