@@ -140,7 +140,8 @@ pub(super) async fn write_whole(
         }
     };
     let model = asked.served.as_deref().or(exchange.record.model.as_deref());
-    let about = About { begun: Some(exchange.begun().at), ..about(exchange.id(), model) };
+    let prompt = exchange.prompt_estimate();
+    let about = About { begun: Some(exchange.begun().at), prompt, ..about(exchange.id(), model) };
     let pieces: Vec<Bytes> = incoming.body.ahead().cloned().collect();
     let (to, of) = (translated.clone(), about.clone());
     let translate = move || {
