@@ -70,6 +70,14 @@ impl Snapshot {
         ollama.or_else(|| self.openai.get(name).filter(here))
     }
 
+    /// The model of the nodes with OpenAI's API alone that may serve the client, if it is the only one.
+    #[must_use]
+    pub fn only_model(&self, eligible: &RoutingRules) -> Option<&ModelEntry> {
+        let is_for = |entry: &&ModelEntry| eligible.allows(&entry.name) && self.has(entry, eligible);
+        let mut models = self.openai.values().filter(is_for);
+        models.next().filter(|_| models.next().is_none())
+    }
+
     /// Whether the nodes have more than one model.
     #[must_use]
     pub fn has_several_models(&self) -> bool {

@@ -308,7 +308,7 @@ async fn layers(
         Some(socket) => socket.body(body, |model| eligible.allows(model))?,
         None => body,
     };
-    let (mut body, peek) = match &forwarded {
+    let (mut body, mut peek) = match &forwarded {
         Some(to @ Forward { form: Some(upload), .. }) => {
             let sent = form::Sent { route: to, upload: *upload, caller: &caller, headers: &head.headers };
             Box::pin(form::read(exchange, &flight, sent, body)).await?
@@ -327,6 +327,10 @@ async fn layers(
         let asked = manage::Asked { method: &head.method, route, source, before: before(fields), eligible };
         return Box::pin(manage::answer(exchange, flight, asked, body, &peek, &caller)).await;
     };
+    if forwarded.may_lack_model() && peek.model(false).is_none() {
+        let snapshot = exchange.worker.shared.hot.load();
+        peek.model = snapshot.only_model(eligible).map(|entry| entry.name.to_string());
+    }
     // What goes on from a response goes where that is kept.
     let kept = match &peek.previous {
         Some(id) if named::is_read(forwarded.path) => {

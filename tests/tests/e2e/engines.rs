@@ -1,7 +1,7 @@
 //! Routes that some engines serve and others do not, and the count of a request's tokens.
 
 use aivonx_tests::{
-    fake::{FakeNode, Fault, Kind},
+    fake::{FakeNode, Fault, Kind, Model},
     harness::{Answer, Daemon, Request},
 };
 use serde_json::{Value, json};
@@ -148,6 +148,15 @@ async fn what_an_engine_serves_is_served_and_what_it_lacks_is_said() {
         if path == "/v1/completions" {
             continue;
         }
+        // Clients of an engine's own routes name no model where there is one alone.
+        let names_none = ["/rerank", "/reranking", "/tokenize", "/detokenize", "/infill"].contains(&path);
+        if names_none {
+            let mut bare = body.clone();
+            bare.as_object_mut().unwrap().remove("model");
+            node.fail_next(Fault::Body(answer));
+            assert_eq!(daemon.post(path, &bare).await.expect(200).text(), answer, "{path}");
+            assert_eq!(node.requests().pop().unwrap().json(), bare, "{path}");
+        }
         // Another engine than the route is of, and a node of another kind.
         node.fail_next(Fault::Status(404, r#"{"detail":"Not Found"}"#));
         let mut other = body.clone();
@@ -158,8 +167,16 @@ async fn what_an_engine_serves_is_served_and_what_it_lacks_is_said() {
             assert!(words.contains("serves this route") && words.contains(node), "{path}: {words}");
             assert_eq!(refused.field("x-should-retry"), Some("false"), "{path}");
         }
+        if names_none {
+            node.with(|state| state.models.push(Model::new("n")));
+            daemon.aivonx().ok(&["node", "check", "node1"]).await;
+        }
         let missing = daemon.post(path, &json!({"query": "a"})).await.expect(400).json();
         assert_eq!(missing["error"]["message"], "model is required", "{path}");
+        if names_none {
+            node.with(|state| state.models.truncate(1));
+            daemon.aivonx().ok(&["node", "check", "node1"]).await;
+        }
         assert_eq!(daemon.get(path).await.expect(405).field("allow"), Some("POST"), "{path}");
     }
     assert!(ollama.requests().is_empty());

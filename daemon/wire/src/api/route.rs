@@ -108,6 +108,14 @@ impl Forward {
     }
 }
 
+impl Forward {
+    /// Whether it is one of an engine's own routes, whose clients name no model where there is one alone.
+    #[must_use]
+    pub fn may_lack_model(&self) -> bool {
+        matches!(self.path, "/tokenize" | "/detokenize" | "/infill" | "/rerank" | "/reranking")
+    }
+}
+
 /// The bit of the first optional route, and how many of them have one.
 const FIRST_OPTIONAL: u64 = 1 << 16;
 const MOST_OPTIONAL: usize = 48;

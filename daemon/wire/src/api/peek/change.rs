@@ -132,7 +132,11 @@ impl Peek {
             } else {
                 &self.name_at
             };
-            edits.push(range.clone(), if self.is_form { model.to_owned() } else { quoted(model) });
+            if range.is_empty() {
+                missing.push(format!(r#""model":{}"#, quoted(model)));
+            } else {
+                edits.push(range.clone(), if self.is_form { model.to_owned() } else { quoted(model) });
+            }
         }
         if let Some(output) = output.filter(|_| route.output != Output::Nothing) {
             // Whichever of them a node heeds.
