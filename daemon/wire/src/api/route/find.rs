@@ -85,7 +85,8 @@ pub fn meant(path: &str) -> Option<&'static Route> {
     }
     let of = |path: &str| find(path).map(|(route, _)| route).filter(|r| r.pattern.len() > 1);
     let ends = path.match_indices('/').map(|(at, _)| &path[at..]);
-    let mut tried = ends.flat_map(|end| [end.to_owned(), format!("/v1{end}"), format!("/api{end}")]);
+    let before = ["", "/v1", "/api", "/v1/audio", "/v1/images", "/v1/messages"];
+    let mut tried = ends.flat_map(|end| before.map(|before| format!("{before}{end}")));
     tried.find_map(|path| of(&path))
 }
 
@@ -164,6 +165,10 @@ mod tests {
             ("/models/m", "/v1/models/:model"),
             ("/messages", "/v1/messages"),
             ("/tags", "/api/tags"),
+            ("/speech", "/v1/audio/speech"),
+            ("/v1/transcriptions", "/v1/audio/transcriptions"),
+            ("/edits", "/v1/images/edits"),
+            ("/count_tokens", "/v1/messages/count_tokens"),
             ("/v1/v1/chat/completions", "/v1/chat/completions"),
             ("/openai/v1/responses", "/v1/responses"),
             ("/v1/api/chat", "/api/chat"),
