@@ -115,8 +115,9 @@ pub(super) fn caller(
             }
             Ok(caller)
         }
-        // Clients that must send something send a placeholder to a gateway that asks for nothing.
-        Err(_) if mode == AccessMode::Open && !user => Ok(anonymous()),
+        // Clients that must send something send a placeholder to a gateway that asks for nothing. A credential that was
+        // shut off is none: its holder would get past blocks, and past what its organization has searched.
+        Err(error) if mode == AccessMode::Open && !user && !error.is_shut_off() => Ok(anonymous()),
         Err(error) => {
             // One that has expired was good: its client only has to refresh it.
             let guessed = error != NotKnown::Token(JwtError::Expired);

@@ -39,9 +39,14 @@ pub enum Caller {
 /// Why a credential is refused. Clients get the same sentence for all of these; the log has the difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotKnown {
-    /// No such key, or one that was revoked, expired, or whose owner was disabled.
+    /// No such key.
     #[error("the key is not valid")]
     Key,
+    /// A key that was disabled, revoked or rotated, has expired, or whose owner was disabled.
+    #[error(
+        "the key is not valid any more: it, its user or its organization was disabled, or it was revoked or has expired"
+    )]
+    ShutOff,
     /// A key with a typing error.
     #[error("the key is mistyped: its checksum does not match")]
     Mistyped,
@@ -62,6 +67,18 @@ pub enum NotKnown {
     Several,
 }
 
+impl NotKnown {
+    /// Whether the credential was good once or is good elsewhere: whoever sends it is not nobody in particular, so it is
+    /// refused even where everybody is served.
+    #[must_use]
+    pub fn is_shut_off(self) -> bool {
+        match self {
+            Self::ShutOff | Self::Network | Self::Revoked | Self::Token(JwtError::Expired) => true,
+            Self::Key | Self::Mistyped | Self::Token(_) | Self::Foreign | Self::Several => false,
+        }
+    }
+}
+
 /// A key found under an older pepper, to be written under the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -78,7 +95,7 @@ pub struct Renewal {
 /// Whether a key may be used now and from `address`.
 fn check(key: &Key, address: IpAddr, now: UnixMillis) -> Result<(), NotKnown> {
     if !key.enabled || key.expires <= now || key.ended() {
-        return Err(NotKnown::Key);
+        return Err(NotKnown::ShutOff);
     }
     let address = address.to_canonical();
     if !key.networks.is_empty() && !key.networks.iter().any(|network| network.contains(&address)) {
@@ -101,7 +118,7 @@ impl Caller {
         // The checksum spares the hash for what was mistyped.
         api_key::parse(secret).map_err(|_| NotKnown::Mistyped)?;
         let mut newest = None;
-        let mut found = None;
+        let mut found = Err(NotKnown::Key);
         for (number, pepper) in &snapshot.material.peppers {
             let hash = pepper.hash(secret);
             let first = *newest.get_or_insert((*number, hash));
@@ -112,11 +129,15 @@ impl Caller {
                     pepper: first.0,
                     hash: first.1,
                 });
-                found = Some((key.clone(), renewal));
+                found = Ok((key.clone(), renewal));
+                break;
+            }
+            if snapshot.was_key(&hash) {
+                found = Err(NotKnown::ShutOff);
                 break;
             }
         }
-        let (key, renewal) = found.ok_or(NotKnown::Key)?;
+        let (key, renewal) = found?;
         Ok((Self::admitted(key, address, now)?, renewal))
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Directory {
     pub(super) names: HashMap<Arc<str>, Arc<User>>,
     pub(super) keys: HashMap<Arc<str>, Arc<Key>>,
     pub(super) hashes: HashMap<[u8; 32], FoundKey>,
+    /// Hashes of revoked keys: these are not nobody's.
+    pub(super) revoked: HashSet<[u8; 32]>,
     /// Keys by the names of the client certificates that stand for them.
     pub(super) certificates: HashMap<Box<str>, Arc<Key>>,
     /// What is looked for in the prompts of those without an organization and the answers to them.
@@ -131,6 +133,7 @@ impl Directory {
             names: HashMap::new(),
             keys: HashMap::new(),
             hashes: HashMap::new(),
+            revoked: HashSet::new(),
             screening: Screening {
                 privacy: Privacy { answers: answers(AnswersRecord::FLEET), ..records.privacy },
                 own: patterns.get(&None).map(Compiled::patterns),
@@ -254,6 +257,8 @@ impl Directory {
         old: Option<&Self>,
     ) {
         if record.revoked.is_some() {
+            self.revoked.insert(record.hash);
+            self.revoked.extend(record.retiring.as_ref().map(|retiring| retiring.hash));
             return;
         }
         let before = old.and_then(|old| old.keys.get(record.id.as_str()));

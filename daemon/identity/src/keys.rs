@@ -218,7 +218,8 @@ impl Identity {
             rules::check_scopes(&maker, organization.as_ref(), None, &key.scopes)?;
             let old =
                 RetiringHash { pepper: key.pepper, hash: key.hash, until: time.saturating_add(grace_ms) };
-            key.retiring = (grace_ms > 0).then_some(old);
+            // Also without a grace: the old secret stays known as one that was shut off.
+            key.retiring = Some(old);
             (key.pepper, key.hash, key.prefix) = (pepper, hash, prefix);
             Ok(())
         });
@@ -242,7 +243,6 @@ impl Identity {
         let time = now();
         let record = self.change_key(actor, &found.id, None, move |key| {
             key.revoked = Some(key.revoked.unwrap_or(time));
-            key.retiring = None;
             Ok(())
         });
         self.key_shown(actor, record.await?).await

@@ -24,7 +24,7 @@ fn works(rig: &Rig, secret: &WireSecret) -> bool {
     let hot = rig.identity.hot().load();
     match Caller::of_key(&hot, secret.expose(), [127, 0, 0, 1].into(), now()) {
         Ok(_) => true,
-        Err(NotKnown::Key) => false,
+        Err(NotKnown::Key | NotKnown::ShutOff) => false,
         Err(e) => panic!("{e}"),
     }
 }

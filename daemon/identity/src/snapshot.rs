@@ -190,6 +190,12 @@ impl Snapshot {
         self.directory.hashes.get(hash).filter(|found| now < found.until).map(|found| &found.key)
     }
 
+    /// Whether a key had this hash that was revoked or rotated since.
+    #[must_use]
+    pub fn was_key(&self, hash: &[u8; 32]) -> bool {
+        self.directory.revoked.contains(hash) || self.directory.hashes.contains_key(hash)
+    }
+
     /// The key for which a certificate with one of these names stands: the first that does.
     #[must_use]
     pub fn key_by_certificate(&self, names: &[String]) -> Option<&Arc<Key>> {

@@ -129,12 +129,12 @@ fn what_speaks_against_a_key_is_heard() {
         change(&mut records);
         refused(&Snapshot::build(records, material(&[(1, PEPPER)]), None), &secret)
     };
-    assert_eq!(refuse(|r| r.keys[0].revoked = Some(NOW)), NotKnown::Key);
-    assert_eq!(refuse(|r| r.keys[0].expires = Some(NOW)), NotKnown::Key);
-    assert_eq!(refuse(|r| r.organizations[0].enabled = false), NotKnown::Key);
-    assert_eq!(refuse(|r| r.organizations.clear()), NotKnown::Key);
-    assert_eq!(refuse(|r| r.users[0].enabled = false), NotKnown::Key);
-    assert_eq!(refuse(|r| r.users.clear()), NotKnown::Key);
+    assert_eq!(refuse(|r| r.keys[0].revoked = Some(NOW)), NotKnown::ShutOff);
+    assert_eq!(refuse(|r| r.keys[0].expires = Some(NOW)), NotKnown::ShutOff);
+    assert_eq!(refuse(|r| r.organizations[0].enabled = false), NotKnown::ShutOff);
+    assert_eq!(refuse(|r| r.organizations.clear()), NotKnown::ShutOff);
+    assert_eq!(refuse(|r| r.users[0].enabled = false), NotKnown::ShutOff);
+    assert_eq!(refuse(|r| r.users.clear()), NotKnown::ShutOff);
     assert_eq!(refuse(|r| r.keys[0].networks = vec!["198.51.100.0/24".into()]), NotKnown::Network);
 
     // An IPv4 client on a dual-stack listener is still an IPv4 client.

@@ -1,7 +1,7 @@
 //! Who may use the gateway over HTTP: keys, their scopes, and what happens when they are withdrawn.
 
 use aivonx_protocol::{
-    Client as Control,
+    Client as Control, block,
     key::{self, KeyChange, KeyScope},
     organization::{self, NewOrganization, NodeAccess, OrganizationChange},
 };
@@ -262,6 +262,39 @@ async fn open_asks_for_nothing_and_minds_no_placeholder() {
     let node = FakeNode::ollama().await;
     let daemon = daemon("open", &[&node]).await;
     daemon.ask(&chat(false)).await.expect(200);
+    daemon.ask(&bearer(chat(false), "ollama")).await.expect(200);
+}
+
+#[tokio::test]
+async fn open_takes_nobody_for_anonymous_whose_key_was_shut_off() {
+    let node = FakeNode::ollama().await;
+    let daemon = daemon("open", &[&node]).await;
+    let control = daemon.control().await;
+    organization(&control, "acme").await;
+    let secret = key(&control, Some("acme"), &[KeyScope::Infer]).await;
+    daemon.ask(&bearer(chat(false), &secret)).await.expect(200);
+    let switch = async |enabled| {
+        let change = OrganizationChange { enabled: Some(enabled), ..OrganizationChange::default() };
+        let set = organization::Set { organization: "acme".into(), revision: None, change: Box::new(change) };
+        control.ask(set).await.unwrap();
+    };
+    control.ask(block::Add { target: "key:k0".into(), lasts_ms: None, reason: String::new() }).await.unwrap();
+    refused(&daemon.ask(&bearer(chat(false), &secret)).await, 403);
+    // The block stands; that its organization is disabled besides does not undo it.
+    switch(false).await;
+    refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
+    control.ask(block::Remove { target: "key:k0".into() }).await.unwrap();
+    refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
+    switch(true).await;
+    daemon.ask(&bearer(chat(false), &secret)).await.expect(200);
+    let rotated =
+        control.ask(key::Rotate { organization: Some("acme".into()), key: "k0".into(), grace_ms: 0 }).await;
+    refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
+    let secret = rotated.unwrap().secret.expose().to_owned();
+    daemon.ask(&bearer(chat(false), &secret)).await.expect(200);
+    control.ask(key::Revoke { organization: Some("acme".into()), key: "k0".into() }).await.unwrap();
+    refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
+    // Who has none is served as before.
     daemon.ask(&bearer(chat(false), "ollama")).await.expect(200);
 }
 
