@@ -69,6 +69,8 @@ impl Live {
         config.access.allowed_origins = asked.origins;
         config.access.private_addresses = true;
         config.access.two_factor = TwoFactor::Optional;
+        // Whoever measures asks on one connection.
+        config.limits.connection_requests = 0;
         let (tls_cert, tls_key) = asked.tls.into_iter().unzip();
         config.listen =
             vec![Listen { address: listen, diagnostics: true, tls_cert, tls_key, ..Listen::default() }];
@@ -87,6 +89,7 @@ impl Live {
             "access.allowed_origins",
             "access.private_addresses",
             "access.two_factor",
+            "limits.connection_requests",
         ] {
             origins.set(key, Origin::CommandLine);
         }

@@ -275,13 +275,16 @@ table! {
         /// holds at most as much as is left for all others, and the last eighth is for bodies up to 64 KiB. At least
         /// `body_bytes`.
         body_budget_bytes: u64 = GIB, Size(KIB, 1024 * GIB), Restart;
-        /// Largest request head.
+        /// Largest request head; a larger one is answered 431.
         head_bytes: usize = 64 << 10, Size(8 * KIB, MIB), Reload;
         /// Most client connections at once.
         connections: usize = 10_000, Count(1, 1_000_000), Restart;
         /// Most of them from one address, or one IPv6 network of 64 bits; 0 is half of `connections`. Those of
         /// `proxy.trusted` may have as many as `connections`.
         connections_per_address: usize = 0, Count(0, 1_000_000), Restart;
+        /// Most requests of one client connection; 0 is no limit, as with `aivonxd dev`. The answer to the last says so with
+        /// HTTP/1 (`Connection: close`), and with HTTP/2 the client is told to open no further streams (GOAWAY).
+        connection_requests: u32 = 10_000, Count(0, 1_000_000_000), Reload;
         /// Most TLS handshakes under way at once, of which one address may have half; further connections are closed.
         handshakes: usize = 1000, Count(1, 1_000_000), Restart;
         /// Days and months of usage limits begin so long after midnight UTC.
@@ -294,7 +297,8 @@ table! {
     Timeouts, TIMEOUTS_DOC, TIMEOUTS_KEYS of Config.timeouts {
         /// A new connection's TLS handshake must be over in this time.
         handshake: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
-        /// A new connection's first request head must be complete in this time.
+        /// A request head must be complete in this time: the first from when the connection stands, with HTTP/1 each further
+        /// one from when it begins.
         head: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
         /// An idle keep-alive connection is closed after this time. An answer that the gateway made itself is given up
         /// if its client takes nothing of it for as long.

@@ -91,6 +91,10 @@ pub(super) struct ConnState {
     names: OnceCell<Box<[String]>>,
     /// A request head has arrived.
     served: Cell<bool>,
+    /// Tick at which a head began that has not come to its end; with HTTP/1.
+    begun: Cell<Option<u32>>,
+    /// How many requests were answered, the present one among them.
+    asked: Cell<u32>,
     draining: Cell<bool>,
     lingers: Cell<bool>,
     /// What it sent last can be read as other requests than hyper reads (see [`framed`](super::framed)).
@@ -119,6 +123,8 @@ impl ConnState {
             handshaking: Cell::new(false),
             names: OnceCell::new(),
             served: Cell::new(false),
+            begun: Cell::new(None),
+            asked: Cell::new(0),
             draining: Cell::new(false),
             lingers: Cell::new(false),
             in_doubt: Cell::new(false),
@@ -166,6 +172,32 @@ impl ConnState {
         *self.socket.borrow_mut() = Some(Box::new(session));
     }
 
+    /// Bytes came from the client. Where no request is under way they are the next one's, but for the ends of lines that
+    /// may come before it (RFC 9112, 2.2).
+    pub(super) fn heard(&self, bytes: &[u8], now: u32) {
+        let begins = self.in_flight.get() == 0 && self.begun.get().is_none();
+        if begins && bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+            self.begun.set(Some(now));
+        }
+    }
+
+    /// Counts a request of at most `most`, where 0 is no limit. Returns whether it is the last. With HTTP/2 more may be on
+    /// their way by then, though no more than may run at once: whoever goes on after that does not listen.
+    pub(super) fn is_last(&self, most: u32, http2: bool) -> bool {
+        let asked = self.asked.get().saturating_add(1);
+        self.asked.set(asked);
+        if most == 0 || asked < most {
+            return false;
+        }
+        if http2 {
+            self.drain();
+            if asked > most.saturating_add(STREAMS) {
+                self.task.cut(Cut::Idle);
+            }
+        }
+        true
+    }
+
     /// Lets it finish what runs and take nothing more.
     pub(super) fn drain(&self) {
         if !self.draining.replace(true)
@@ -206,24 +238,22 @@ impl ConnState {
                 reason = Some(Reason::Stalled);
             }
         } else if self.in_flight.get() == 0 {
-            let limit = match (self.handshaking.get(), self.served.get()) {
-                (true, _) => settings.handshake,
-                (false, false) => settings.head,
-                (false, true) => settings.keep_alive,
+            let since = self.since.get();
+            let (since, limit, late) = match (self.handshaking.get(), self.served.get(), self.begun.get()) {
+                (true, ..) => (since, settings.handshake, Some(Reason::Handshake)),
+                (false, false, _) => (since, settings.head, Some(Reason::Head)),
+                (false, true, Some(begun)) => (begun, settings.head, Some(Reason::Head)),
+                // It had its answer, and nothing more to ask.
+                (false, true, None) => (since, settings.keep_alive, None),
             };
-            let idle = now.saturating_sub(self.since.get());
+            let idle = now.saturating_sub(since);
             if idle > limit.max(1) {
                 // The last of a node's answer may still wait in hyper for the window of its HTTP/2 stream.
-                if self.relayed.get() && idle <= settings.client_idle {
+                if late.is_none() && self.relayed.get() && idle <= settings.client_idle {
                     self.drain();
                 } else {
                     self.task.cut(Cut::Idle);
-                    reason = match (self.handshaking.get(), self.served.get()) {
-                        (true, _) => Some(Reason::Handshake),
-                        (false, false) => Some(Reason::Head),
-                        // It had its answer, and nothing more to ask.
-                        (false, true) => None,
-                    };
+                    reason = late;
                 }
             }
         }
@@ -234,6 +264,7 @@ impl ConnState {
 
     fn begin(&self, stream: Option<&Rc<StreamState>>) {
         self.served.set(true);
+        self.begun.set(None);
         self.quiet.set(false);
         self.in_flight.set(self.in_flight.get() + 1);
         if let Some(stream) = stream {

@@ -65,6 +65,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Dressed<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        this.cx.state.heard(&buf.filled()[before..], this.cx.worker.now());
         // Before hyper reads it, which then has a request answered or refuses it itself.
         if this.framed.is_in_doubt(&buf.filled()[before..]) {
             this.cx.state.doubt();

@@ -39,6 +39,10 @@ pub(super) enum Refusal {
          Transfer-Encoding, not both"
     )]
     InDoubt,
+    #[error(
+        "the request's head has {size} bytes, more than {most} (limits.head_bytes); send fewer or shorter fields"
+    )]
+    HeadTooLarge { size: usize, most: usize },
     #[error("{0} may not connect here: it is in no network of the listener's allow")]
     NotAdmitted(IpAddr),
     #[error(transparent)]
@@ -198,6 +202,7 @@ impl Refusal {
             | Self::Query(_) => (StatusCode::BAD_REQUEST, Refused),
             Self::KeptElsewhere(_) => (StatusCode::CONFLICT, Refused),
             Self::Socket(error) => (error.status(), Refused),
+            Self::HeadTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
             Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),

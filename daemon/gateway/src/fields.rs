@@ -96,13 +96,17 @@ pub(super) struct Fields<'h> {
     first: [Option<&'h HeaderValue>; COUNT],
     /// One bit per field that stands more than once.
     again: u32,
+    /// Bytes of all lines, the unread ones too.
+    size: usize,
 }
 
 impl<'h> Fields<'h> {
     /// Goes through the head.
     pub(super) fn read(headers: &'h HeaderMap) -> Self {
-        let mut fields = Self { headers, first: [None; COUNT], again: 0 };
+        let mut fields = Self { headers, first: [None; COUNT], again: 0, size: 0 };
         for (name, value) in headers {
+            // `: ` and CRLF.
+            fields.size += name.as_str().len() + value.len() + 4;
             // Compared by length first, which distinguishes nearly all of them.
             let Some(at) = Field::named(name.as_str()).map(|field| field as usize) else { continue };
             if fields.first[at].is_some() {
@@ -112,6 +116,11 @@ impl<'h> Fields<'h> {
             }
         }
         fields
+    }
+
+    /// Bytes of all its lines, as HTTP/1 has them.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     /// The first value of a field.

@@ -42,9 +42,11 @@ pub struct Settings {
     pub body_bytes: u64,
     /// Largest request head.
     pub head_bytes: usize,
+    /// Most requests of one connection; 0 is no limit.
+    pub connection_requests: u32,
     /// Time for the TLS handshake of a connection.
     pub handshake: u32,
-    /// Time for the first head of a connection.
+    /// Time for a head: from when the connection stands for its first, from their first byte for all others.
     pub head: u32,
     /// Time a kept-alive connection may idle, and the gateway's own answers may wait for their client.
     pub keep_alive: u32,
@@ -109,6 +111,7 @@ impl Settings {
         Self {
             body_bytes: config.limits.body_bytes,
             head_bytes: config.limits.head_bytes.max(8192),
+            connection_requests: config.limits.connection_requests,
             handshake: ticks(config.timeouts.handshake),
             head: ticks(config.timeouts.head),
             keep_alive: ticks(config.timeouts.keep_alive),

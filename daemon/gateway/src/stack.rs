@@ -58,7 +58,9 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     let (cx, forwarded) = seen_through_proxies(cx, &settings, &head.headers);
     let mut exchange = Exchange::begin(&cx, settings, &head.method, &fields);
     // What follows chunks must not be taken for a request by mistake (RFC 9112, 6.3), so they are a connection's last.
-    let last = fields.has(Field::TransferEncoding) || cx.state.is_in_doubt();
+    let http2 = head.version == Version::HTTP_2;
+    let spent = cx.state.is_last(exchange.settings.connection_requests, http2);
+    let last = fields.has(Field::TransferEncoding) || cx.state.is_in_doubt() || (spent && !http2);
     let path = &*route::plain(head.uri.path());
     let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
     let dialect = Dialect::of_path(path, anthropic);
@@ -86,7 +88,7 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     if unread {
         cx.state.linger();
     }
-    if head.version == Version::HTTP_2 && !incoming.is_end_stream() {
+    if http2 && !incoming.is_end_stream() {
         conn::drop_rest(incoming);
     }
     // Before HTTP/1.1 an answer without a length ends with its connection (RFC 9112, 6.3).
@@ -95,7 +97,9 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         // Or hyper would say besides that it is kept.
         *answer.version_mut() = Version::HTTP_10;
     }
-    if last || unread || endless {
+    // A websocket takes the connection for good.
+    let closes = last && !matches!(answer.body(), AnswerBody::Socket(_));
+    if closes || unread || endless {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     // With HTTP/1 hyper leaves the content out, with HTTP/2 it does not (RFC 9113, 8.1.1).
@@ -175,6 +179,11 @@ async fn layers(
         cx.worker.shared.closed.count(Reason::Malformed);
         cx.state.linger();
         return Err(Refusal::InDoubt);
+    }
+    // hyper looks at what it has read so far, which may be more than a head of this size.
+    let size = head.uri.path_and_query().map_or(0, |asked| asked.as_str().len()) + fields.size();
+    if size > exchange.settings.head_bytes {
+        return Err(Refusal::HeadTooLarge { size, most: exchange.settings.head_bytes });
     }
     // Before anything else who may connect at all.
     if !cx.listener.admits(cx.peer) {

@@ -283,6 +283,67 @@ async fn thousands_that_say_nothing_are_let_go() {
     attacked.end("thousands of idle connections").await;
 }
 
+#[tokio::test]
+async fn a_later_head_has_no_more_time_than_the_first() {
+    let attacked = Attacked::begin("[timeouts]\nhead = \"1s\"\nkeep_alive = \"1h\"\n").await;
+    let mut stream = TcpStream::connect(attacked.daemon.address()).await.unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 4096];
+    let came = within("an answer", stream.read(&mut answer)).await.unwrap();
+    assert!(answer[..came].starts_with(b"HTTP/1.1 200"));
+    send_until_closed("a head that dribbles", stream, 10_000, |at| match at {
+        0 => b"GET /health HTTP/1.1\r\nX: ".to_vec(),
+        _ => b"a".to_vec(),
+    })
+    .await;
+    attacked.until_closed_for("head", 1).await;
+    attacked.end("a slow second head").await;
+}
+
+#[tokio::test]
+async fn heads_above_their_size_are_refused() {
+    let daemon = Daemon::run(&[], "[limits]\nhead_bytes = \"64KiB\"\n").await;
+    let field = |long: usize| Request::get("/health").field("x-long", &"a".repeat(long));
+    daemon.ask(&field(63 << 10)).await.expect(200);
+    // The last of them come with the read that goes over it.
+    for long in [65, 70, 80, 100, 120, 200] {
+        assert_eq!(daemon.ask(&field(long << 10)).await.status, 431, "{long} KiB");
+    }
+    let several =
+        Request::get(&format!("/health?{}", "a".repeat(40 << 10))).field("x-long", &"a".repeat(30 << 10));
+    assert_eq!(daemon.ask(&several).await.status, 431);
+}
+
+#[tokio::test]
+async fn a_connection_is_over_after_its_last_request() {
+    let daemon = Daemon::run(&[], "[limits]\nconnection_requests = 3\n").await;
+    let mut client = daemon.client().await;
+    for at in 1..=3 {
+        let answer = client.ask(&Request::get("/health")).await.expect(200);
+        assert_eq!(answer.field("connection"), (at == 3).then_some("close"), "{at}");
+    }
+    client.closed().await;
+    let mut stream = http2(daemon.address()).await;
+    for id in [1, 3, 5] {
+        let asked = frame(HEADERS, END_HEADERS | END_STREAM, id, &asks("GET", "/health"));
+        stream.write_all(&asked).await.unwrap();
+    }
+    // Who does not answer the ping that follows is not waited for: the word has been given.
+    within("that no more are taken", async {
+        let mut head = [0; 9];
+        loop {
+            stream.read_exact(&mut head).await.unwrap();
+            let [a, b, c, kind, ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if kind == GOAWAY {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
 /// Makes an authority and a certificate for `localhost` in `dir`.
 async fn gen_cert(dir: &Path) {
     let mut command = tokio::process::Command::new(binary("aivonxd"));

@@ -27,6 +27,46 @@ fn a_connection_without_a_request_is_closed() {
 }
 
 #[test]
+fn every_head_has_its_time_from_when_it_begins() {
+    for relayed in [false, true] {
+        let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
+        conn.begin(None);
+        conn.relayed.set(relayed);
+        conn.heard(b"{}", 150);
+        conn.end(None, 200);
+        // What may come before a head is none.
+        conn.heard(b"\r\n", 201);
+        conn.heard(b"G", 203);
+        conn.heard(b"E", 206);
+        assert_eq!(cut(&conn, 203), Some((208, Cut::Idle)), "{relayed}");
+    }
+    let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
+    conn.begin(None);
+    conn.end(None, 200);
+    conn.heard(b"\r\n", 201);
+    assert_eq!(cut(&conn, 200), Some((209, Cut::Idle)));
+}
+
+#[test]
+fn a_connection_has_so_many_requests() {
+    let conn = || ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
+    let one = conn();
+    assert_eq!([(); 4].map(|()| one.is_last(3, false)), [false, false, true, true]);
+    assert!(!one.draining.get() && one.task.why_cut().is_none());
+    let endless = conn();
+    assert!((0..100).all(|_| !endless.is_last(0, true)));
+    let two = conn();
+    assert!(!two.is_last(2, true) && !two.draining.get());
+    assert!(two.is_last(2, true) && two.draining.get(), "it is told");
+    assert!(
+        (0..STREAMS).all(|_| two.is_last(2, true)) && two.task.why_cut().is_none(),
+        "may be on their way"
+    );
+    assert!(two.is_last(2, true));
+    assert_eq!(two.task.why_cut(), Some(Cut::Idle), "it does not listen");
+}
+
+#[test]
 fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
     for (relayed, at) in [(false, 209), (true, 241)] {
         let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
