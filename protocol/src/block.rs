@@ -37,7 +37,8 @@ impl BlockOf {
 pub struct Block {
     /// What it is of.
     pub of: BlockOf,
-    /// The network (CIDR) or address, or the name of the user or key when it was blocked.
+    /// The network (CIDR) or address, or the name of the user or key when it was blocked; of an organization's key
+    /// `SLUG/NAME`.
     pub target: String,
     /// Stable id of what is blocked: the user's or key's, or the network again.
     pub id: String,

@@ -184,7 +184,8 @@ impl Blocks {
         let named = |record: &&BlockRecord| {
             let (kind, id) = record.id.split_once(':').unwrap_or_default();
             let bare = target.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':')).unwrap_or(target);
-            bare == record.target || bare == id
+            let alone = record.target.split_once('/').filter(|_| kind == "key").map(|(_, name)| name);
+            bare == record.target || bare == id || alone == Some(bare)
         };
         let mut found = all.into_iter().filter(|record| named(&record));
         match (found.next(), found.next()) {
@@ -248,7 +249,12 @@ impl Blocks {
 
     async fn key(&self, actor: &Actor, name: &str) -> Result<Target, Fault> {
         let key = self.identity.key(actor, None, name).await?;
-        Ok(Target { id: format!("{KEY}{}", key.id), name: key.name })
+        // Organizations may have keys of the same name.
+        let name = match key.organization {
+            Some(organization) => format!("{organization}/{}", key.name),
+            None => key.name,
+        };
+        Ok(Target { id: format!("{KEY}{}", key.id), name })
     }
 }
 
@@ -278,7 +284,10 @@ fn view(record: BlockRecord) -> Block {
 
 #[cfg(test)]
 mod tests {
-    use aivonx_protocol::user::Role;
+    use aivonx_protocol::{
+        key::{KeyScope, NewKey},
+        user::Role,
+    };
     use aivonx_store::UserRecord;
 
     use super::*;
@@ -345,6 +354,32 @@ mod tests {
         all.remove(&root(), &format!("user:{second}")).await.unwrap();
         assert_eq!(all.list().await.unwrap()[0].id, third);
         all.remove(&root(), "bob").await.unwrap();
+        assert_eq!(all.list().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn keys_of_the_same_name_are_told_apart_by_their_organization() {
+        let (rig, ..) = Rig::with_two().await;
+        let all = blocks(&rig).await;
+        for organization in ["a", "b"] {
+            let new = NewKey {
+                name: "ci".into(),
+                organization: Some(organization.into()),
+                user: None,
+                scopes: vec![KeyScope::Infer],
+                models: vec![],
+                networks: vec![],
+                expires: None,
+            };
+            rig.identity.create_key(&root(), new).await.unwrap();
+            let named = format!("{organization}/ci");
+            let block = all.add(&root(), &named, None, String::new()).await.unwrap();
+            assert_eq!((block.of, &block.target), (BlockOf::Key, &named));
+        }
+        all.remove(&root(), "a/ci").await.unwrap();
+        let left: Vec<_> = all.list().await.unwrap().into_iter().map(|block| block.target).collect();
+        assert_eq!(left, ["b/ci"]);
+        all.remove(&root(), "key:b/ci").await.unwrap();
         assert_eq!(all.list().await.unwrap(), []);
     }
 

@@ -14,7 +14,7 @@ use super::{
 pub struct BlockRecord {
     /// `address:` and the network, or `user:` or `key:` and the id.
     pub id: String,
-    /// The name of the user or key when it was blocked, or the network.
+    /// The name of the user or key when it was blocked, with the slug of the key's organization before it, or the network.
     pub target: String,
     /// Why; may be empty.
     pub reason: String,

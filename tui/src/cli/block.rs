@@ -27,7 +27,8 @@ pub enum BlockVerb {
 /// Who is meant.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// Address or network (192.0.2.7, 2001:db8::/32), or name of a user or key; user:NAME and key:NAME say which
+    /// Address or network (192.0.2.7, 2001:db8::/32), or name of a user or key; user:NAME and key:NAME say
+    /// which, and ORG/NAME of which organization a key is
     #[arg(value_name = "ADDR|CIDR|USER|KEY")]
     pub target: String,
 }

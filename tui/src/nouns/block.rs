@@ -4,7 +4,7 @@
 //! | field | meaning |
 //! |---|---|
 //! | `of` | `address`, `user` or `key` |
-//! | `target` | the network or address, or the name of the user or key when it was blocked |
+//! | `target` | the network or address, or the name of the user or key when it was blocked; of an organization's key `SLUG/NAME` |
 //! | `id` | id of the user or key, or the network with its length |
 //! | `reason` | why it was blocked; may be empty |
 //! | `until` | time at which the block ends, or null |
