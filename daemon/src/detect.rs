@@ -40,6 +40,7 @@ pub(crate) async fn run(
 ) -> Result<Vec<Finding>, Fault> {
     let read = Entry::new(Action::AuditRead).actor(actor.who()).object("audit", None, None);
     services.identity.audit().note(read.via("incident.detect"));
+    services.identity.audit().write_counted().await;
     let now = now();
     let since = since.unwrap_or(now.saturating_sub(DAY)).min(now);
     let before = since.saturating_sub((now - since).saturating_mul(BEFORE));

@@ -208,6 +208,17 @@ impl Audit {
         }
     }
 
+    /// Writes down what was counted together so far, without waiting for the minute to end: whoever looks at a flood while
+    /// it lasts sees all of it. What the store does not take now is written down later, as ever.
+    pub async fn write_counted(&self) {
+        let Ok(queue) = self.queue() else { return };
+        let (done, written) = oneshot::channel();
+        if queue.send(Job::Counted(done)).await.is_ok() {
+            // A log that is closed meanwhile has it written down.
+            let _ = written.await;
+        }
+    }
+
     /// Makes a checkpoint of everything recorded so far; the last one if nothing is new.
     ///
     /// # Errors

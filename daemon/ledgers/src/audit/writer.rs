@@ -37,6 +37,8 @@ pub(super) enum Job {
         /// Gets the entry's position once it is durable.
         done: Option<oneshot::Sender<Result<u64, AuditError>>>,
     },
+    /// Write down what is counted.
+    Counted(oneshot::Sender<()>),
     /// Make a checkpoint of everything asked for before, if there is something new.
     Checkpoint(oneshot::Sender<Result<Option<Checkpoint>, AuditError>>),
     /// Store a checkpoint as it is.
@@ -100,6 +102,11 @@ impl Writer {
                         let (group, next) = self.gather(Waiting { entry, time, done }).await;
                         self.store(group).await;
                         job = next;
+                    }
+                    Job::Counted(done) => {
+                        self.close_minute().await;
+                        // Who asked may have left.
+                        let _ = done.send(());
                     }
                     Job::Checkpoint(done) => {
                         let made = self.make_checkpoint().await;
