@@ -96,7 +96,8 @@ pub struct RouteAccess {
     pub listener: String,
     /// The group.
     pub group: RouteGroup,
-    /// `off`, `anonymous`, `key`, or the scope that a key or token needs.
+    /// `off`, `anonymous`, `key` (one that may do what the route needs), or the scope that a key or token needs; of several
+    /// with `|` between them, one.
     pub access: String,
     /// Methods and path of each route.
     pub routes: Vec<String>,

@@ -10,6 +10,9 @@ use crate::{exit::Failure, nouns};
 #[derive(Debug, Subcommand)]
 pub enum RouteVerb {
     /// Who may ask which routes, on each listener
+    ///
+    /// Of infer|models:read one is enough: a key with the scope infer has models:read too. A rule that is key takes each
+    /// key or token that may do what the route needs.
     #[command(visible_alias = "ls")]
     List,
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `listener` | address of the listener |
 //! | `group` | `inference`, `models`, `management`, `account`, `diagnostics` or `open` |
-//! | `access` | `off`, `anonymous`, `key`, or the scope that a key or token needs |
+//! | `access` | `off`, `anonymous`, `key` (one that may do what the route needs), or the scope that a key or token needs: of several, with a vertical bar between them, one |
 //! | `routes` | array of texts: methods and path of each route |
 
 use std::borrow::Cow;

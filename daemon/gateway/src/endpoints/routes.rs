@@ -29,7 +29,7 @@ pub fn access(config: &Config, listen: &Listen, address: &str) -> Vec<RouteAcces
     let of = |group_of: RouteGroup| RouteAccess {
         listener: address.to_owned(),
         group: group_of,
-        access: rule(config, listen, group_of).to_string(),
+        access: said(rule(config, listen, group_of)),
         routes: ROUTES.iter().filter(|route| group(route) == group_of).map(named).collect(),
     };
     RouteGroup::ALL.map(of).into()
@@ -59,8 +59,16 @@ fn rule(config: &Config, listen: &Listen, group: RouteGroup) -> RouteRule {
     };
     match given {
         None if free => RouteRule::Anonymous,
-        None | Some(RouteRule::Key) => needs,
+        None => needs,
         Some(rule) => rule,
+    }
+}
+
+/// A rule in the words of the list. A key that may ask models may ask about them.
+fn said(rule: RouteRule) -> String {
+    match rule {
+        RouteRule::Scope(KeyScope::ModelsRead) => format!("{}|{}", KeyScope::Infer, KeyScope::ModelsRead),
+        rule => rule.to_string(),
     }
 }
 
@@ -91,7 +99,7 @@ mod tests {
     #[test]
     fn the_list_says_what_holds() {
         let mut config = Config::default();
-        let usual = ["infer", "models:read", "models:write", "key", "admin:read", "anonymous"];
+        let usual = ["infer", "infer|models:read", "models:write", "key", "admin:read", "anonymous"];
         assert_eq!(shown(&config), usual);
         config.access.mode = AccessMode::Open;
         config.listen[0].diagnostics = true;
@@ -102,7 +110,7 @@ mod tests {
             (RouteGroup::Management, RouteRule::Off),
             (RouteGroup::Diagnostics, RouteRule::Scope(KeyScope::AdminRead)),
         ];
-        assert_eq!(shown(&config), ["infer", "anonymous", "off", "key", "admin:read", "anonymous"]);
+        assert_eq!(shown(&config), ["key", "anonymous", "off", "key", "admin:read", "anonymous"]);
         config.listen[0].redirect = true;
         assert_eq!(shown(&config), ["off"; 6]);
     }
