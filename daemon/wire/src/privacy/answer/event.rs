@@ -55,6 +55,65 @@ const NO_TEXT: [&[u8]; 24] = [
     b"encrypted_content",
 ];
 
+/// Words that the dialects have for why an answer ended, how far it is, and how it is served.
+const WORDS: [&[u8]; 36] = [
+    b"stop",
+    b"length",
+    b"load",
+    b"unload",
+    b"tool_calls",
+    b"function_call",
+    b"content_filter",
+    b"end_turn",
+    b"max_tokens",
+    b"stop_sequence",
+    b"tool_use",
+    b"pause_turn",
+    b"refusal",
+    b"model_context_window_exceeded",
+    b"eos",
+    b"eos_token",
+    b"limit",
+    b"word",
+    b"abort",
+    b"error",
+    b"queued",
+    b"in_progress",
+    b"completed",
+    b"incomplete",
+    b"failed",
+    b"cancelled",
+    b"searching",
+    b"interpreting",
+    b"generating",
+    b"success",
+    b"auto",
+    b"default",
+    b"flex",
+    b"priority",
+    b"scale",
+    b"standard",
+];
+
+/// Roles of messages.
+const ROLES: [&[u8]; 6] = [b"assistant", b"user", b"system", b"developer", b"tool", b"function"];
+
+/// Whether the value of a field of [`NO_TEXT`] is what the dialects have there. A node that writes something else there
+/// writes a text.
+fn is_word(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b"done_reason" | b"finish_reason" | b"stop_reason" | b"status" | b"service_tier" => {
+            value.is_empty() || WORDS.contains(&value)
+        }
+        b"role" => value.is_empty() || ROLES.contains(&value),
+        // There are a hundred: `response.output_text.delta`.
+        b"type" | b"object" => {
+            value.len() <= 64 && value.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.'))
+        }
+        _ => true,
+    }
+}
+
 /// Names of numbers that say to which text an object belongs.
 const INDEX: [&[u8]; 4] = [b"index", b"output_index", b"content_index", b"summary_index"];
 
@@ -310,7 +369,11 @@ impl<'a> Tree<'a> {
         for (at, node) in self.nodes.iter().enumerate() {
             let name = self.name(at);
             match node.kind {
-                Kind::String if NO_TEXT.contains(&name) && !self.is_argument(at) => {
+                Kind::String
+                    if NO_TEXT.contains(&name)
+                        && is_word(name, &self.text[node.range.clone()])
+                        && !self.is_argument(at) =>
+                {
                     rest[node.range.clone()].fill(b' ');
                 }
                 Kind::Number if !self.is_argument(at) => {

@@ -150,6 +150,23 @@ fn calls_of_tools_are_searched_and_stay_json() {
 }
 
 #[test]
+fn what_stands_for_a_word_of_the_api_and_is_none_is_searched() {
+    for (name, word) in [
+        ("done_reason", "load"),
+        ("stop_reason", "max_tokens"),
+        ("status", "in_progress"),
+        ("service_tier", "flex"),
+        ("role", "assistant"),
+        ("type", "response.output_text.delta"),
+        ("object", "chat.completion.chunk"),
+    ] {
+        let line = |value: &str| format!("{{\"{name}\":\"{value}\",\"done\":false}}\n");
+        assert_eq!(redacted(Stream::Ndjson, &line(word)), line(word));
+        assert_eq!(redacted(Stream::Ndjson, &line("bob@example.com")), line("[REDACTED_EMAIL]"), "{name}");
+    }
+}
+
+#[test]
 fn numbers_of_tokens_are_left_out_where_their_text_is_replaced() {
     let stream = "data: {\"choices\":[{\"index\":0,\"text\":\"bob@example.com \",\"token_ids\":[1,2,3]}]}\n\ndata: [DONE]\n\n";
     let wanted = "data: {\"choices\":[{\"index\":0,\"text\":\"[REDACTED_EMAIL] \",\"token_ids\":[]}]}\n\ndata: [DONE]\n\n";
