@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aivonx_protocol::{ClientError, FaultKind, Permission, UnixMillis, account, incident, secrets, user};
-use clap::{Args, Parser as _, Subcommand};
+use clap::{ArgGroup, Args, Parser as _, Subcommand};
 use jiff::Zoned;
 
 use super::{Cli, Confirm, Context, Verb, follow, key};
@@ -70,18 +70,19 @@ pub struct RotateArgs {
 
 /// `incident contain`
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whom").required(true).multiple(true)))]
 pub struct ContainArgs {
     /// A key by its name, id or secret, or how its secret begins, or ORG/NAME; - reads it from standard input; repeatable
-    #[arg(long = "key", value_name = "KEY")]
+    #[arg(long = "key", value_name = "KEY", group = "whom")]
     pub keys: Vec<String>,
     /// A user; repeatable
-    #[arg(long = "user", value_name = "USER")]
+    #[arg(long = "user", value_name = "USER", group = "whom")]
     pub users: Vec<String>,
     /// An organization; repeatable
-    #[arg(long = "org", value_name = "ORG")]
+    #[arg(long = "org", value_name = "ORG", group = "whom")]
     pub organizations: Vec<String>,
     /// An address or network; repeatable
-    #[arg(long = "address", value_name = "ADDR|CIDR", required_unless_present_any = ["keys", "users", "organizations"])]
+    #[arg(long = "address", value_name = "ADDR|CIDR", group = "whom")]
     pub addresses: Vec<String>,
     /// Revoke the keys for good instead of disabling them, those of users and organizations too
     #[arg(long)]
