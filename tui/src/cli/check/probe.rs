@@ -145,6 +145,11 @@ fn certificate(why: &CertificateError, host: &str) -> (String, String) {
             "nobody here trusts the authority that signed its certificate".to_owned(),
             "name that authority: --ca FILE".to_owned(),
         ),
+        // The one that is named has the same name and another key.
+        E::BadSignature => (
+            "its certificate was issued by another authority than --ca names".to_owned(),
+            "name the authority that issued it: --ca FILE".to_owned(),
+        ),
         other => (format!("its certificate cannot be used: {other}"), "have another one issued".to_owned()),
     }
 }
@@ -297,6 +302,12 @@ mod tests {
                 "https://gw:1",
                 tls(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
                 "https://gw:1: nobody here trusts",
+                "--ca FILE",
+            ),
+            (
+                "https://gw:1",
+                tls(rustls::Error::InvalidCertificate(CertificateError::BadSignature)),
+                "https://gw:1: its certificate was issued by another authority than --ca names",
                 "--ca FILE",
             ),
             (
