@@ -242,7 +242,7 @@ pub(crate) fn summary(contents: &Summary) -> String {
         Some(0) => "nothing is missing".to_owned(),
         Some(1) => "1 change is missing".to_owned(),
         Some(n) => format!("{n} changes are missing"),
-        None => "how much is missing is not known".to_owned(),
+        None => "what was changed later is missing".to_owned(),
     };
     let nouns = contents.nouns().filter(|(_, n)| *n > 0).map(|(noun, n)| format!("{noun} {n}"));
     let nouns: Vec<String> = nouns.collect();
