@@ -64,6 +64,17 @@ impl Policies {
                 .field("model")
                 .hint("use fewer with wildcards"));
         }
+        let old = known.into_iter().find(|record| record.id == id).unwrap_or_default();
+        let (only_then, deny_then) = (only.as_ref().unwrap_or(&old.only), deny.as_ref().unwrap_or(&old.deny));
+        if let Some(both) = only_then.iter().find(|id| deny_then.contains(*id)) {
+            let slugs = self.identity.slugs(actor).await?;
+            let slug = slugs.get(both).unwrap_or(both);
+            let message =
+                format!("{slug} would be among those that alone have the models, and be denied them");
+            return Err(Fault::new(FaultKind::Invalid, message)
+                .field("deny_org")
+                .hint("leave it out of one of the two; --all-orgs takes back both"));
+        }
         let written = model.to_owned();
         let change = move |old: Option<ModelAccessRecord>| {
             let mut new = old.unwrap_or(ModelAccessRecord { model: written, ..ModelAccessRecord::default() });

@@ -231,6 +231,10 @@ async fn models_of_one_organization_do_not_exist_for_others() {
     assert!(aivonx.ok(&["model", "policy", "list"]).await.contains("m is not for acme"));
     let shown = aivonx.json(&["model", "policy", "show", "m"]).await;
     assert_eq!((&shown["deny_orgs"], &shown["num_ctx"]["tokens"]), (&json!(["acme"]), &json!(4096)));
+    for both in [&["--only-org", "acme"][..], &["--only-org", "beta", "--deny-org", "beta"]] {
+        let refused = aivonx.run(&[&["model", "policy", "set", "m"], both].concat()).await;
+        assert!(refused.code != 0 && refused.stderr.contains("be denied them"), "{}", refused.stderr);
+    }
     aivonx.ok(&["model", "policy", "unset", "m"]).await;
     assert_eq!(seen(&daemon, Some(&acme), "m").await, all);
     let unknown = aivonx.run(&["model", "policy", "set", "m", "--only-org", "nobody"]).await;
