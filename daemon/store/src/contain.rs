@@ -156,7 +156,7 @@ fn end_all(batch: &mut Transaction<'_, '_>, sessions: &[SessionRecord]) -> Resul
 fn revoke_all(batch: &mut Transaction<'_, '_>, keys: Vec<KeyRecord>) -> Result<u32, StoreError> {
     let mut revoked = 0;
     for key in keys.into_iter().filter(|key| key.revoked.is_none()) {
-        batch.replace(&key, KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() })?;
+        batch.replace(&key, KeyRecord { revoked: Some(now()), ..key.clone() })?;
         revoked += 1;
     }
     Ok(revoked)

@@ -110,7 +110,7 @@ pub(super) fn on_change<R: Record>(
         return Ok(());
     }
     for key in batch.list_of_user::<KeyRecord>(old.id())?.into_iter().filter(|key| key.revoked.is_none()) {
-        let revoked = KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() };
+        let revoked = KeyRecord { revoked: Some(now()), ..key.clone() };
         batch.replace(&key, revoked)?;
     }
     if let Some(limits) = limits_of(batch, old.id())? {
