@@ -136,7 +136,7 @@ pub struct Recover {
     /// Put this snapshot back; the present store is set aside, not deleted
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
-    /// Put a store back that was set aside (store.damaged-TIME), if it is whole; else say what of it is
+    /// Put a store back that was set aside (store.damaged-TIME, store.before-TIME), if it is whole; else say what of it is
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "snapshot")]
     pub from: Option<PathBuf>,
 }

@@ -130,11 +130,15 @@ pub fn set_aside(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(StoreError::io("list the data directory", dir))? {
         let entry = entry.map_err(StoreError::io("list the data directory", dir))?;
-        if entry.file_name().to_string_lossy().starts_with("store.damaged-") {
+        let name = entry.file_name();
+        if swap::ASIDE.iter().any(|begins| name.to_string_lossy().starts_with(begins)) {
             found.push(entry.path());
         }
     }
-    found.sort_unstable();
+    // By time, whichever word stands before it.
+    found.sort_unstable_by_key(|path| {
+        path.to_string_lossy().rsplit_once('-').map(|(_, time)| time.to_owned())
+    });
     Ok(found)
 }
 

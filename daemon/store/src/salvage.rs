@@ -52,7 +52,10 @@ pub(super) fn check(store: &Path) -> Result<(), StoreError> {
     if store.join("db").is_file() {
         return Ok(());
     }
-    Err(bad(store, "there is no store in it; name a directory store.damaged-TIME".to_owned()))
+    Err(bad(
+        store,
+        "there is no store in it; name a directory store.damaged-TIME or store.before-TIME".to_owned(),
+    ))
 }
 
 fn bad(store: &Path, what: String) -> StoreError {

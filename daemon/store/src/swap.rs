@@ -18,6 +18,13 @@ use super::{
 const MARKER: &str = "STORE";
 const COMMIT: &str = "COMMIT";
 
+/// What is set aside because it is damaged, and because a backup is restored.
+const DAMAGED: &str = "damaged";
+const BEFORE: &str = "before";
+
+/// How the names of stores begin that were set aside.
+pub(super) const ASIDE: [&str; 2] = ["store.damaged-", "store.before-"];
+
 /// Declares the store in `store.restoring` whole, and durably so.
 pub(super) fn seal(layout: &Layout, marker: &Marker, reached: Acknowledged) -> Result<(), StoreError> {
     let fresh = layout.restoring();
@@ -40,7 +47,7 @@ pub(super) struct Placed {
 /// nothing to put anywhere. For the holder of the directory's lock.
 pub(super) fn finish(layout: &Layout) -> Result<Option<Placed>, StoreError> {
     let (fresh, store) = (layout.restoring(), layout.store());
-    let stamp = stamp();
+    let stamp = stamp(DAMAGED);
     let mut set_aside = None;
     if is_marked(&fresh) {
         set_aside = move_aside(&store, &stamp)?;
@@ -76,7 +83,8 @@ pub(super) fn finish(layout: &Layout) -> Result<Option<Placed>, StoreError> {
 
 /// Sets aside the whole store, ledgers and snapshots included, and says where the records went.
 pub(super) fn set_aside(layout: &Layout) -> Result<Option<PathBuf>, StoreError> {
-    let stamp = stamp();
+    // Whether it was good is not looked at.
+    let stamp = stamp(BEFORE);
     // The marker last: without it what is left would pass for no store.
     for path in [layout.ledgers(), layout.snapshots(), layout.commit()] {
         move_aside(&path, &stamp)?;
@@ -88,12 +96,13 @@ pub(super) fn set_aside(layout: &Layout) -> Result<Option<PathBuf>, StoreError> 
 
 /// Sets aside what stands in place of the ledgers' directories.
 pub(super) fn clear_ledgers(layout: &Layout) -> Result<(), StoreError> {
-    let stamp = stamp();
+    let stamp = stamp(DAMAGED);
     layout.misplaced_ledgers().iter().try_for_each(|(path, _)| move_aside(path, &stamp).map(drop))
 }
 
-fn stamp() -> String {
-    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string()
+/// The time with `why` before it, to be added to names.
+fn stamp(why: &str) -> String {
+    jiff::Timestamp::now().strftime(&format!("{why}-%Y%m%dT%H%M%S.%3fZ")).to_string()
 }
 
 /// Removes a store in the making, and a copy that was being read.
@@ -107,12 +116,12 @@ fn is_marked(dir: &Path) -> bool {
     marker.is_file() && matches!(Marker::read(&marker), Ok(Found::Marker(_)))
 }
 
-/// Gives the file or directory at `path` a name that says that it is damaged.
+/// Adds `stamp` to the name of the file or directory at `path`.
 fn move_aside(path: &Path, stamp: &str) -> Result<Option<PathBuf>, StoreError> {
     // Not what a link leads to: a link to nothing is in the way too.
     if fs::symlink_metadata(path).is_err() {
         return Ok(None);
     }
-    let aside = files::added(path, &format!("damaged-{stamp}"));
+    let aside = files::added(path, stamp);
     files::rename(path, &aside).map(|()| Some(aside))
 }

@@ -138,7 +138,7 @@ impl Staged {
         Ok(recover::summary(&records, None))
     }
 
-    /// Puts the copy in place of what the directory holds, which is set aside beside it (`NAME.damaged-TIME`), never
+    /// Puts the copy in place of what the directory holds, which is set aside beside it (`NAME.before-TIME`), never
     /// deleted. Interrupted, the directory is refused until this is done again.
     ///
     /// # Errors

@@ -190,7 +190,7 @@ async fn a_copy_that_is_half_in_place_is_refused_until_it_is_put_again() {
         run("put", at);
         assert_eq!(try_open(at), after, "{when}");
         assert!(with_prefix(at, "RESTORING").is_empty() && with_prefix(at, "backup.").is_empty(), "{when}");
-        assert!(!with_prefix(at, "store.damaged-").is_empty(), "{when}: what was there is gone");
+        assert!(!with_prefix(at, "store.before-").is_empty(), "{when}: what was there is gone");
     });
 }
 
