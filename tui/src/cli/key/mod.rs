@@ -108,7 +108,7 @@ pub struct CreateArgs {
     /// The user it acts for; without, it is a subject of its own
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// infer, models:read, models:write, admin:read or nodes:choose; repeatable
+    /// infer (with models:read in it), models:read, models:write, admin:read or nodes:choose; repeatable
     #[arg(long = "scope", value_name = "SCOPE", default_value = "infer")]
     pub scopes: Vec<KeyScope>,
     /// A model it may use (* and ? are wildcards); repeatable; without, what its organization may
@@ -138,7 +138,7 @@ pub struct SetArgs {
     /// New name
     #[arg(long = "name", id = "name", value_name = "NAME")]
     pub new_name: Option<String>,
-    /// What it may do: infer, models:read, models:write, admin:read or nodes:choose; repeatable
+    /// What it may do: infer (with models:read in it), models:read, models:write, admin:read or nodes:choose; repeatable
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<KeyScope>,
     /// A model it may use (* and ? are wildcards); repeatable
