@@ -1,6 +1,6 @@
 //! A mistake in a configuration file, and how it is printed.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{borrow::Cow, fmt, ops::Range, path::Path};
 
 use aivonx_protocol::Untrusted;
 
@@ -122,6 +122,7 @@ impl Spot {
         let start = floor(text, span.start);
         let begin = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let text = &*without_passwords(text, begin, end);
         let stop = floor(text, span.end).clamp(start, end);
         let line_end = begin + text[begin..end].trim_end().len();
         // What stands before the place is cut from the left, what stands behind it from the right.
@@ -142,6 +143,38 @@ impl Spot {
             source: format!("{dots}{left}{marked}{right}{more}").trim_end().to_owned(),
         }
     }
+}
+
+/// `text` with stars for the passwords of URLs (`://USER:PASSWORD@`, `password=PASSWORD`) between `begin` and `end`. Its
+/// length stays.
+fn without_passwords(text: &str, begin: usize, end: usize) -> Cow<'_, str> {
+    let line = &text[begin..end];
+    let stops = |c: char| c == '"' || c == '\'' || c.is_whitespace();
+    let mut hidden = Vec::new();
+    for (at, _) in line.match_indices("://") {
+        let from = at + 3;
+        let url = &line[from..];
+        let url = &url[..url.find(stops).unwrap_or(url.len())];
+        // The last: a password may have one that should have been escaped.
+        let user = url.rfind('@').map(|to| (url[..to].find(':'), to));
+        if let Some((Some(colon), to)) = user {
+            hidden.push(from + colon + 1..from + to);
+        }
+    }
+    for (at, found) in line.match_indices("password=") {
+        let from = at + found.len();
+        let rest = &line[from..];
+        hidden.push(from..from + rest.find(|c| stops(c) || c == '&').unwrap_or(rest.len()));
+    }
+    if hidden.is_empty() {
+        return text.into();
+    }
+    let mut shown = text.to_owned();
+    for range in hidden {
+        let stars = "*".repeat(range.len());
+        shown.replace_range(begin + range.start..begin + range.end, &stars);
+    }
+    shown.into()
 }
 
 /// The line of byte `at` of `text`, from 1.
@@ -191,6 +224,13 @@ mod tests {
             shown("a = 1\n\tb = \"ü\" # x\n", 11..15),
             "f:2:6: wrong\n  |\n2 |  b = \"ü\" # x\n  |      ^^^\n  = accepted: right"
         );
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let text = "a = \"postgresql://x:ge@heim@db/a?password=geheim&b\" # 1\n";
+        let shown = shown(text, 4..5);
+        assert!(shown.contains("postgresql://x:*******@db/a?password=******&b\" # 1"), "{shown}");
     }
 
     #[test]
