@@ -30,6 +30,7 @@ use aivonx_limits::{self as limits, Limits, pricing::PriceList};
 use aivonx_protocol::audit::Action;
 use aivonx_store::{
     Store, StoreError,
+    database::Server,
     secrets::{MasterKey, Secrets, Vault},
     usage::Calendar,
 };
@@ -43,7 +44,7 @@ use crate::{
     certificates::Certificates,
     commands,
     control::{self, AccessRule, Mode, NotYet, Services},
-    dev,
+    database, dev,
     error::AppError,
     facts,
     lifecycle::{self, Patience},
@@ -85,6 +86,9 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Manual => commands::manual(),
         Command::Recover(args) => commands::recover(&args),
         Command::Restore(args) => restore::restore(&args),
+        Command::Migrate(args) => database::migrate(&args),
+        Command::Move(args) => database::relocate(&args),
+        Command::Takeover(args) => database::takeover(&args),
         Command::Rekey(args) => commands::rekey(&args),
         Command::GenCert(args) => commands::gen_cert(&args),
     }
@@ -305,9 +309,14 @@ async fn run_until_stopped(
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
+    let mut superseded = None;
     tokio::select! {
         () = signals.serve_until_stop(&live, &certificates, &audit, telemetry, &look) => {}
         () = over => tracing::info!(event = "stop", "standard input has ended"),
+        why = store.superseded() => {
+            tracing::error!(event = "stop", error = %why, "another gateway writes the settings, and this one ends");
+            superseded = Some(why);
+        }
     }
     if let Some(simulation) = &mut simulation {
         simulation.end_traffic().await;
@@ -350,7 +359,12 @@ async fn run_until_stopped(
     if let Err(error) = identity.flush_key_uses().await {
         tracing::warn!(%error, "last uses of keys are not saved");
     }
-    store.close().await?;
+    let closed = store.close().await;
+    if let Some(why) = superseded {
+        telemetry.stop().await;
+        return Err(AppError::Superseded(why));
+    }
+    closed?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;
     Ok(())
@@ -364,7 +378,8 @@ async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Op
     let opened = loop {
         // A large store takes its time to be verified or migrated.
         let opening = said.is_none().then(|| Patience::ask("opening the store", config.store.open_deadline));
-        let full = match Store::open(&config.data_dir, &config.store).await {
+        let server = Server::configured(&config.cluster)?;
+        let full = match Store::open_with(&config.data_dir, &config.store, server).await {
             Err(error) if error.wants_room() => error,
             opened => break opened.map(Some),
         };

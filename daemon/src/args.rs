@@ -46,6 +46,12 @@ pub enum Command {
     Restore(Restore),
     /// Make a certificate authority and a server's certificate for trying TLS
     GenCert(GenCert),
+    /// Make the tables in the PostgreSQL database of the configuration, or see what would be done
+    Migrate(Migrate),
+    /// Move the settings from the embedded store to PostgreSQL or back (the daemon must not run)
+    Move(Move),
+    /// Go on here with the settings in PostgreSQL of a gateway that is gone (the daemon must not run)
+    Takeover(Takeover),
     /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)
     Rekey(Rekey),
 }
@@ -185,6 +191,67 @@ pub struct GenCert {
     /// Host names and IP addresses of the server
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
+}
+
+/// Arguments of `aivonxd migrate`.
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["print", "check", "apply"]))]
+pub struct Migrate {
+    /// Print the SQL: tables for their owner, and rights on their data for the role of the gateway
+    #[arg(long)]
+    pub print: bool,
+    /// Say whether the tables are there as this aivonxd needs them; exit status 1 if not
+    #[arg(long)]
+    pub check: bool,
+    /// Make the tables
+    #[arg(long)]
+    pub apply: bool,
+    /// Role that makes them, who may make schemas in the database [default: that of cluster.postgres]
+    #[arg(long, value_name = "ROLE", requires = "apply")]
+    pub owner: Option<String>,
+    /// File with the password of that role
+    #[arg(long, value_name = "FILE", requires = "owner")]
+    pub password_file: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+    pub config: PathBuf,
+}
+
+/// Where settings are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Keeper {
+    /// The embedded store in the data directory
+    Sled,
+    /// The database of cluster.postgres
+    Postgres,
+}
+
+/// Arguments of `aivonxd move`.
+#[derive(Debug, ClapArgs)]
+pub struct Move {
+    /// Where the settings are
+    #[arg(long, value_enum)]
+    pub from: Keeper,
+    /// Where they are to be
+    #[arg(long, value_enum)]
+    pub to: Keeper,
+    /// Remove the settings that the database holds already, such as those of an earlier move
+    #[arg(long)]
+    pub replace: bool,
+    /// Configuration file, with cluster.postgres
+    #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+    pub config: PathBuf,
+}
+
+/// Arguments of `aivonxd takeover`.
+#[derive(Debug, ClapArgs)]
+pub struct Takeover {
+    /// Though a gateway that uses the database was seen less than 30 seconds ago: it may write nothing from then on
+    #[arg(long)]
+    pub force: bool,
+    /// Configuration file, with cluster.postgres
+    #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+    pub config: PathBuf,
 }
 
 /// Arguments of `aivonxd rekey`.

@@ -10,6 +10,7 @@ use aivonx_gateway::{Acme, Tls};
 use aivonx_protocol::Untrusted;
 use aivonx_store::{
     Rewrapped, Store,
+    database::Server,
     recover::{self, Restored, Snapshot, Summary},
     secrets::{
         MasterKey,
@@ -58,12 +59,13 @@ pub(crate) fn gen_cert(args: &GenCert) -> Result<(), AppError> {
 /// `aivonxd recover`
 pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
     recover::hush_engine();
-    let (dir, key) = match &args.dir {
-        Some(dir) => (dir.clone(), dir.join("master.key")),
+    let (dir, key, last) = match &args.dir {
+        Some(dir) => (dir.clone(), dir.join("master.key"), START),
         None => {
             let config = config::load(&args.config)?.config;
             let key = MasterKey::file(config.secrets.master_key.as_deref(), &config.data_dir);
-            (config.data_dir, key)
+            let last = last_step(&config);
+            (config.data_dir, key, last)
         }
     };
     // What is written must be the daemon's to read. What only root may read has been read before.
@@ -98,7 +100,21 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
             key.display()
         );
     }
-    say(&(text + "\nStart the daemon to serve from it."))
+    say(&(text + last))
+}
+
+/// What is left to do after a store was put into the data directory.
+pub(crate) const START: &str = "\nStart the daemon to serve from it.";
+
+/// The same where the settings are kept in a database.
+pub(crate) fn last_step(config: &config::Config) -> &'static str {
+    match config.cluster.postgres {
+        Some(_) => {
+            "\nThe settings are in the embedded store now. Move them into the database of cluster.postgres, then start the \
+             daemon: aivonxd move --from sled --to postgres --replace"
+        }
+        None => START,
+    }
 }
 
 /// Refuses a data directory that is not there: its name may be misspelt.
@@ -251,11 +267,12 @@ pub(crate) fn summary(contents: &Summary) -> String {
 
 /// `aivonxd rekey`
 pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
-    let (dir, options, in_use) = match &args.dir {
-        Some(dir) => (dir.clone(), StoreOptions::default(), None),
+    let (dir, options, in_use, server) = match &args.dir {
+        Some(dir) => (dir.clone(), StoreOptions::default(), None, None),
         None => {
             let config = config::load(&args.config)?.config;
-            (config.data_dir, config.store, config.secrets.master_key)
+            let server = Server::configured(&config.cluster)?;
+            (config.data_dir, config.store, config.secrets.master_key, server)
         }
     };
     recover::hush_engine();
@@ -277,7 +294,7 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
         .build()
         .map_err(AppError::system("cannot start a thread"))?;
     let rekeyed = runtime.block_on(async {
-        let store = Store::open(&dir, &options).await?;
+        let store = Store::open_with(&dir, &options, server).await?;
         let rekeyed = rekey::rekey(&store, old, new).await;
         store.close().await?;
         Ok::<_, AppError>(rekeyed?)

@@ -23,6 +23,10 @@ pub enum AppError {
     Usage(String),
     #[error("cannot prepare {}: {source}", .path.display())]
     Directory { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Database(String),
+    #[error("this gateway ends, because {0}")]
+    Superseded(String),
     #[error(transparent)]
     Telemetry(#[from] telemetry::InitError),
     #[error(transparent)]
@@ -58,9 +62,11 @@ impl AppError {
 
     /// The word it is logged under.
     pub(crate) fn event(&self) -> &'static str {
-        use StoreError::{Damaged, OpenTimedOut, Record};
+        use StoreError::{Damaged, DamagedDatabase, OpenTimedOut, Record};
         match self {
-            Self::Store(Damaged { .. } | OpenTimedOut { .. } | Record { .. }) => "store_damaged",
+            Self::Store(Damaged { .. } | DamagedDatabase { .. } | OpenTimedOut { .. } | Record { .. }) => {
+                "store_damaged"
+            }
             _ => "stop",
         }
     }

@@ -7,6 +7,7 @@ mod certificates;
 mod checks;
 mod commands;
 pub mod control;
+mod database;
 mod detect;
 mod dev;
 mod error;

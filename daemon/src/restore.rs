@@ -8,7 +8,7 @@ use aivonx_store::{recover, secrets::MasterKey};
 
 use crate::{
     args::{OpenWith, Restore},
-    commands::{UNIT_KEY, found, key_in_use, must_exist, restored_text, say, summary},
+    commands::{START, UNIT_KEY, found, key_in_use, last_step, must_exist, restored_text, say, summary},
     error::AppError,
     lifecycle,
 };
@@ -16,11 +16,12 @@ use crate::{
 /// Puts a backup back.
 pub(crate) fn restore(args: &Restore) -> Result<(), AppError> {
     recover::hush_engine();
-    let (dir, options, configured) = match &args.dir {
-        Some(dir) => (dir.clone(), StoreOptions::default(), None),
+    let (dir, options, configured, last) = match &args.dir {
+        Some(dir) => (dir.clone(), StoreOptions::default(), None, START),
         None => {
             let config = config::load(&args.config)?.config;
-            (config.data_dir, config.store, config.secrets.master_key)
+            let last = last_step(&config);
+            (config.data_dir, config.store, config.secrets.master_key, last)
         }
     };
     must_exist(&dir)?;
@@ -57,7 +58,7 @@ pub(crate) fn restore(args: &Restore) -> Result<(), AppError> {
         KeyPlaced::Changed => text += &format!("\nits secrets were put under the master key in {key}"),
         KeyPlaced::Written => text += &format!("\nits master key was written to {key}, where none was"),
     }
-    say(&(text + "\nStart the daemon to serve from it."))
+    say(&(text + last))
 }
 
 fn opener(with: &OpenWith, key_file: &Path) -> Result<Opener, AppError> {

@@ -7,6 +7,8 @@ use std::{
 
 /// The master key (`LoadCredential=aivonx-master-key:/etc/aivonx/master.key`).
 pub const MASTER_KEY: &str = "aivonx-master-key";
+/// The password of the role that connects to PostgreSQL.
+pub const POSTGRES: &str = "aivonx-postgres";
 /// Name and password of the first administrator.
 pub const SETUP: &str = "aivonx-setup";
 

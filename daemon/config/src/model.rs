@@ -12,6 +12,7 @@ use aivonx_protocol::{
 use super::{
     form::{CONTACT, DIRECTORY, DNS_NAME, FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, OneOfOrNone, Size, Time, Word},
+    postgres::{Postgres, PostgresUrl},
     routes::Routes,
     table::table,
     text::{AbsolutePath, FILE_PATH, ListOf, Networks, Paths, SOCKET_PATH},
@@ -61,6 +62,8 @@ table! {
         log: Log = Log::default();
         /// `[store]`
         store: StoreOptions = StoreOptions::default();
+        /// `[cluster]`
+        cluster: Cluster = Cluster::default();
         /// `[secrets]`
         secrets: Secrets = Secrets::default();
         /// `[audit]`
@@ -445,6 +448,19 @@ table! {
         /// An operation that takes longer has met a failing disk: the store takes no more changes then, until the
         /// disk takes writes again and the gateway opens it anew.
         operation_deadline: Duration = seconds(20), Time::from(seconds(1), hours(1)), Restart;
+    }
+}
+
+table! {
+    /// Settings in a database instead of the embedded store. The ledgers, snapshots and backups stay in the data directory.
+    Cluster, CLUSTER_DOC, CLUSTER_KEYS of Config.cluster {
+        /// The PostgreSQL database that keeps the settings; empty: the embedded store does. `aivonxd migrate` makes its
+        /// tables, `aivonxd move` takes settings along that are there already. One gateway uses a database; a second one
+        /// is refused. Several hosts are tried in turn until one takes writes.
+        postgres: Option<Postgres> = None, PostgresUrl, Restart;
+        /// A file with the password of its role, mode 0600 or stricter. Empty: the systemd credential `aivonx-postgres`,
+        /// if there is one, else none is given.
+        password_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const LISTEN_KEYS: &[Key<Listen>] = model::LISTEN_KEYS;
 pub(super) const LISTEN_DOC: &[&str] = model::LISTEN_DOC;
 
 /// Every table but `[[listen]]`, in the order in which they are printed; the top level first.
-pub(super) const SECTIONS: [Section; 16] = [
+pub(super) const SECTIONS: [Section; 17] = [
     Section { name: "", doc: model::TOP_DOC, keys: model::TOP_KEYS },
     Section { name: "control", doc: model::CONTROL_DOC, keys: model::CONTROL_KEYS },
     Section { name: "access", doc: model::ACCESS_DOC, keys: model::ACCESS_KEYS },
@@ -36,6 +36,7 @@ pub(super) const SECTIONS: [Section; 16] = [
     Section { name: "overflow", doc: model::OVERFLOW_DOC, keys: model::OVERFLOW_KEYS },
     Section { name: "log", doc: model::LOG_DOC, keys: model::LOG_KEYS },
     Section { name: "store", doc: model::STORE_DOC, keys: model::STORE_KEYS },
+    Section { name: "cluster", doc: model::CLUSTER_DOC, keys: model::CLUSTER_KEYS },
     Section { name: "secrets", doc: model::SECRETS_DOC, keys: model::SECRETS_KEYS },
     Section { name: "audit", doc: model::AUDIT_DOC, keys: model::AUDIT_KEYS },
     Section { name: "usage", doc: model::USAGE_DOC, keys: model::USAGE_KEYS },

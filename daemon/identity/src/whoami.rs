@@ -92,7 +92,7 @@ impl Identity {
 /// None from a store that failed: who is logged in must be able to look at what is wrong.
 fn if_readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
-        Err(StoreError::Failed) => Ok(None),
+        Err(StoreError::Failed | StoreError::Away(_) | StoreError::Database(_)) => Ok(None),
         read => read,
     }
 }

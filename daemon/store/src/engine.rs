@@ -108,6 +108,13 @@ impl Engine {
         self.meta_value(LEDGERS)
     }
 
+    /// Stores what [`Self::ledgers`] says, for settings that were taken over from elsewhere.
+    pub(super) fn note_ledgers(&self, reached: &Acknowledged) -> Result<(), StoreError> {
+        let value = encode_meta(LEDGERS, reached)?;
+        self.backend.apply(&[Write { space: META, key: LEDGERS, value: Some(&value) }])?;
+        self.backend.flush()
+    }
+
     fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, String> {
         let name = String::from_utf8_lossy(key);
         let bytes = self.backend.get(META, key).map_err(|e| format!("meta/{name} cannot be read: {e}"))?;

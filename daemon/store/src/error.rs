@@ -226,6 +226,35 @@ pub enum StoreError {
     /// The storage engine failed.
     #[error("the storage engine failed: {0}")]
     Engine(String),
+    /// The database that keeps the settings does not answer, or says that it failed.
+    #[error("{0}")]
+    Database(String),
+    /// It may not be used, and what to do.
+    #[error("{0}")]
+    DatabaseRefused(String),
+    /// Its tables are not there, or this role may not use them.
+    #[error(
+        "{0}: its tables are not made, or its role may not use them. See what has to be done with `aivonxd migrate --print`, \
+         and have it done with `aivonxd migrate --apply`"
+    )]
+    NotMigrated(String),
+    /// Another process writes the settings now.
+    #[error("{0}")]
+    Superseded(String),
+    /// What is in the database does not check out.
+    #[error(
+        "the settings in {name} are damaged: {what}. Restore the database from its own backup and run `aivonxd takeover`; or \
+         put a snapshot back into the embedded store with `aivonxd recover` and move that with `aivonxd move`"
+    )]
+    DamagedDatabase {
+        /// The database.
+        name: String,
+        /// What was found.
+        what: String,
+    },
+    /// An earlier write to the database failed.
+    #[error("no change is made until the database takes writes again: {0}")]
+    Away(String),
     /// An earlier write could not be made durable; what is on the disk is no longer known.
     #[error(
         "an earlier write failed, and the store takes no more changes until the disk takes writes again: check its \
@@ -384,6 +413,9 @@ impl From<StoreError> for Fault {
             StoreError::Refused(fault) => *fault,
             StoreError::TooLarge { .. } => Self::new(FaultKind::Invalid, text),
             StoreError::Closed => Self::new(FaultKind::Unavailable, text),
+            StoreError::Database(_) | StoreError::Superseded(_) | StoreError::Away(_) => {
+                Self::new(FaultKind::Unavailable, text).hint("see `aivonx status`")
+            }
             StoreError::Failed => Self::new(FaultKind::Unavailable, text).hint("see `aivonx status`"),
             StoreError::NotInForce => Self::new(FaultKind::Unavailable, text)
                 .hint("it is tried again every second; see the daemon's log"),

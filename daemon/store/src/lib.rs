@@ -21,6 +21,7 @@ mod contain;
 mod copies;
 mod counters;
 pub mod data_key;
+pub mod database;
 mod disabled_key;
 mod engine;
 mod error;
@@ -57,6 +58,7 @@ pub mod recover;
 mod reencrypt;
 mod references;
 mod rekey;
+pub mod relocate;
 mod repositories;
 mod room;
 mod salvage;
@@ -146,6 +148,7 @@ pub use user::{StoredReset, StoredTotp, UserRecord};
 pub use whole::{Copied, Staged};
 
 use change::{Change, Feed};
+use database::Server;
 use engine::Engine;
 use layout::{Layout, Lock};
 use ledgers::Ledgers;
@@ -181,6 +184,10 @@ struct Inner {
     files: Failing,
     /// A snapshot is wanted before its time.
     snapshot_due: Arc<Notify>,
+    /// The database that keeps the settings, if that is not the embedded store.
+    server: Option<Arc<Server>>,
+    /// Why another process writes the settings now, if that is so.
+    superseded: watch::Sender<Option<String>>,
     options: StoreOptions,
     /// What goes on by itself until the store is closed.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -229,14 +236,43 @@ impl Store {
     }
 
     async fn open_as(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Self, StoreError> {
-        let opened = open::open(dir, options, schemas).await?;
+        Self::open_on(dir, options, None, schemas).await
+    }
+
+    /// As [`Self::open`], with the settings in a database, if one is given.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; and if the database is not there or may not be used.
+    pub async fn open_with(
+        dir: &Path,
+        options: &StoreOptions,
+        server: Option<Server>,
+    ) -> Result<Self, StoreError> {
+        Self::open_on(dir, options, server, SCHEMAS).await
+    }
+
+    async fn open_on(
+        dir: &Path,
+        options: &StoreOptions,
+        server: Option<Server>,
+        schemas: Schemas,
+    ) -> Result<Self, StoreError> {
+        let server = server.map(Arc::new);
+        let opened = open::open(dir, options, server.clone(), schemas).await?;
         let mut kept = snapshot::paths(&opened.layout.snapshots())?.into_iter();
         let newest = kept.find_map(|path| snapshot::read(&path).ok());
         let (snapshot_seq, snapshot_taken) = newest.map_or((0, 0), |found| (found.seq, found.created));
         let store = Self {
             inner: Arc::new_cyclic(|inner| Inner {
                 layout: opened.layout,
-                marker: Marker { schema: schemas.current, daemon: opened.daemon, state: State::Ready },
+                marker: Marker {
+                    schema: schemas.current,
+                    daemon: opened.daemon,
+                    state: State::Ready,
+                    database: opened.database,
+                },
+                server,
+                superseded: watch::Sender::default(),
                 files: Failing::default(),
                 snapshot_due: Arc::default(),
                 feed: Feed::new(),
@@ -262,6 +298,7 @@ impl Store {
             tokio::spawn(trouble::mend(weak())),
             tokio::spawn(room::watch(weak())),
             tokio::spawn(ledgers::mend(weak())),
+            tokio::spawn(renew(weak())),
             tokio::spawn(losses::verify(weak())),
             tokio::spawn(losses::keep_up(weak(), store.watch_losses())),
         ];
@@ -283,6 +320,23 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.inner.layout.dir
+    }
+
+    /// The database that keeps the settings; None if the embedded store does.
+    #[must_use]
+    pub fn database(&self) -> Option<&Arc<Server>> {
+        self.inner.server.as_ref()
+    }
+
+    /// Returns when another process writes the settings, and why. This one must end then: what it serves by is not what
+    /// is stored.
+    pub async fn superseded(&self) -> String {
+        let mut why = self.inner.superseded.subscribe();
+        match why.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // Not while the store is there.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Figures for metrics.
@@ -420,6 +474,7 @@ impl Store {
                 Err(StoreError::Failed)
             }
         };
+        let done = done.map_err(|error| self.inner.named(error));
         if let Err(error) = &done {
             self.count_error(error);
         }
@@ -439,6 +494,7 @@ impl Store {
                 | StoreError::ReadOnly { .. }
                 | StoreError::Disordered { .. }
                 | StoreError::Unrecorded { .. }
+                | StoreError::Away(_)
         );
         if !is_said {
             tracing::error!(%error, "the store failed");
@@ -452,6 +508,26 @@ impl Inner {
         if Arc::ptr_eq(slot, &self.engine.load()) {
             self.condition.fails(what, hangs);
         }
+    }
+
+    /// What of the database is behind an error, where that says nothing of it.
+    fn named(&self, error: StoreError) -> StoreError {
+        match (&error, &self.server) {
+            (StoreError::Superseded(why), _) => {
+                self.is_superseded(why);
+                error
+            }
+            (StoreError::Failed, Some(_)) => match self.condition.get() {
+                Some(trouble) => StoreError::Away(trouble.what.clone()),
+                None => error,
+            },
+            _ => error,
+        }
+    }
+
+    /// Another process writes the settings now.
+    fn is_superseded(&self, why: &str) {
+        self.superseded.send_if_modified(|known| known.is_none() && known.replace(why.to_owned()).is_none());
     }
 
     /// Whether a change may be made now: who made it must be recorded, how far the store goes noted, and there must be
@@ -473,6 +549,27 @@ impl Inner {
         if let Some(Err(error)) = ledgers.as_ref().map(|ledgers| ledgers.usage.store_sums()) {
             tracing::warn!(%error, "the sums of the usage ledger are not stored");
         }
+    }
+}
+
+/// Time between two signs of life to others who could write the settings.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows that this process writes the settings, and notices if another does.
+async fn renew(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if inner.server.is_none() {
+            return;
+        }
+        // One that is opened anew shows itself by that.
+        if inner.condition.get().is_some() {
+            continue;
+        }
+        // Whoever may not show itself any more may not write either.
+        let renewed = |engine: &Engine, _: &Feed| engine.backend().renew().inspect_err(|_| engine.retire());
+        let _ = Store { inner }.run(renewed).await;
     }
 }
 

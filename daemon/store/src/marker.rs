@@ -32,6 +32,8 @@ pub(super) struct Marker {
     pub(super) schema: u32,
     pub(super) daemon: String,
     pub(super) state: State,
+    /// The id under which the settings are in a database; None if the embedded store keeps them.
+    pub(super) database: Option<String>,
 }
 
 /// What was found in place of a marker.
@@ -52,8 +54,10 @@ impl Marker {
             State::Ready => "ready",
         };
         let text = format!(
-            "{TITLE}\nDo not edit or delete: without this file the store is refused.\nschema {}\ndaemon {}\nstate {state}\n",
-            self.schema, self.daemon
+            "{TITLE}\nDo not edit or delete: without this file the store is refused.\nschema {}\ndaemon {}\nstate {state}\n{}",
+            self.schema,
+            self.daemon,
+            self.database.as_ref().map_or_else(String::new, |id| format!("database {id}\n")),
         );
         let check = check(&text);
         format!("{text}check {check}\n")
@@ -82,6 +86,7 @@ impl Marker {
                 "ready" => State::Ready,
                 _ => return Err("its state is unknown"),
             },
+            database: field("database").ok().map(str::to_owned),
         })
     }
 
@@ -341,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_marker_reads_back_and_any_change_is_found() {
-        let marker = Marker { schema: 3, daemon: "d-1".into(), state: State::Ready };
+        let marker = Marker { schema: 3, daemon: "d-1".into(), state: State::Ready, database: None };
         let text = marker.render();
         assert_eq!(Marker::parse(&text).unwrap(), marker);
         for at in 0..text.len() {
@@ -417,7 +422,7 @@ mod tests {
     fn what_is_removed_or_changed_while_it_is_in_use_is_written_again() {
         let dir = tempfile::tempdir().unwrap();
         let (commit_at, marker_at) = (dir.path().join("COMMIT"), dir.path().join("STORE"));
-        let marker = Marker { schema: 3, daemon: "d-1".into(), state: State::Ready };
+        let marker = Marker { schema: 3, daemon: "d-1".into(), state: State::Ready, database: None };
         marker.write(&marker_at).unwrap();
         let commit = Commit::create(&commit_at, Acknowledged::default()).unwrap();
         let look = || commit.look(&commit_at).and_then(|()| marker.look(&marker_at));

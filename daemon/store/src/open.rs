@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::{
     StoreError,
     backend::sled::Sled,
+    database::Server,
     engine::{Engine, Meta},
     files,
     layout::{Layout, Lock},
@@ -40,6 +41,8 @@ pub(super) struct Opened {
     pub(super) layout: Layout,
     pub(super) lock: Lock,
     pub(super) daemon: String,
+    /// The id of the settings in the database, if that keeps them.
+    pub(super) database: Option<String>,
     /// Where the engine and the ledgers note what they acknowledge.
     pub(super) commit: Arc<Commit>,
     pub(super) ledgers: Ledgers,
@@ -48,12 +51,54 @@ pub(super) struct Opened {
 }
 
 /// Opens, verifies and migrates, under the deadline of `options`.
-pub(super) async fn open(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Opened, StoreError> {
-    let (path, cache) = (dir.to_owned(), options.cache_bytes);
-    let opened = guarded(dir, options.open_deadline, move || open_verified(&path, cache, schemas)).await?;
+pub(super) async fn open(
+    dir: &Path,
+    options: &StoreOptions,
+    server: Option<Arc<Server>>,
+    schemas: Schemas,
+) -> Result<Opened, StoreError> {
+    let (path, keeper) = (dir.to_owned(), Keeper { cache_bytes: options.cache_bytes, server });
+    let opened = guarded(dir, options.open_deadline, move || open_verified(&path, &keeper, schemas)).await?;
     tokio::task::spawn_blocking(move || opened.migrate(schemas))
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))?
+}
+
+/// What keeps the settings, by the configuration.
+#[derive(Debug)]
+struct Keeper {
+    /// Of the embedded store.
+    cache_bytes: u64,
+    /// The database, if that keeps them instead.
+    server: Option<Arc<Server>>,
+}
+
+impl Keeper {
+    /// Refuses a data directory whose settings are elsewhere than the configuration says.
+    fn check(&self, dir: &Path, marker: &Marker) -> Result<(), StoreError> {
+        let dir = dir.display();
+        Err(StoreError::DatabaseRefused(match (&self.server, &marker.database) {
+            (Some(_), Some(_)) | (None, None) => return Ok(()),
+            (Some(server), None) => format!(
+                "cluster.postgres is set, but the settings of {dir} are in its embedded store; move them to {} with `aivonxd \
+                 move --from sled --to postgres`, or remove the key",
+                server.name()
+            ),
+            (None, Some(_)) => format!(
+                "the settings of {dir} are in PostgreSQL, but cluster.postgres is not set; set it, or move them back first \
+                 with `aivonxd move --from postgres --to sled`"
+            ),
+        }))
+    }
+}
+
+/// Words for what does not check out.
+pub(super) fn damage(dir: &Path, server: Option<&Arc<Server>>) -> impl Fn(String) -> StoreError + use<> {
+    let (dir, name) = (dir.to_owned(), server.map(|server| server.name()));
+    move |what| match &name {
+        Some(name) => StoreError::DamagedDatabase { name: name.clone(), what },
+        None => StoreError::Damaged { dir: dir.clone(), what },
+    }
 }
 
 /// Opens the store in `dir` by `open`, which may panic on damage, or never return.
@@ -88,20 +133,26 @@ async fn guarded<T: Send + 'static>(
 pub(super) async fn open_beside(
     layout: &Layout,
     lock: Arc<Lock>,
-    daemon: &str,
+    marker: &Marker,
+    server: Option<Arc<Server>>,
     commit: Arc<Commit>,
     options: &StoreOptions,
 ) -> Result<Engine, StoreError> {
-    let (of, daemon, cache) = (layout.clone(), daemon.to_owned(), options.cache_bytes);
+    let (of, marker, cache) = (layout.clone(), marker.clone(), options.cache_bytes);
     guarded(&layout.dir, options.open_deadline, move || {
         // Held to the end: nobody else may use the directory before, though the store is closed meanwhile.
         let _lock = lock;
-        let damaged = |what: String| StoreError::Damaged { dir: of.dir.clone(), what };
-        check_db(&of)?;
-        files::replace_by_copy(&of.db())?;
-        let engine = open_engine(&of, cache)?;
-        let meta = engine.verify().map_err(damaged)?;
-        check_belongs(&engine, &of, &daemon)?;
+        let damaged = damage(&of.dir, server.as_ref());
+        let engine = match (&server, &marker.database) {
+            (Some(server), Some(database)) => server.engine(&of.dir, database)?,
+            _ => {
+                check_db(&of)?;
+                files::replace_by_copy(&of.db())?;
+                open_engine(&of, cache)?
+            }
+        };
+        let meta = engine.verify().map_err(&damaged)?;
+        check_belongs(&engine, &marker.daemon, &damaged)?;
         let acknowledged = commit.reached().seq;
         if acknowledged > meta.seq {
             return Err(damaged(behind(acknowledged, meta.seq)));
@@ -130,16 +181,19 @@ pub(super) fn check_db(layout: &Layout) -> Result<(), StoreError> {
     }
 }
 
-fn check_belongs(engine: &Engine, layout: &Layout, daemon: &str) -> Result<(), StoreError> {
+pub(super) fn check_belongs(
+    engine: &Engine,
+    daemon: &str,
+    damaged: &impl Fn(String) -> StoreError,
+) -> Result<(), StoreError> {
     let found: Option<String> = engine.get(Tree::Setting, settings::DAEMON_ID)?;
     if found.as_deref() == Some(daemon) {
         return Ok(());
     }
-    let what = "its file STORE belongs to another store".into();
-    Err(StoreError::Damaged { dir: layout.dir.clone(), what })
+    Err(damaged("its file STORE belongs to another store".into()))
 }
 
-fn behind(acknowledged: u64, there: u64) -> String {
+pub(super) fn behind(acknowledged: u64, there: u64) -> String {
     format!(
         "its last {} changes are missing: {acknowledged} were acknowledged, {there} are there",
         acknowledged - there
@@ -152,7 +206,7 @@ struct Verified {
     meta: Meta,
 }
 
-fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verified, StoreError> {
+fn open_verified(dir: &Path, keeper: &Keeper, schemas: Schemas) -> Result<Verified, StoreError> {
     let layout = Layout::new(dir);
     layout.prepare()?;
     // A full disk takes no lock either; that there is no room says more.
@@ -178,16 +232,19 @@ fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verif
     }
     match Marker::read(&layout.marker())? {
         Found::Absent if layout.is_ours() => Err(damaged("its file STORE is missing".into())),
-        Found::Absent => create(layout, lock, uuid::Uuid::new_v4().to_string(), cache_bytes, schemas),
+        Found::Absent => create(layout, lock, uuid::Uuid::new_v4().to_string(), None, keeper, schemas),
         Found::Damaged(why) => Err(damaged(format!("its file STORE cannot be read: {why}"))),
         Found::Marker(marker) if marker.schema > schemas.current => {
             Err(StoreError::NewerSchema { dir: dir.to_owned(), found: marker.schema, known: schemas.current })
         }
-        Found::Marker(Marker { state: State::Creating, daemon, .. }) => {
+        Found::Marker(Marker { state: State::Creating, daemon, database, .. }) => {
             tracing::warn!(dir = %dir.display(), "the store was never finished, it is made anew");
-            create(layout, lock, daemon, cache_bytes, schemas)
+            create(layout, lock, daemon, database, keeper, schemas)
         }
-        Found::Marker(marker) => open_existing(layout, lock, &marker, cache_bytes, schemas),
+        Found::Marker(marker) => {
+            keeper.check(dir, &marker)?;
+            open_existing(layout, lock, &marker, keeper, schemas)
+        }
     }
 }
 
@@ -195,24 +252,34 @@ fn create(
     layout: Layout,
     lock: Lock,
     daemon: String,
-    cache_bytes: u64,
+    database: Option<String>,
+    keeper: &Keeper,
     schemas: Schemas,
 ) -> Result<Verified, StoreError> {
-    let marker = Marker { schema: schemas.current, daemon, state: State::Creating };
+    let database =
+        keeper.server.as_ref().map(|_| database.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
+    let marker = Marker { schema: schemas.current, daemon, state: State::Creating, database };
     marker.write(&layout.marker())?;
     let store = layout.store();
     // Left by an attempt that did not come to its end: nothing in it was ever acknowledged.
     files::remove_dir(&store)?;
     files::remove_dir(&layout.ledgers())?;
-    files::make_dir(&store)?;
     files::make_dir(&layout.snapshots())?;
-    let engine = Engine::over(Sled::open(&store, cache_bytes)?);
+    let engine = match (&keeper.server, &marker.database) {
+        (Some(server), Some(database)) => empty_database(server, &layout.dir, database, &marker.daemon)?,
+        _ => {
+            files::make_dir(&store)?;
+            Engine::over(Sled::open(&store, keeper.cache_bytes)?)
+        }
+    };
     let nothing = Acknowledged::default();
     engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, None);
     engine.write_schema(Some(schemas.current), |batch| {
         batch.put(Tree::Setting, settings::DAEMON_ID, &marker.daemon)
     })?;
-    Sled::sync_new(&store)?;
+    if marker.database.is_none() {
+        Sled::sync_new(&store)?;
+    }
     files::sync_dir(&layout.dir)?;
     let meta = engine.meta().map_err(StoreError::Engine)?;
     let commit = Arc::new(Commit::create(
@@ -224,22 +291,49 @@ fn create(
     engine.start(&meta, Some(commit.clone()));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon, commit, ledgers, lost: Vec::new() };
+    let Marker { daemon, database, .. } = marker;
+    let opened = Opened { engine, layout, lock, daemon, database, commit, ledgers, lost: Vec::new() };
     Ok(Verified { opened, meta })
+}
+
+/// The database for settings that are to be made: it must hold none but those of an attempt that did not come to its end.
+fn empty_database(server: &Server, dir: &Path, database: &str, daemon: &str) -> Result<Engine, StoreError> {
+    let engine = server.engine(dir, database)?;
+    let spaces = engine.backend().spaces()?;
+    if spaces.is_empty() {
+        return Ok(engine);
+    }
+    // What was never finished has nothing but its own id.
+    let own: Option<String> = engine.get(Tree::Setting, settings::DAEMON_ID)?;
+    if own.as_deref() != Some(daemon) {
+        return Err(StoreError::DatabaseRefused(format!(
+            "{} holds settings already, and the data directory {} is new; give the gateway an empty database, or go on with \
+             these settings here: aivonxd takeover",
+            server.name(),
+            dir.display()
+        )));
+    }
+    spaces.iter().try_for_each(|space| engine.backend().clear(space))?;
+    Ok(engine)
 }
 
 fn open_existing(
     layout: Layout,
     lock: Lock,
     marker: &Marker,
-    cache_bytes: u64,
+    keeper: &Keeper,
     schemas: Schemas,
 ) -> Result<Verified, StoreError> {
     let dir = layout.dir.clone();
-    let damaged = |what: String| StoreError::Damaged { dir: dir.clone(), what };
-    check_db(&layout)?;
-    let engine = open_engine(&layout, cache_bytes)?;
-    let meta = engine.verify().map_err(damaged)?;
+    let damaged = damage(&dir, keeper.server.as_ref());
+    let engine = match (&keeper.server, &marker.database) {
+        (Some(server), Some(database)) => server.engine(&dir, database)?,
+        _ => {
+            check_db(&layout)?;
+            open_engine(&layout, keeper.cache_bytes)?
+        }
+    };
+    let meta = engine.verify().map_err(&damaged)?;
     if meta.schema > schemas.current {
         return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
     }
@@ -262,7 +356,7 @@ fn open_existing(
             meta.schema, marker.schema
         )));
     }
-    check_belongs(&engine, &layout, &marker.daemon)?;
+    check_belongs(&engine, &marker.daemon, &damaged)?;
     let acknowledged = Commit::read(&layout.commit())?;
     match acknowledged {
         Some(Acknowledged { seq, .. }) if seq > meta.seq => {
@@ -274,7 +368,7 @@ fn open_existing(
             "the file COMMIT was missing or damaged and is written anew"
         ),
     }
-    let own = engine.ledgers().map_err(damaged)?;
+    let own = engine.ledgers().map_err(&damaged)?;
     // Until all losses of the ledgers are noted, the number of the run shows that they are not.
     let reached = Acknowledged { seq: meta.seq, ..acknowledged.unwrap_or_default() };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
@@ -285,8 +379,8 @@ fn open_existing(
     let lost = losses::keep(&engine, told.into_iter().chain(lost).collect())?;
     let run = [acknowledged, own].into_iter().flatten().map(|known| known.run).max().unwrap_or(0) + 1;
     ledgers.acknowledge(run)?;
-    let daemon = marker.daemon.clone();
-    let opened = Opened { engine, layout, lock, daemon, commit, ledgers, lost };
+    let (daemon, database) = (marker.daemon.clone(), marker.database.clone());
+    let opened = Opened { engine, layout, lock, daemon, database, commit, ledgers, lost };
     if meta.schema > marker.schema {
         // A migration was interrupted after its last transaction.
         opened.write_marker(meta.schema)?;
@@ -397,7 +491,8 @@ impl Verified {
 
 impl Opened {
     fn write_marker(&self, schema: u32) -> Result<(), StoreError> {
-        Marker { schema, daemon: self.daemon.clone(), state: State::Ready }.write(&self.layout.marker())
+        let (daemon, database) = (self.daemon.clone(), self.database.clone());
+        Marker { schema, daemon, state: State::Ready, database }.write(&self.layout.marker())
     }
 }
 

@@ -189,7 +189,7 @@ fn acknowledged(layout: &Layout) -> Result<Option<u64>, StoreError> {
 }
 
 /// What was acknowledged, if that is known.
-fn reached(layout: &Layout) -> Result<Option<Acknowledged>, StoreError> {
+pub(super) fn reached(layout: &Layout) -> Result<Option<Acknowledged>, StoreError> {
     // Nothing is known from what is no file.
     if files::in_place_of_file(&layout.commit()).is_some() {
         return Ok(None);
@@ -343,7 +343,8 @@ fn make(
         lost.extend(losses::told_by(known.as_ref(), None));
     }
     let seq = note(&fresh, source, summary, lost)?;
-    let marker = Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready };
+    let marker =
+        Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready, database: None };
     swap::seal(layout, &marker, Acknowledged { seq, ..reached })?;
     Ok(ledgers)
 }
@@ -368,7 +369,7 @@ fn note(fresh: &Path, source: &Path, summary: &Summary, lost: Vec<LedgerLoss>) -
     Ok(seq)
 }
 
-enum Rebuild {
+pub(super) enum Rebuild {
     Unusable(String),
     Store(StoreError),
 }
@@ -380,7 +381,7 @@ impl From<StoreError> for Rebuild {
 }
 
 /// Makes a store of `contents` in `dir`, verified and durable, whose last change is number `seq`.
-fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
+pub(super) fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
     let mut records = Vec::new();
     for tree in &contents.trees {
         let known = Tree::named(&tree.name);

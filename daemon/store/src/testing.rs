@@ -6,6 +6,10 @@ use aivonx_config::StoreOptions;
 use aivonx_protocol::user::Role;
 use tempfile::TempDir;
 
+mod postgres;
+
+pub use postgres::PostgresServer;
+
 use crate::{
     Store, UserRecord,
     secrets::{MasterKey, Vault},
@@ -31,6 +35,14 @@ pub async fn stand() -> Stand {
     let master = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();
     let vault = Vault::open(master, &store).await.unwrap();
     Stand { _dir: dir, store, vault }
+}
+
+impl PostgresServer {
+    /// Its database as the owner.
+    #[must_use]
+    pub fn server(&self) -> crate::database::Server {
+        crate::database::Server::at(self.url("owner").parse().unwrap(), None).unwrap()
+    }
 }
 
 impl Stand {

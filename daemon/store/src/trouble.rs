@@ -101,7 +101,7 @@ impl Condition {
             tracing::error!(
                 event = "store_failed",
                 error = what,
-                "the store takes no more changes; requests are served as before. It is opened anew when the disk takes writes again"
+                "the store takes no more changes; requests are served as before. It is opened anew when that can be written again"
             );
         }
     }
@@ -153,6 +153,9 @@ pub(super) async fn mend(inner: Weak<Inner>) {
             match inner.open_anew().await {
                 Ok(()) => break,
                 Err(error) => {
+                    if let StoreError::DatabaseRefused(why) = &error {
+                        inner.is_superseded(why);
+                    }
                     inner.condition.remains(&error);
                     // Room may come at any time, other things take somebody to mend them.
                     wait = if error.wants_room() { PROBE_EVERY } else { (wait * 2).min(ANEW_EVERY) };
@@ -175,7 +178,8 @@ impl Inner {
         let lock = lock.ok_or(StoreError::Closed)?;
         let commit = self.commit.clone();
         let engine =
-            open::open_beside(&self.layout, lock, &self.marker.daemon, commit, &self.options).await?;
+            open::open_beside(&self.layout, lock, &self.marker, self.server.clone(), commit, &self.options)
+                .await?;
         self.engine.store(Arc::new(in_use(engine, Arc::downgrade(self))));
         self.condition.is_mended();
         // What was refused while the engine failed may have been stored all the same.

@@ -10,7 +10,11 @@ impl Inner {
         let looked = self.commit.look(&self.layout.commit());
         let looked = looked.and_then(|()| self.marker.look(&self.layout.marker()));
         // Tried again soon.
-        let _ = self.files.judge(looked.and_then(|()| open::check_db(&self.layout)));
+        let looked = looked.and_then(|()| match self.server {
+            Some(_) => Ok(()),
+            None => open::check_db(&self.layout),
+        });
+        let _ = self.files.judge(looked);
         self.look_at_snapshots();
     }
 

@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 pub(super) mod memory;
+#[cfg(feature = "cluster")]
+pub(super) mod postgres;
 pub(super) mod sled;
 #[cfg(test)]
 mod suite;
@@ -56,4 +58,12 @@ pub(super) trait Backend: Send + Sync {
 
     /// The names of the spaces that hold something, in any order.
     fn spaces(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Shows to others who could write here that this process still does.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] if another one does.
+    fn renew(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -9,12 +9,20 @@ use super::{Backend, Write, memory::Memory, sled::Sled};
 /// Opens what was opened before, once that is dropped.
 type Open<'o> = Box<dyn Fn() -> Box<dyn Backend> + 'o>;
 
-fn backends(dir: &Path) -> [(&'static str, Open<'_>); 2] {
+type Backends<'d> = Vec<(&'static str, Open<'d>)>;
+
+fn backends(dir: &Path) -> Backends<'_> {
     let memory = Memory::default();
-    [
+    let mut all: Backends<'_> = vec![
         ("memory", Box::new(move || Box::new(memory.clone()))),
         ("sled", Box::new(move || Box::new(Sled::open(dir, 16 << 20).unwrap()))),
-    ]
+    ];
+    #[cfg(feature = "cluster")]
+    if let Some(postgres) = crate::testing::PostgresServer::start() {
+        postgres.server().migrate("aivonx").unwrap();
+        all.push(("postgres", Box::new(move || Box::new(postgres.server().backend(dir, "suite").unwrap()))));
+    }
+    all
 }
 
 /// Runs `check` over a fresh one of each.

@@ -116,16 +116,21 @@ const DAMAGES: &[Damage] = &[
     (
         "STORE of another daemon",
         |d| {
-            marker::Marker { schema: 1, daemon: "another".into(), state: marker::State::Ready }
-                .write(&d.join("STORE"))
-                .unwrap();
+            marker::Marker {
+                schema: 1,
+                daemon: "another".into(),
+                state: marker::State::Ready,
+                database: None,
+            }
+            .write(&d.join("STORE"))
+            .unwrap();
         },
         Refuse("another store"),
     ),
     (
         "STORE of a newer schema",
         |d| {
-            marker::Marker { schema: 99, daemon: "any".into(), state: marker::State::Ready }
+            marker::Marker { schema: 99, daemon: "any".into(), state: marker::State::Ready, database: None }
                 .write(&d.join("STORE"))
                 .unwrap();
         },

@@ -66,7 +66,7 @@ async fn a_creation_that_was_interrupted_is_begun_again() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("store")).unwrap();
     fs::write(dir.path().join("store/db"), "half").unwrap();
-    marker::Marker { schema: 1, daemon: "d".into(), state: marker::State::Creating }
+    marker::Marker { schema: 1, daemon: "d".into(), state: marker::State::Creating, database: None }
         .write(&dir.path().join("STORE"))
         .unwrap();
     let store = open(dir.path()).await;

@@ -186,7 +186,9 @@ async fn as_schema_1(dir: &Path, entries: &[AuditEntry], checkpoints: &[Checkpoi
         .await
         .unwrap();
     store.close().await.unwrap();
-    marker::Marker { schema: 1, daemon, state: marker::State::Ready }.write(&dir.join("STORE")).unwrap();
+    marker::Marker { schema: 1, daemon, state: marker::State::Ready, database: None }
+        .write(&dir.join("STORE"))
+        .unwrap();
 }
 
 #[tokio::test]

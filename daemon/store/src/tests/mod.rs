@@ -1,5 +1,7 @@
 mod child;
 mod damage;
+#[cfg(feature = "cluster")]
+mod database;
 mod failing;
 mod interrupted;
 mod kill;
