@@ -4,6 +4,7 @@
 
 mod access;
 mod accounts;
+mod database;
 mod files;
 mod limits;
 mod system;
@@ -48,6 +49,7 @@ pub(crate) async fn run(services: &Services, actor: &Actor) -> Result<Vec<Check>
         accounts::keys(&keys, now()),
     ]);
     checks.extend(limited(services));
+    checks.extend(store(services).await);
     checks.extend(system(services, actor).await?);
     Ok(checks)
 }
@@ -68,6 +70,29 @@ fn files(services: &Services, config: &aivonx_config::Config) -> Vec<Check> {
     let setup = provisioning::file(config.access.setup_file.as_deref());
     checks.push(files::setup(setup.as_deref().filter(|path| path.exists())));
     checks
+}
+
+/// What keeps the settings, and how safely it is reached.
+async fn store(services: &Services) -> Vec<Check> {
+    let Some(server) = services.store.database().cloned() else { return vec![database::store(None)] };
+    let (name, url) = (server.name(), server.url());
+    let found = database::Database {
+        name: &name,
+        is_local: url.hosts.iter().all(aivonx_config::Host::is_local),
+        speaks_tls: url.tls.is_some(),
+        shows_certificate: url.tls.as_ref().is_some_and(|tls| tls.client.is_some()),
+        password: server.password_length(),
+    };
+    let asked = server.clone();
+    let rights =
+        tokio::task::spawn_blocking(move || asked.needless_rights().map_err(|e| e.to_string())).await;
+    let rights = rights.unwrap_or_else(|e| Err(e.to_string()));
+    vec![
+        database::store(Some(found)),
+        database::connection(found),
+        database::password(found),
+        database::rights(rights.as_deref().map_err(String::as_str)),
+    ]
 }
 
 fn limited(services: &Services) -> Vec<Check> {
