@@ -27,7 +27,7 @@ use aivonx_ledgers::{
     usage::Usage,
 };
 use aivonx_limits::{self as limits, Limits, pricing::PriceList};
-use aivonx_protocol::audit::Action;
+use aivonx_protocol::{UnixMillis, audit::Action};
 use aivonx_store::{
     Store, StoreError,
     database::Server,
@@ -370,32 +370,55 @@ async fn run_until_stopped(
     Ok(())
 }
 
-/// Opens the store; None if a signal said to stop before that was possible. A full disk is waited for: restarts would
-/// make no room, and systemd would give up on them.
+/// What an open is tried again for, and what to say about it; None if that would not help.
+fn waits_for(error: &StoreError, seen: &mut Option<UnixMillis>) -> Option<(&'static str, &'static str)> {
+    const NO_ROOM: &str = "the gateway waits for room on the disk of its data directory (see 'df' and 'df -i'), and starts \
+                           when there is";
+    match error {
+        error if error.wants_room() => Some(("room on the disk", NO_ROOM)),
+        StoreError::Database(_) => Some((
+            "its database",
+            "the gateway waits for the database of cluster.postgres, and starts when that answers",
+        )),
+        // After a crash of the machine that was this gateway itself. One that is seen again is another.
+        StoreError::DatabaseHeld { seen: at, .. } if seen.is_none_or(|before| before == *at) => {
+            *seen = Some(*at);
+            Some((
+                "the right to write its database",
+                "the gateway waits whether the one that wrote its database is gone",
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Opens the store; None if a signal said to stop before that was possible. A full disk is waited for, and so is a database:
+/// restarts would help neither, and systemd would give up on them.
 async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Option<Store>, AppError> {
     let mut said: Option<(Instant, Patience)> = None;
-    let mut not_yet = None;
+    let (mut not_yet, mut seen) = (None, None);
     let opened = loop {
         // A large store takes its time to be verified or migrated.
         let opening = said.is_none().then(|| Patience::ask("opening the store", config.store.open_deadline));
         let server = Server::configured(&config.cluster)?;
-        let full = match Store::open_with(&config.data_dir, &config.store, server).await {
-            Err(error) if error.wants_room() => error,
+        let error = match Store::open_with(&config.data_dir, &config.store, server).await {
+            Err(error) => error,
             opened => break opened.map(Some),
         };
+        let Some((what, in_words)) = waits_for(&error, &mut seen) else { break Err(error) };
         drop(opening);
         if not_yet.is_none() {
-            let why = format!("aivonxd has not started: it waits for room on the disk: {full}");
+            let why = format!("aivonxd has not started: it waits for {what}: {error}");
             // Without it the log says so alone; the socket may lie on the disk that is full.
             not_yet = NotYet::tell(&config.control, why).ok();
         }
         if said.as_ref().is_none_or(|(at, _)| at.elapsed() >= SAY_FULL_EVERY) {
             tracing::error!(
                 event = "store_failed",
-                error = %full,
-                "the gateway waits for room on the disk of its data directory (see 'df' and 'df -i'), and starts when there is"
+                error = %error,
+                "{in_words}"
             );
-            let text = format!("waiting for room on the disk: {full}");
+            let text = format!("waiting for {what}: {error}");
             said = Some((Instant::now(), Patience::ask(&text, 2 * SAY_FULL_EVERY)));
         }
         tokio::select! {

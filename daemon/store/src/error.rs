@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::{Fault, FaultKind, Untrusted};
+use aivonx_protocol::{Fault, FaultKind, UnixMillis, Untrusted};
 
 use super::{codec::CodecError, room};
 
@@ -232,13 +232,21 @@ pub enum StoreError {
     /// It may not be used, and what to do.
     #[error("{0}")]
     DatabaseRefused(String),
+    /// Another process with this data directory, or a copy of it, writes it, or did until it was last seen.
+    #[error("{why}")]
+    DatabaseHeld {
+        /// Who, and what to do.
+        why: String,
+        /// When, by the database's clock: where that changes, the process is alive.
+        seen: UnixMillis,
+    },
     /// Its tables are not there, or this role may not use them.
     #[error(
         "{0}: its tables are not made, or its role may not use them. See what has to be done with `aivonxd migrate --print`, \
          and have it done with `aivonxd migrate --apply`"
     )]
     NotMigrated(String),
-    /// Another process writes the settings now.
+    /// The settings are another data directory's: now, or since this process wrote them.
     #[error("{0}")]
     Superseded(String),
     /// What is in the database does not check out.

@@ -26,12 +26,14 @@ mod disabled_key;
 mod engine;
 mod error;
 mod files;
+mod keeper;
 pub mod key;
 mod key_certificate;
 mod key_queueing;
 mod key_use;
 mod layout;
 mod learned;
+mod lease;
 mod ledgers;
 pub mod limit;
 pub mod limit_counter;
@@ -298,7 +300,7 @@ impl Store {
             tokio::spawn(trouble::mend(weak())),
             tokio::spawn(room::watch(weak())),
             tokio::spawn(ledgers::mend(weak())),
-            tokio::spawn(renew(weak())),
+            tokio::spawn(lease::renew(weak())),
             tokio::spawn(losses::verify(weak())),
             tokio::spawn(losses::keep_up(weak(), store.watch_losses())),
         ];
@@ -326,17 +328,6 @@ impl Store {
     #[must_use]
     pub fn database(&self) -> Option<&Arc<Server>> {
         self.inner.server.as_ref()
-    }
-
-    /// Returns when another process writes the settings, and why. This one must end then: what it serves by is not what
-    /// is stored.
-    pub async fn superseded(&self) -> String {
-        let mut why = self.inner.superseded.subscribe();
-        match why.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            // Not while the store is there.
-            Err(_) => std::future::pending().await,
-        }
     }
 
     /// Figures for metrics.
@@ -510,26 +501,6 @@ impl Inner {
         }
     }
 
-    /// What of the database is behind an error, where that says nothing of it.
-    fn named(&self, error: StoreError) -> StoreError {
-        match (&error, &self.server) {
-            (StoreError::Superseded(why), _) => {
-                self.is_superseded(why);
-                error
-            }
-            (StoreError::Failed, Some(_)) => match self.condition.get() {
-                Some(trouble) => StoreError::Away(trouble.what.clone()),
-                None => error,
-            },
-            _ => error,
-        }
-    }
-
-    /// Another process writes the settings now.
-    fn is_superseded(&self, why: &str) {
-        self.superseded.send_if_modified(|known| known.is_none() && known.replace(why.to_owned()).is_none());
-    }
-
     /// Whether a change may be made now: who made it must be recorded, how far the store goes noted, and there must be
     /// room.
     fn may_change(&self) -> Result<(), StoreError> {
@@ -549,27 +520,6 @@ impl Inner {
         if let Some(Err(error)) = ledgers.as_ref().map(|ledgers| ledgers.usage.store_sums()) {
             tracing::warn!(%error, "the sums of the usage ledger are not stored");
         }
-    }
-}
-
-/// Time between two signs of life to others who could write the settings.
-pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(5);
-
-/// Shows that this process writes the settings, and notices if another does.
-async fn renew(inner: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let Some(inner) = inner.upgrade() else { return };
-        if inner.server.is_none() {
-            return;
-        }
-        // One that is opened anew shows itself by that.
-        if inner.condition.get().is_some() {
-            continue;
-        }
-        // Whoever may not show itself any more may not write either.
-        let renewed = |engine: &Engine, _: &Feed| engine.backend().renew().inspect_err(|_| engine.retire());
-        let _ = Store { inner }.run(renewed).await;
     }
 }
 

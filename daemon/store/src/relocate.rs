@@ -9,6 +9,7 @@ use super::{
     database::Server,
     engine::{Engine, Meta},
     files,
+    keeper::damage,
     layout::{Layout, Lock},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
@@ -53,7 +54,7 @@ pub fn to_database(dir: &Path, server: Server, replace: bool) -> Result<Moved, S
         return Err(refused(format!("the settings of {} are in PostgreSQL already", dir.display())));
     }
     open::check_db(layout)?;
-    let (source, damaged) = (open::open_engine(layout, 0)?, open::damage(dir, None));
+    let (source, damaged) = (open::open_engine(layout, 0)?, damage(dir, None));
     let contents = read(&source, layout, &marker, &damaged)?;
     let owner = uuid::Uuid::new_v4().to_string();
     let found = server.engine_to_read()?.backend().spaces()?;
@@ -99,7 +100,7 @@ pub fn to_sled(dir: &Path, server: Server) -> Result<Moved, StoreError> {
         return Err(refused(format!("the settings of {} are in its embedded store already", dir.display())));
     };
     let server = Arc::new(server);
-    let (source, damaged) = (server.engine(dir, owner)?, open::damage(dir, Some(&server)));
+    let (source, damaged) = (server.engine(dir, owner)?, damage(dir, Some(&server)));
     let contents = read(&source, layout, &marker, &damaged)?;
     let fresh = layout.restoring();
     recover::rebuild(&fresh, &contents, contents.seq).map_err(|e| match e {
@@ -127,7 +128,7 @@ pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<TakenOver, S
     let _lock = Lock::take(&layout)?;
     whole::check_complete(&layout)?;
     let server = Arc::new(server);
-    let damaged = open::damage(dir, Some(&server));
+    let damaged = damage(dir, Some(&server));
     let known = match Marker::read(&layout.marker())? {
         Found::Marker(Marker { state: State::Creating, .. }) => None,
         Found::Marker(marker) if marker.database.is_none() => {

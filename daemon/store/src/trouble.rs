@@ -153,7 +153,7 @@ pub(super) async fn mend(inner: Weak<Inner>) {
             match inner.open_anew().await {
                 Ok(()) => break,
                 Err(error) => {
-                    if let StoreError::DatabaseRefused(why) = &error {
+                    if let StoreError::Superseded(why) | StoreError::DatabaseHeld { why, .. } = &error {
                         inner.is_superseded(why);
                     }
                     inner.condition.remains(&error);

@@ -58,8 +58,13 @@ impl PostgresServer {
 
     /// Starts it again; it takes connections when this returns.
     pub fn begin(&self) {
+        self.begin_with("-c listen_addresses=''");
+    }
+
+    /// The same, with these settings in the form of its command line.
+    pub fn begin_with(&self, settings: &str) {
         let (data, log) = (self.data(), self.dir.path().join("log"));
-        let options = format!("-c listen_addresses='' -c fsync=off -k {}", self.dir.path().display());
+        let options = format!("-c fsync=off -k {} {settings}", self.dir.path().display());
         let (data, log) = (data.to_str().unwrap(), log.to_str().unwrap());
         self.done("pg_ctl", &["-D", data, "-l", log, "-o", &options, "-w", "start"]);
     }
@@ -93,6 +98,17 @@ impl PostgresServer {
         );
         assert!(said.status.success(), "{statements}: {}", String::from_utf8_lossy(&said.stderr));
         String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Puts a file into its data directory, which it alone may read. Returns where that is.
+    pub fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.data().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = self.user {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        path
     }
 
     fn data(&self) -> PathBuf {

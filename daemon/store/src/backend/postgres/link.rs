@@ -28,7 +28,13 @@ const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; S
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A value for a statement, with its type.
-pub(crate) struct Param(pub(super) Box<dyn ToSql + Send + Sync>, pub(super) Type);
+pub(crate) struct Param(Box<dyn ToSql + Send + Sync>, Type);
+
+impl Param {
+    pub(crate) fn new(value: impl ToSql + Send + Sync + 'static, of: Type) -> Self {
+        Self(Box::new(value), of)
+    }
+}
 
 /// A way to the server. Its functions block.
 pub(crate) struct Link {
@@ -222,10 +228,17 @@ impl Shared {
                 &SqlState::INVALID_SCHEMA_NAME,
                 &SqlState::INSUFFICIENT_PRIVILEGE,
             ];
+            // And these are not mended by waiting.
+            let refused = [
+                &SqlState::INVALID_PASSWORD,
+                &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                &SqlState::INVALID_CATALOG_NAME,
+            ];
             let text = format!("{name} says: {} ({})", said.message(), said.code().code());
-            return match missing.contains(&said.code()) {
-                true => StoreError::NotMigrated(text),
-                false => StoreError::Database(text),
+            return match said.code() {
+                code if missing.contains(&code) => StoreError::NotMigrated(text),
+                code if refused.contains(&code) => StoreError::DatabaseRefused(text),
+                _ => StoreError::Database(text),
             };
         }
         let mut text = format!("{name}: {error}");

@@ -11,7 +11,7 @@ pub(crate) mod writer;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 pub(crate) use link::{Link, Param};
 
@@ -183,11 +183,4 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut key = prefix[..=last].to_vec();
     key[last] += 1;
     Some(key)
-}
-
-/// Keeps a value of any type for as long as its statement runs.
-impl Param {
-    pub(crate) fn new(value: impl ToSql + Send + Sync + 'static, of: Type) -> Self {
-        Self(Box::new(value), of)
-    }
 }

@@ -8,6 +8,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
+use aivonx_protocol::UnixMillis;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
 
@@ -51,7 +52,7 @@ impl Claimant {
     }
 }
 
-/// A holder that was not seen for so long is taken to be gone. It is seen every [`crate::RENEW_EVERY`].
+/// A holder that was not seen for so long is taken to be gone. It is seen every [`crate::lease::RENEW_EVERY`].
 const STALE: &str = "30 seconds";
 
 const CLAIM: &str = "
@@ -73,20 +74,28 @@ pub(crate) struct Holder {
     pub(crate) owner: Option<String>,
     /// The process that writes, in words, and the seconds since it was seen.
     pub(crate) holder: Option<(String, i64)>,
+    /// When it was.
+    seen: UnixMillis,
 }
 
 impl Holder {
     pub(crate) fn read(link: &Link) -> Result<Self, StoreError> {
         let rows = link.read(
-            "SELECT owner, holder, greatest(0, extract(epoch FROM clock_timestamp() - seen))::bigint FROM aivonx.writer",
+            "SELECT owner, holder, greatest(0, extract(epoch FROM clock_timestamp() - seen))::bigint, \
+             (extract(epoch FROM seen) * 1000)::bigint FROM aivonx.writer",
             Vec::new(),
         )?;
         let row = rows
             .first()
             .ok_or_else(|| StoreError::NotMigrated(format!("{} has no row in aivonx.writer", link.name())))?;
         let holder: Option<String> = link::column(row, 1)?;
-        let seen: Option<i64> = link::column(row, 2)?;
-        Ok(Self { owner: link::column(row, 0)?, holder: holder.map(|name| (name, seen.unwrap_or(i64::MAX))) })
+        let ago: Option<i64> = link::column(row, 2)?;
+        let seen: Option<i64> = link::column(row, 3)?;
+        Ok(Self {
+            owner: link::column(row, 0)?,
+            holder: holder.map(|name| (name, ago.unwrap_or(i64::MAX))),
+            seen: seen.and_then(|at| at.try_into().ok()).unwrap_or(0),
+        })
     }
 
     fn in_words(&self) -> String {
@@ -116,18 +125,19 @@ impl Claim {
         }
         let held = Holder::read(link)?;
         let name = link.name();
-        Err(StoreError::DatabaseRefused(match &held.owner {
-            Some(other) if *other != owner => format!(
+        if held.owner.as_ref().is_some_and(|other| *other != owner) {
+            return Err(StoreError::Superseded(format!(
                 "{name} holds the settings of a gateway with another data directory, used by {}; give each gateway a \
                  database of its own. If that gateway is gone for good and this one is to go on in its place: aivonxd takeover",
                 held.in_words()
-            ),
-            _ => format!(
-                "{name} is in use by {}; two gateways on one database are refused. Stop that one first; if its machine is \
-                 gone, its right to write ends {STALE} after it was last seen",
-                held.in_words()
-            ),
-        }))
+            )));
+        }
+        let why = format!(
+            "{name} is in use by {}; two gateways on one database are refused. Stop that one first; if its machine is gone, \
+             its right to write ends {STALE} after it was last seen",
+            held.in_words()
+        );
+        Err(StoreError::DatabaseHeld { why, seen: held.seen })
     }
 
     /// The same for another data directory than so far; from a process that is alive only by `force`.
