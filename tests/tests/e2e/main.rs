@@ -19,6 +19,7 @@ mod completion;
 mod conformance;
 mod console;
 mod damage;
+mod database;
 mod descriptors;
 mod drift;
 mod durability;
