@@ -132,13 +132,10 @@ impl Link {
     }
 
     /// Runs `work` in the runtime of its own and waits for it.
-    fn wait<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send>(
+    fn wait<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
         work: impl FnOnce(Arc<Shared>) -> F + Send + 'static,
-    ) -> Result<T, StoreError>
-    where
-        F: 'static,
-    {
+    ) -> Result<T, StoreError> {
         let gone = || StoreError::Database("the thread that speaks with PostgreSQL has ended".into());
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let (tell, told) = mpsc::channel();
