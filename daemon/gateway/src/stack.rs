@@ -342,9 +342,7 @@ async fn layers(
     }
     // What goes on from a response goes where that is kept.
     let kept = match &peek.previous {
-        Some(id) if named::is_read(forwarded.path) => {
-            Some(response::after(exchange, &caller, eligible, id)?)
-        }
+        Some(id) if named::is_read(forwarded.path) => Some(response::after(exchange, &caller, eligible, id)?),
         _ => None,
     };
     let eligible = kept.as_ref().unwrap_or(eligible);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::Value;
 
 use super::{
     About, Api,
