@@ -57,12 +57,19 @@ pub(super) fn password(database: Database<'_>) -> Check {
 }
 
 /// Whether the gateway's role could do more than it needs.
-pub(super) fn rights(found: Result<&[String], &str>) -> Check {
+pub(super) fn rights(database: Database<'_>, found: Result<&[String], &str>) -> Check {
     const NAME: &str = "database role";
     let fix = "give the gateway a role of its own with the rights that `aivonxd migrate --print` shows";
     match found {
         Ok([]) => Check::ok(NAME, "it may read and write data, and nothing else"),
-        Ok(more) => Check::warn(NAME, format!("{}; data rights are enough", more.join(", ")), fix),
+        Ok(more) => {
+            let finding = format!("{}; data rights are enough", more.join(", "));
+            // On one machine one role for both is usual.
+            match database.is_local {
+                true => Check::warn(NAME, finding, fix),
+                false => Check::fail(NAME, finding, fix),
+            }
+        }
         Err(why) => {
             Check::warn(NAME, format!("its rights cannot be looked at: {why}"), "see `aivonx status`")
         }
@@ -97,8 +104,10 @@ mod tests {
         assert_eq!(password(none).outcome, CheckOutcome::Fail);
         assert_eq!(password(Database { is_local: true, ..none }).outcome, CheckOutcome::Warn);
         assert_eq!(password(Database { shows_certificate: true, ..none }).outcome, CheckOutcome::Ok);
-        assert_eq!(rights(Ok(&[])).outcome, CheckOutcome::Ok);
-        assert_eq!(rights(Ok(&["it is a superuser".into()])).outcome, CheckOutcome::Warn);
+        assert_eq!(rights(FAR, Ok(&[])).outcome, CheckOutcome::Ok);
+        let superuser = ["it is a superuser".to_owned()];
+        assert_eq!(rights(FAR, Ok(&superuser)).outcome, CheckOutcome::Fail);
+        assert_eq!(rights(Database { is_local: true, ..FAR }, Ok(&superuser)).outcome, CheckOutcome::Warn);
         assert!(store(Some(FAR)).finding.contains("db1:5432"));
     }
 }

@@ -91,7 +91,7 @@ async fn store(services: &Services) -> Vec<Check> {
         database::store(Some(found)),
         database::connection(found),
         database::password(found),
-        database::rights(rights.as_deref().map_err(String::as_str)),
+        database::rights(found, rights.as_deref().map_err(String::as_str)),
     ]
 }
 
