@@ -72,7 +72,7 @@ async fn a_response_is_asked_of_the_node_that_made_it() {
         ("GET", "/v1/responses/resp_whole/secrets", 404),
         ("POST", "/v1/responses/resp_whole", 405),
         ("DELETE", "/v1/responses/resp_whole/cancel", 405),
-        ("GET", "/v1/responses/resp_whole?stream=true", 400),
+        ("GET", "/v1/responses/resp_whole?background=true", 400),
     ] {
         ask(&daemon, &acme, method, path, None).await.expect(status);
     }
