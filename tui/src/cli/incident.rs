@@ -82,7 +82,7 @@ pub struct ContainArgs {
     #[arg(long = "org", value_name = "ORG", group = "whom")]
     pub organizations: Vec<String>,
     /// An address or network; repeatable
-    #[arg(long = "address", value_name = "ADDR|CIDR", group = "whom")]
+    #[arg(long = "address", value_name = "ADDRESS", group = "whom")]
     pub addresses: Vec<String>,
     /// Revoke the keys for good instead of disabling them, those of users and organizations too
     #[arg(long)]
