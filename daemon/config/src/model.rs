@@ -174,7 +174,8 @@ table! {
     Access, ACCESS_DOC, ACCESS_KEYS of Config.access {
         /// `required`: only with an API key or access token. `optional`: without one too, under the anonymous limits.
         /// `open`: everyone who can connect may use it, with credentials, without, or with unknown ones. A key or token that
-        /// was disabled, revoked or blocked, or has expired, is refused always.
+        /// was disabled, revoked or blocked, or has expired, is refused always; one whose user or organization was removed is
+        /// unknown, and so is the certificate of a revoked key.
         mode: AccessMode = AccessMode::Required, OneOf, Restart;
         /// Needed for `open` on an address that is not loopback, and for `anonymous` in its `routes` (`inference`,
         /// `management`, `diagnostics`): everyone on that network may then use every model. It also stands for

@@ -83,7 +83,7 @@ pub(super) struct Entry {
 /// Least time between two looks that requests cause.
 pub(super) const LOOKS: Duration = Duration::from_secs(1);
 
-/// How long a node is not looked at again for a model that it answers with and does not tell of.
+/// How long a node is not looked at again for a model that it answers with and does not list.
 const UNSEEN: Duration = Duration::from_secs(10);
 
 /// Most such models remembered.
@@ -398,7 +398,7 @@ impl Entry {
     }
 
     /// Takes in that it answers with a model of this normal name, and has it looked at if that is news. One that it does
-    /// not tell of is asked for again after a while only.
+    /// not list is asked for again after a while only.
     pub(super) fn loaded(&mut self, normal: Box<str>, now: Instant) {
         self.unseen.retain(|(_, at)| now.saturating_duration_since(*at) < UNSEEN);
         let known = self.holds(&normal) || self.unseen.iter().any(|(other, _)| *other == normal);
@@ -406,6 +406,11 @@ impl Entry {
             self.unseen.push((normal, now));
             self.doubted.notify_one();
         }
+    }
+
+    /// Takes in that the model of this normal name leaves its memory: what loads it again is news.
+    pub(super) fn unloads(&mut self, normal: &str) {
+        self.unseen.retain(|(other, _)| **other != *normal);
     }
 
     /// Whether it was seen to hold the model of this normal name in memory.

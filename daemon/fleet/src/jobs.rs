@@ -380,7 +380,10 @@ impl Jobs {
         let last = state.uploads.get(&owner);
         let at = targets.iter().position(|node| Some(&node.id) == last).unwrap_or(0);
         let node = targets.swap_remove(at);
-        state.uploads.insert(owner, node.id.clone());
+        // What one client chose is not where the files of others are.
+        if !realm.is_chosen() {
+            state.uploads.insert(owner, node.id.clone());
+        }
         Ok(node)
     }
 

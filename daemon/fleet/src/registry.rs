@@ -226,7 +226,7 @@ impl Registry {
             Traffic::Missing => entry.model_missing(Instant::now()),
             Traffic::Loaded(model) => entry.loaded(model, Instant::now()),
             // That takes a while, see `take_reports`.
-            Traffic::Unloads(_) => {}
+            Traffic::Unloads(model) => entry.unloads(&model),
             Traffic::Failed { why, by } => entry.traffic_failed(why, by, Instant::now()),
         });
     }

@@ -425,10 +425,9 @@ async fn take_reports(checker: Arc<Checker>, mut inbox: mpsc::Receiver<Report>) 
     // Nodes that are looked at until a model has left their memory.
     let mut unloading: HashMap<(Arc<str>, Box<str>), AbortOnDrop<()>> = HashMap::new();
     while let Some(Report { node, traffic }) = inbox.recv().await {
-        let Traffic::Unloads(model) = traffic else {
-            checker.registry.traffic(&node, traffic);
-            continue;
-        };
+        let unloads = if let Traffic::Unloads(model) = &traffic { Some(model.clone()) } else { None };
+        checker.registry.traffic(&node, traffic);
+        let Some(model) = unloads else { continue };
         unloading.retain(|_, looks| !looks.0.is_finished());
         unloading.entry((node.clone(), model.clone())).or_insert_with(|| {
             let checker = checker.clone();

@@ -124,9 +124,11 @@ impl<'a> Candidates<'a> {
         self.translated.as_ref().is_some_and(|to| node.live.lacks(to.node.bit(), self.model()))
     }
 
-    /// The same, if `opened` is how it says so; that is remembered.
+    /// The same, if `opened` is how it says so; that is remembered. 501 is not, as in [`Self::remembers`]: it says why in its
+    /// own words.
     pub(super) fn was_in_vain(&self, opened: &Opened, node: &Node) -> bool {
-        let Some(to) = self.translated.as_ref().filter(|_| opened.no_route) else { return false };
+        let lacks = opened.no_route && opened.incoming.status != StatusCode::NOT_IMPLEMENTED;
+        let Some(to) = self.translated.as_ref().filter(|_| lacks) else { return false };
         node.live.has_not(to.node.bit(), self.model());
         true
     }

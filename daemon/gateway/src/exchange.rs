@@ -192,7 +192,8 @@ impl Exchange {
 
     /// The answer of `node` is over.
     pub(super) fn left(&self, node: &Node) {
-        if self.memory.leaves && node.kind == NodeKind::Ollama {
+        // What was refused unloads nothing.
+        if self.memory.leaves && self.record.status == 200 && node.kind == NodeKind::Ollama {
             let model = model_name::normalize(self.model()).into_owned();
             self.worker.shared.fleet.report(node.id.clone(), Traffic::Unloads(model.into()));
         }

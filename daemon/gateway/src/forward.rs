@@ -141,7 +141,7 @@ pub(super) async fn forward(
     flight.allow_total(worker.now(), settings.total);
     let begun = worker.instant();
     let mut trial = Trial::default();
-    let (mut fresh, mut looked, mut lacking) = (false, false, 0);
+    let (mut fresh, mut looked) = (false, false);
     let place = {
         let snapshot = worker.shared.hot.load();
         match candidates.place(exchange, &snapshot, &trial.tried) {
@@ -177,7 +177,7 @@ pub(super) async fn forward(
             prepared => prepared?,
         }
         if candidates.is_in_vain(node) {
-            match past(exchange, &flight, &mut candidates, &mut trial, &mut lacking, lease).await? {
+            match past(exchange, &flight, &mut candidates, &mut trial, lease).await? {
                 Past::Next(next) => lease = next,
                 Past::Nobody(last) => {
                     lease = last;
@@ -257,7 +257,7 @@ pub(super) async fn forward(
                 continue;
             }
             Ok(Ok(opened)) if candidates.was_in_vain(&opened, node) => {
-                match past(exchange, &flight, &mut candidates, &mut trial, &mut lacking, lease).await? {
+                match past(exchange, &flight, &mut candidates, &mut trial, lease).await? {
                     Past::Next(next) => lease = next,
                     Past::Nobody(last) => {
                         lease = last;
@@ -364,8 +364,7 @@ enum Past {
     Nobody(Lease),
 }
 
-/// Goes on to a node other than that of `lease`, which does not serve the API that the request is translated to: the last
-/// of `lacking` such nodes.
+/// Goes on to a node other than that of `lease`, which does not serve the API that the request is translated to.
 ///
 /// # Errors
 /// None of the nodes does.
@@ -374,13 +373,11 @@ async fn past(
     flight: &Watched,
     candidates: &mut Candidates<'_>,
     trial: &mut Trial,
-    lacking: &mut usize,
     mut lease: Lease,
 ) -> Result<Past, Refusal> {
     trial.tried.push(lease.node().clone());
-    *lacking += 1;
     lease.give_back();
-    let others_spoke = trial.tried.len() > *lacking;
+    let others_spoke = trial.has_something();
     let place = match candidates.place(exchange, &exchange.worker.shared.hot.load(), &trial.tried) {
         Ok(place) => place,
         Err(_) if others_spoke => return Ok(Past::Nobody(lease)),

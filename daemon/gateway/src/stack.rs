@@ -180,14 +180,14 @@ async fn layers(
         cx.state.linger();
         return Err(Refusal::InDoubt);
     }
+    // Before anything else who may connect at all.
+    if !cx.listener.admits(cx.peer) {
+        return Err(Refusal::NotAdmitted(cx.peer));
+    }
     // hyper looks at what it has read so far, which may be more than a head of this size.
     let size = head.uri.path_and_query().map_or(0, |asked| asked.as_str().len()) + fields.size();
     if size > exchange.settings.head_bytes {
         return Err(Refusal::HeadTooLarge { size, most: exchange.settings.head_bytes });
-    }
-    // Before anything else who may connect at all.
-    if !cx.listener.admits(cx.peer) {
-        return Err(Refusal::NotAdmitted(cx.peer));
     }
     let forwarded = forwarded?;
     // The peer was looked at when it connected, but may be blocked since, and stand for others.

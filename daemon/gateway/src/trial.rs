@@ -93,6 +93,11 @@ impl Trial {
         meaning
     }
 
+    /// Whether a node answered, was busy, or could not be asked: what is said of it then stands.
+    pub(super) fn has_something(&self) -> bool {
+        self.best.is_some() || self.error.is_some() || self.busy
+    }
+
     /// Keeps what came of an attempt while another node is asked: an answer only if it is the best so far. Its own node
     /// is left.
     pub(super) async fn keep(

@@ -181,13 +181,15 @@ impl Blocks {
     /// The id of the block that is listed under this name or id; with two of a name, only the id says which.
     async fn blocked_as(&self, target: &str) -> Result<Option<String>, Fault> {
         let all = self.store.blocks().list(&TenantScope::All).await?;
-        let named = |record: &&BlockRecord| {
+        let named = |record: &BlockRecord, alone: bool| {
             let (kind, id) = record.id.split_once(':').unwrap_or_default();
             let bare = target.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':')).unwrap_or(target);
-            let alone = record.target.split_once('/').filter(|_| kind == "key").map(|(_, name)| name);
-            bare == record.target || bare == id || alone == Some(bare)
+            let name = record.target.split_once('/').filter(|_| alone && kind == "key").map(|(_, name)| name);
+            bare == record.target || bare == id || name == Some(bare)
         };
-        let mut found = all.into_iter().filter(|record| named(&record));
+        // A key of the fleet is called by its name alone; that of an organization may be, where no other is.
+        let alone = !all.iter().any(|record| named(record, false));
+        let mut found = all.into_iter().filter(|record| named(record, alone));
         match (found.next(), found.next()) {
             (Some(first), Some(second)) => {
                 let fault = Fault::new(FaultKind::Conflict, format!("two blocks are called {target:?}"));
