@@ -193,7 +193,9 @@ expect() {
 start_node() {
     local program=$target/debug/fake-node _
     [ -x "$program" ] || die "$program is not there: cargo build -p aivonx-tests --bins"
-    "$program" >"$work/node.log" 2>&1 &
+    # Made here: the shell of the program may make it later than it is read below.
+    : >"$work/node.log"
+    "$program" >>"$work/node.log" 2>&1 &
     echo $! >>"$work/pids"
     for _ in $(seq 100); do
         node=$(sed -n 's/^listening on //p' "$work/node.log")
