@@ -137,6 +137,51 @@ async fn one_that_was_superseded_writes_nothing_and_learns_of_it() {
     assert!(why.contains("aivonxd takeover"), "{why}");
 }
 
+/// A store of two changes, whose database lacks the second, and takes the state back without another claim.
+async fn gone_back(dir: &Path, postgres: &PostgresServer) -> Store {
+    let store = open_on(dir, postgres).await.unwrap();
+    store.nodes().insert(node("a")).await.unwrap();
+    postgres.sql(
+        "aivonx",
+        "CREATE TABLE old AS SELECT * FROM aivonx.record; CREATE TABLE old_writer AS SELECT revision FROM aivonx.writer",
+    );
+    store.nodes().insert(node("b")).await.unwrap();
+    postgres.sql(
+        "aivonx",
+        "BEGIN; DELETE FROM aivonx.record; INSERT INTO aivonx.record SELECT * FROM old; \
+         UPDATE aivonx.writer SET revision = (SELECT revision FROM old_writer); COMMIT",
+    );
+    store
+}
+
+async fn loss_is_found(store: &Store) {
+    while !store.trouble().is_some_and(|trouble| trouble.what.contains("its last 1 changes are missing")) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_on_top_of_an_earlier_state() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = gone_back(dir.path(), &postgres).await;
+    let error = store.nodes().insert(node("c")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Database(why) if why.contains("an earlier state")), "{error}");
+    loss_is_found(&store).await;
+    let _ = store.close().await;
+    let why = refusal(dir.path(), &postgres).await;
+    assert!(why.contains("its last 1 changes are missing"), "{why}");
+}
+
+#[tokio::test]
+async fn an_earlier_state_is_noticed_without_a_change() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = gone_back(dir.path(), &postgres).await;
+    loss_is_found(&store).await;
+    let _ = store.close().await;
+}
+
 #[tokio::test]
 async fn changes_are_refused_while_the_server_is_away_and_taken_when_it_is_back() {
     let Some(postgres) = migrated() else { return };

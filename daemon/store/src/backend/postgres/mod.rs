@@ -30,23 +30,25 @@ pub(crate) struct Postgres {
 
 const APPLY: &str = "
     WITH mine AS (
-        UPDATE aivonx.writer SET revision = revision + 1, seen = clock_timestamp() WHERE epoch = $1 RETURNING revision
+        UPDATE aivonx.writer SET revision = revision + 1, seen = clock_timestamp() WHERE epoch = $1 AND revision = $2
+        RETURNING revision
     ), removed AS (
-        DELETE FROM aivonx.record r USING mine, unnest($2::text[], $3::bytea[]) AS gone(space, key)
+        DELETE FROM aivonx.record r USING mine, unnest($3::text[], $4::bytea[]) AS gone(space, key)
         WHERE r.space = gone.space AND r.key = gone.key
     ), written AS (
         INSERT INTO aivonx.record (space, key, value, revision)
         SELECT new.space, new.key, new.value, mine.revision
-        FROM mine, unnest($4::text[], $5::bytea[], $6::bytea[]) AS new(space, key, value)
+        FROM mine, unnest($5::text[], $6::bytea[], $7::bytea[]) AS new(space, key, value)
         ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, revision = excluded.revision
     )
     SELECT revision FROM mine";
 
 const CLEAR: &str = "
     WITH mine AS (
-        UPDATE aivonx.writer SET revision = revision + 1, seen = clock_timestamp() WHERE epoch = $1 RETURNING revision
+        UPDATE aivonx.writer SET revision = revision + 1, seen = clock_timestamp() WHERE epoch = $1 AND revision = $2
+        RETURNING revision
     ), removed AS (
-        DELETE FROM aivonx.record r USING mine WHERE r.space = $2
+        DELETE FROM aivonx.record r USING mine WHERE r.space = $3
     )
     SELECT revision FROM mine";
 
@@ -56,11 +58,14 @@ impl Postgres {
         Self { link, claim }
     }
 
-    fn write(&self, statement: &'static str, mut params: Vec<Param>) -> Result<(), StoreError> {
-        params.insert(0, Param::new(self.claim.epoch, Type::INT8));
+    /// Runs a statement that changes something, with the state it is for as its first parameters.
+    fn write(&self, statement: &'static str, params: Vec<Param>) -> Result<(), StoreError> {
+        let params = self.claim.state().into_iter().chain(params).collect();
         let written = self.link.once(statement, params)?;
-        // Whoever took over has raised the epoch: nothing was written.
-        if written.is_empty() { Err(self.claim.lost(&self.link)) } else { Ok(()) }
+        // Where the row says otherwise nothing was written.
+        let row = written.first().ok_or_else(|| self.claim.lost(&self.link))?;
+        self.claim.reached(link::column(row, 0)?);
+        Ok(())
     }
 
     fn page(&self, space: &str, from: &From, to: Option<&Vec<u8>>) -> Result<Vec<Pair>, StoreError> {

@@ -4,9 +4,15 @@
 //! statement, and which is lost with every connection. The row says which data directory the settings belong to
 //! (`owner`), which process writes (`holder`, with its `place`), when it was last seen, and an `epoch` that every claim
 //! raises. Each change compares the epoch in its own statement, so a process that was superseded writes nothing, however
-//! late its change arrives.
+//! late its change arrives. It also compares the `revision`, which each change raises: after a failover to a server that
+//! lacks changes, or a backup put back, the epoch may be the same, and nothing may be written on top of that state.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use aivonx_protocol::UnixMillis;
 use sha2::{Digest as _, Sha256};
@@ -18,7 +24,9 @@ use crate::StoreError;
 /// The right to write.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    pub(super) epoch: i64,
+    epoch: i64,
+    /// Of the last change made with it. Behind after a change whose outcome is not known, which ends its use.
+    revision: AtomicI64,
 }
 
 /// The process that claims.
@@ -60,17 +68,18 @@ const CLAIM: &str = "
     SET epoch = epoch + 1, owner = $1, holder = $2, place = $3, seen = clock_timestamp()
     WHERE (owner IS NULL OR owner = $1)
       AND (holder IS NULL OR place = $3 OR seen < clock_timestamp() - interval '30 seconds')
-    RETURNING epoch";
+    RETURNING epoch, revision";
 
 const TAKE_OVER: &str = "
     UPDATE aivonx.writer
     SET epoch = epoch + 1, owner = $1, holder = $2, place = $3, seen = clock_timestamp()
     WHERE $4 OR holder IS NULL OR place = $3 OR seen < clock_timestamp() - interval '30 seconds'
-    RETURNING epoch";
+    RETURNING epoch, revision";
 
 /// What the row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
+    epoch: i64,
     pub(crate) owner: Option<String>,
     /// The process that writes, in words, and the seconds since it was seen.
     pub(crate) holder: Option<(String, i64)>,
@@ -82,7 +91,7 @@ impl Holder {
     pub(crate) fn read(link: &Link) -> Result<Self, StoreError> {
         let rows = link.read(
             "SELECT owner, holder, greatest(0, extract(epoch FROM clock_timestamp() - seen))::bigint, \
-             (extract(epoch FROM seen) * 1000)::bigint FROM aivonx.writer",
+             (extract(epoch FROM seen) * 1000)::bigint, epoch FROM aivonx.writer",
             Vec::new(),
         )?;
         let row = rows
@@ -92,6 +101,7 @@ impl Holder {
         let ago: Option<i64> = link::column(row, 2)?;
         let seen: Option<i64> = link::column(row, 3)?;
         Ok(Self {
+            epoch: link::column(row, 4)?,
             owner: link::column(row, 0)?,
             holder: holder.map(|name| (name, ago.unwrap_or(i64::MAX))),
             seen: seen.and_then(|at| at.try_into().ok()).unwrap_or(0),
@@ -111,7 +121,7 @@ impl Holder {
 impl Claim {
     /// No right: epochs begin at 1.
     pub(crate) fn none() -> Self {
-        Self { epoch: 0 }
+        Self { epoch: 0, revision: AtomicI64::new(0) }
     }
 
     /// The right to write for the data directory of `claimant`.
@@ -156,25 +166,46 @@ impl Claim {
 
     fn run(link: &Link, statement: &'static str, params: Vec<Param>) -> Result<Option<Self>, StoreError> {
         let rows = link.once(statement, params)?;
-        rows.first().map(|row| Ok(Self { epoch: link::column(row, 0)? })).transpose()
+        let claim =
+            |row| Ok(Self { epoch: link::column(row, 0)?, revision: AtomicI64::new(link::column(row, 1)?) });
+        rows.first().map(claim).transpose()
+    }
+
+    /// What a change compares, as parameters: the epoch, and the revision that the last one reached.
+    pub(super) fn state(&self) -> [Param; 2] {
+        [self.epoch, self.revision.load(Ordering::Acquire)].map(|number| Param::new(number, Type::INT8))
+    }
+
+    /// A change was made.
+    pub(super) fn reached(&self, revision: i64) {
+        self.revision.store(revision, Ordering::Release);
     }
 
     /// Says that this process is alive.
     pub(super) fn renew(&self, link: &Link) -> Result<(), StoreError> {
         let rows = link.once(
-            "UPDATE aivonx.writer SET seen = clock_timestamp() WHERE epoch = $1 RETURNING epoch",
-            vec![Param::new(self.epoch, Type::INT8)],
+            // A change may be made meanwhile.
+            "UPDATE aivonx.writer SET seen = clock_timestamp() WHERE epoch = $1 AND revision >= $2 RETURNING epoch",
+            self.state().into(),
         )?;
         if rows.is_empty() { Err(self.lost(link)) } else { Ok(()) }
     }
 
     /// Why nothing could be written.
     pub(super) fn lost(&self, link: &Link) -> StoreError {
-        let by = Holder::read(link).map_or_else(|_| "another process".to_owned(), |held| held.in_words());
-        StoreError::Superseded(format!(
-            "{} was taken over by {by}; this gateway may not write it any more",
-            link.name()
-        ))
+        let name = link.name();
+        match Holder::read(link) {
+            Ok(held) if held.epoch > self.epoch => StoreError::Superseded(format!(
+                "{name} was taken over by {}; this gateway may not write it any more",
+                held.in_words()
+            )),
+            Ok(_) => StoreError::Database(format!(
+                "{name} went back to an earlier state: it lacks changes that this gateway has made. Look for a failover, or a \
+                 backup that was put back"
+            )),
+            // Whoever took over, if anybody did, is found when the right is claimed anew.
+            Err(e) => e,
+        }
     }
 
     /// Lets the next process in at once.
