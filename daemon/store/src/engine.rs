@@ -18,6 +18,7 @@ use super::{
     backend::{Backend, Pairs, Write},
     batch::{Batch, Changes},
     codec,
+    keeper::Unsound,
     marker::{Acknowledged, Commit},
     old,
     tree::{Sum, Sums, Tree, no_sums},
@@ -88,14 +89,14 @@ impl Engine {
     }
 
     /// Reads the meta tree; `Err` names what is missing or wrong.
-    pub(super) fn meta(&self) -> Result<Meta, String> {
+    pub(super) fn meta(&self) -> Result<Meta, Unsound> {
         let mut sums = no_sums();
         for tree in Tree::ALL {
             sums[tree.index()] = match self.meta_value(tree.name().as_bytes())? {
                 Some(sum) => sum,
                 // A tree that the build which wrote the store did not have yet.
                 None if self.is_empty(tree)? => Sum::default(),
-                None => return Err(missing(tree.name())),
+                None => return Err(missing(tree.name()).into()),
             };
         }
         let schema = self.meta_value(SCHEMA)?.ok_or_else(|| missing("schema"))?;
@@ -104,7 +105,7 @@ impl Engine {
     }
 
     /// How far the ledgers went at the last change, by what this store says itself; None if it does not.
-    pub(super) fn ledgers(&self) -> Result<Option<Acknowledged>, String> {
+    pub(super) fn ledgers(&self) -> Result<Option<Acknowledged>, Unsound> {
         self.meta_value(LEDGERS)
     }
 
@@ -115,18 +116,16 @@ impl Engine {
         self.backend.flush()
     }
 
-    fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, String> {
+    fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Unsound> {
         let name = String::from_utf8_lossy(key);
-        let bytes = self.backend.get(META, key).map_err(|e| format!("meta/{name} cannot be read: {e}"))?;
+        let bytes = self.backend.get(META, key).map_err(|e| Unsound::unread(&format!("meta/{name}"), e))?;
         let decode = |bytes: Vec<u8>| codec::decode(META, key, META_VERSION, &bytes);
-        bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))
+        Ok(bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))?)
     }
 
-    fn is_empty(&self, tree: Tree) -> Result<bool, String> {
+    fn is_empty(&self, tree: Tree) -> Result<bool, Unsound> {
         let first = self.scan(tree).next().transpose();
-        first
-            .map(|found| found.is_none())
-            .map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))
+        first.map(|found| found.is_none()).map_err(|e| unread(tree, e))
     }
 
     /// What keeps the bytes, for what is read or written past the records: trees of older schemas, and tests.
@@ -150,7 +149,7 @@ impl Engine {
     }
 
     /// Reads every record, checks its checksum and sums up. `Err` names the first wrong record.
-    pub(super) fn sum_up(&self) -> Result<Sums, String> {
+    pub(super) fn sum_up(&self) -> Result<Sums, Unsound> {
         let mut sums = no_sums();
         self.each(|tree, key, value| {
             codec::check(tree.name(), key, value)
@@ -162,7 +161,7 @@ impl Engine {
     }
 
     /// Checks everything against what the meta tree says; `Err` says what differs.
-    pub(super) fn verify(&self) -> Result<Meta, String> {
+    pub(super) fn verify(&self) -> Result<Meta, Unsound> {
         let meta = self.meta()?;
         let found = self.sum_up()?;
         for tree in Tree::ALL {
@@ -173,10 +172,13 @@ impl Engine {
                     tree.name(),
                     want.count,
                     have.count
-                ));
+                )
+                .into());
             }
             if want != have {
-                return Err(format!("the digest of the tree \"{}\" does not match its records", tree.name()));
+                return Err(
+                    format!("the digest of the tree \"{}\" does not match its records", tree.name()).into()
+                );
             }
         }
         Ok(meta)
@@ -186,11 +188,10 @@ impl Engine {
     pub(super) fn each(
         &self,
         mut see: impl FnMut(Tree, &[u8], &[u8]) -> Result<(), String>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unsound> {
         for tree in Tree::ALL {
             for entry in self.scan(tree) {
-                let (key, value) =
-                    entry.map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))?;
+                let (key, value) = entry.map_err(|e| unread(tree, e))?;
                 see(tree, &key, &value)?;
             }
         }
@@ -399,6 +400,10 @@ impl Durable {
     }
 }
 
+fn unread(tree: Tree, error: StoreError) -> Unsound {
+    Unsound::unread(&format!("the tree \"{}\"", tree.name()), error)
+}
+
 fn missing(name: &str) -> String {
     format!("meta/{name} is missing")
 }
@@ -425,7 +430,7 @@ pub(super) fn decode<T: DeserializeOwned>(tree: Tree, key: &[u8], bytes: &[u8]) 
 impl Engine {
     /// Removes the sum of an empty tree; false if there was none.
     pub(super) fn forget_tree(&self, tree: Tree) -> Result<bool, StoreError> {
-        assert_eq!(self.is_empty(tree), Ok(true));
+        assert!(self.is_empty(tree).unwrap());
         let had = self.backend.get(META, tree.name().as_bytes())?.is_some();
         self.backend.apply(&[Write { space: META, key: tree.name().as_bytes(), value: None }])?;
         self.backend.flush()?;

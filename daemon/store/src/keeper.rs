@@ -41,6 +41,45 @@ pub(super) fn damage(dir: &Path, server: Option<&Arc<Server>>) -> impl Fn(String
     }
 }
 
+/// Why what is stored cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unsound {
+    /// It does not check out.
+    #[error("{0}")]
+    Damage(String),
+    /// The database did not say what it holds.
+    #[error("{0}")]
+    Unread(StoreError),
+}
+
+impl From<String> for Unsound {
+    fn from(what: String) -> Self {
+        Self::Damage(what)
+    }
+}
+
+impl Unsound {
+    /// For `what`, which could not be read. Only the files of the embedded store are damaged by that.
+    pub(super) fn unread(what: &str, error: StoreError) -> Self {
+        match error {
+            StoreError::Database(_)
+            | StoreError::DatabaseRefused(_)
+            | StoreError::DatabaseHeld { .. }
+            | StoreError::NotMigrated(_)
+            | StoreError::Superseded(_) => Self::Unread(error),
+            error => Self::Damage(format!("{what} cannot be read: {error}")),
+        }
+    }
+
+    /// The error to report, where `damage` makes one of what does not check out.
+    pub(super) fn report(self, damage: impl FnOnce(String) -> StoreError) -> StoreError {
+        match self {
+            Self::Damage(what) => damage(what),
+            Self::Unread(error) => error,
+        }
+    }
+}
+
 /// The database for settings that are to be made: it must hold none but those of an attempt that did not come to its end.
 pub(super) fn empty_database(
     server: &Server,

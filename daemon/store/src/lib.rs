@@ -364,7 +364,7 @@ impl Store {
         let dir = self.inner.layout.dir.clone();
         self.run_long(move |engine, _| match engine.quiet(Engine::verify) {
             Ok(_) => Ok(()),
-            Err(what) => Err(StoreError::Damaged { dir, what }),
+            Err(e) => Err(e.report(|what| StoreError::Damaged { dir, what })),
         })
         .await
     }

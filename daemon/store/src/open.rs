@@ -58,17 +58,23 @@ pub(super) async fn open(
     server: Option<Arc<Server>>,
     schemas: Schemas,
 ) -> Result<Opened, StoreError> {
+    let deadline = deadline(options, server.as_ref());
     let (path, keeper) = (dir.to_owned(), Keeper { cache_bytes: options.cache_bytes, server });
-    let opened = guarded(dir, options.open_deadline, move || open_verified(&path, &keeper, schemas)).await?;
+    let opened = guarded(dir, deadline, move || open_verified(&path, &keeper, schemas)).await?;
     tokio::task::spawn_blocking(move || opened.migrate(schemas))
         .await
         .map_err(|e| StoreError::Panicked(e.to_string()))?
 }
 
+/// The embedded store may never end. What is asked of a database has its own limit of time each, and much may be asked.
+fn deadline(options: &StoreOptions, server: Option<&Arc<Server>>) -> Option<Duration> {
+    server.is_none().then_some(options.open_deadline)
+}
+
 /// Opens the store in `dir` by `open`, which may panic on damage, or never return.
 async fn guarded<T: Send + 'static>(
     dir: &Path,
-    deadline: Duration,
+    deadline: Option<Duration>,
     open: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let (send, receive) = oneshot::channel();
@@ -83,11 +89,14 @@ async fn guarded<T: Send + 'static>(
             let _ = send.send(opened);
         })
         .map_err(StoreError::io("start a thread to open", dir))?;
-    match tokio::time::timeout(deadline, receive).await {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(_)) => Err(StoreError::Panicked("the opening thread ended without an answer".into())),
-        Err(_) => Err(StoreError::OpenTimedOut { dir: dir.to_owned(), deadline }),
-    }
+    let received = match deadline {
+        Some(deadline) => tokio::time::timeout(deadline, receive)
+            .await
+            .map_err(|_| StoreError::OpenTimedOut { dir: dir.to_owned(), deadline })?,
+        None => receive.await,
+    };
+    received
+        .unwrap_or_else(|_| Err(StoreError::Panicked("the opening thread ended without an answer".into())))
 }
 
 /// Opens a second engine beside one that has failed, and verifies it.
@@ -103,7 +112,7 @@ pub(super) async fn open_beside(
     options: &StoreOptions,
 ) -> Result<Engine, StoreError> {
     let (of, marker, cache) = (layout.clone(), marker.clone(), options.cache_bytes);
-    guarded(&layout.dir, options.open_deadline, move || {
+    guarded(&layout.dir, deadline(options, server.as_ref()), move || {
         // Held to the end: nobody else may use the directory before, though the store is closed meanwhile.
         let _lock = lock;
         let damaged = damage(&of.dir, server.as_ref());
@@ -115,7 +124,7 @@ pub(super) async fn open_beside(
                 open_engine(&of, cache)?
             }
         };
-        let meta = engine.verify().map_err(&damaged)?;
+        let meta = engine.verify().map_err(|e| e.report(&damaged))?;
         check_belongs(&engine, &marker.daemon, &damaged)?;
         let acknowledged = commit.reached().seq;
         if acknowledged > meta.seq {
@@ -245,7 +254,7 @@ fn create(
         Sled::sync_new(&store)?;
     }
     files::sync_dir(&layout.dir)?;
-    let meta = engine.meta().map_err(StoreError::Engine)?;
+    let meta = engine.meta().map_err(|e| e.report(StoreError::Engine))?;
     let commit = Arc::new(Commit::create(
         &layout.commit(),
         Acknowledged { seq: engine.seq(), ..Acknowledged::default() },
@@ -276,7 +285,7 @@ fn open_existing(
             open_engine(&layout, keeper.cache_bytes)?
         }
     };
-    let meta = engine.verify().map_err(&damaged)?;
+    let meta = engine.verify().map_err(|e| e.report(&damaged))?;
     if meta.schema > schemas.current {
         return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
     }
@@ -311,7 +320,7 @@ fn open_existing(
             "the file COMMIT was missing or damaged and is written anew"
         ),
     }
-    let own = engine.ledgers().map_err(&damaged)?;
+    let own = engine.ledgers().map_err(|e| e.report(&damaged))?;
     // Until all losses of the ledgers are noted, the number of the run shows that they are not.
     let reached = Acknowledged { seq: meta.seq, ..acknowledged.unwrap_or_default() };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);

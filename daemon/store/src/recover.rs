@@ -360,7 +360,7 @@ fn note(fresh: &Path, source: &Path, summary: &Summary, lost: Vec<LedgerLoss>) -
         ledgers: if words.is_empty() { Ok(Ledger::ALL.len() as u64) } else { Err(words.join("; ")) },
     };
     let engine = Engine::over(Sled::open(fresh, 0)?);
-    engine.start(&engine.meta().map_err(StoreError::Engine)?, None);
+    engine.start(&engine.meta().map_err(|e| e.report(StoreError::Engine))?, None);
     engine.write(|batch| batch.put(Tree::Setting, RESTORATION, &restoration))?;
     losses::keep(&engine, lost)?;
     let seq = engine.seq();
@@ -399,7 +399,7 @@ pub(super) fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), R
         }
         Ok(())
     })?;
-    let meta = engine.verify().map_err(Rebuild::Unusable)?;
+    let meta = engine.verify().map_err(|e| Rebuild::Unusable(e.to_string()))?;
     if Tree::ALL.into_iter().any(|tree| meta.sums[tree.index()] != contents.sum(tree)) {
         return Err(Rebuild::Unusable("the rebuilt store does not have its records".into()));
     }

@@ -110,7 +110,8 @@ pub fn to_sled(dir: &Path, server: Server) -> Result<Moved, StoreError> {
     let target = Engine::over(Sled::open(&fresh, 0)?);
     finish(&source, &target, &contents)?;
     drop(target);
-    let reached = recover::reached(layout)?.or(source.ledgers().map_err(damaged)?).unwrap_or_default();
+    let reached =
+        recover::reached(layout)?.or(source.ledgers().map_err(|e| e.report(damaged))?).unwrap_or_default();
     let reached = Acknowledged { seq: contents.seq, ..reached };
     swap::seal(layout, &Marker { database: None, ..marker }, reached)?;
     let kept = swap::finish(layout)?.and_then(|placed| placed.set_aside);
@@ -162,7 +163,7 @@ pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<TakenOver, S
     let owner = uuid::Uuid::new_v4().to_string();
     let engine = server.engine_taken_over(dir, &owner, force)?;
     // Only now nobody else changes it.
-    let contents = snapshot::collect(&engine, &daemon).map_err(damaged)?;
+    let contents = snapshot::collect(&engine, &daemon).map_err(|e| e.report(damaged))?;
     let acknowledged = recover::reached(&layout)?;
     let summary = recover::summary(&contents, acknowledged.map(|reached| reached.seq));
     files::make_dir(&layout.snapshots())?;
@@ -201,7 +202,7 @@ fn read(
     marker: &Marker,
     damaged: &impl Fn(String) -> StoreError,
 ) -> Result<Contents, StoreError> {
-    let contents = snapshot::collect(source, &marker.daemon).map_err(damaged)?;
+    let contents = snapshot::collect(source, &marker.daemon).map_err(|e| e.report(damaged))?;
     open::check_belongs(source, &marker.daemon, damaged)?;
     if contents.schema != SCHEMAS.current {
         return Err(refused(format!(
@@ -218,12 +219,12 @@ fn read(
 
 /// Takes along how far the ledgers went, and compares what `target` holds with what was read, record by record.
 fn finish(source: &Engine, target: &Engine, contents: &Contents) -> Result<(), StoreError> {
-    if let Some(reached) = source.ledgers().map_err(StoreError::Engine)? {
+    if let Some(reached) = source.ledgers().map_err(|e| e.report(StoreError::Engine))? {
         target.note_ledgers(&reached)?;
     }
     let differs =
         |what: &str| StoreError::Engine(format!("{what} was read back otherwise than it was written"));
-    let written = snapshot::collect(target, &contents.daemon).map_err(StoreError::Engine)?;
+    let written = snapshot::collect(target, &contents.daemon).map_err(|e| e.report(StoreError::Engine))?;
     if (written.schema, written.seq) != (contents.schema, contents.seq) {
         return Err(differs("the number of the last change"));
     }

@@ -130,7 +130,7 @@ fn read_parts(layout: &Layout, steps: &mpsc::Sender<Step>) -> Result<(), String>
         let expected = meta.as_ref().ok().map(|meta| meta.sums[tree.index()]);
         let _ = steps.send(Step::Part(part(&engine, tree, expected)));
     }
-    meta.map(drop)
+    meta.map(drop).map_err(|e| e.to_string())
 }
 
 /// The records of a tree whose checksums are right, up to where the engine can go no further.

@@ -19,6 +19,7 @@ use super::{
     StoreError, codec,
     engine::Engine,
     files,
+    keeper::Unsound,
     layout::Layout,
     tree::{Sum, Tree},
 };
@@ -69,7 +70,7 @@ pub(super) fn take(
 ) -> Result<PathBuf, StoreError> {
     let contents = engine
         .quiet(|engine| collect(engine, daemon))
-        .map_err(|what| StoreError::Damaged { dir: layout.dir.clone(), what })?;
+        .map_err(|e| e.report(|what| StoreError::Damaged { dir: layout.dir.clone(), what }))?;
     let dir = layout.snapshots();
     files::make_dir(&dir)?;
     let time = jiff::Timestamp::from_millisecond(i64::try_from(contents.created).unwrap_or(0))
@@ -100,7 +101,7 @@ pub(super) fn replace(path: &Path, contents: &Contents) -> Result<(), StoreError
     files::rename(&temp, path)
 }
 
-pub(super) fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
+pub(super) fn collect(engine: &Engine, daemon: &str) -> Result<Contents, Unsound> {
     let meta = engine.verify()?;
     let mut trees: Vec<TreeContents> = Tree::ALL
         .into_iter()

@@ -43,7 +43,7 @@ impl Store {
         let records = self
             .run_long(move |engine, _| {
                 let collected = engine.quiet(|engine| snapshot::collect(engine, &daemon));
-                collected.map_err(|what| StoreError::Damaged { dir, what })
+                collected.map_err(|e| e.report(|what| StoreError::Damaged { dir, what }))
             })
             .await?;
         let inner = self.inner.clone();

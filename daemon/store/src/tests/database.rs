@@ -217,6 +217,27 @@ async fn changes_are_refused_while_the_server_is_away_and_taken_when_it_is_back(
 }
 
 #[tokio::test]
+async fn a_server_that_goes_away_during_the_open_is_no_damage() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    // Nor is one that takes its time.
+    let options = StoreOptions { open_deadline: Duration::ZERO, ..options() };
+    let store = Store::open_with(dir.path(), &options, Some(server(&postgres))).await.unwrap();
+    store.close().await.unwrap();
+    blocking(move || {
+        let engine = server(&postgres).engine_to_read().unwrap();
+        engine.verify().unwrap();
+        postgres.stop();
+        let damaged = keeper::damage(Path::new("x"), None);
+        for unread in [engine.verify().map(drop), engine.ledgers().map(drop)] {
+            let error = unread.unwrap_err().report(&damaged);
+            assert!(matches!(error, StoreError::Database(_)), "{error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn settings_are_moved_there_and_back_and_are_the_same() {
     let Some(postgres) = migrated() else { return };
     let dir = tempfile::tempdir().unwrap();
