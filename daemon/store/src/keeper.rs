@@ -87,7 +87,13 @@ pub(super) fn empty_database(
     database: &str,
     daemon: &str,
 ) -> Result<Engine, StoreError> {
-    let engine = server.engine(dir, database)?;
+    let engine = match server.engine(dir, database) {
+        // An owner that never stored anything loses nothing, if it is not about to.
+        Err(owned @ StoreError::Superseded(_)) if server.engine_to_read()?.backend().spaces()?.is_empty() => {
+            server.engine_taken_over(dir, database, false).map_err(|_| owned)?
+        }
+        other => other?,
+    };
     let spaces = engine.backend().spaces()?;
     if spaces.is_empty() {
         return Ok(engine);

@@ -9,7 +9,7 @@ use super::{
     database::Server,
     engine::{Engine, Meta},
     files,
-    keeper::damage,
+    keeper::{Unsound, damage},
     layout::{Layout, Lock},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
@@ -64,10 +64,8 @@ pub fn to_database(dir: &Path, server: Server, replace: bool) -> Result<Moved, S
             server.name()
         )));
     }
-    let target = match found.is_empty() {
-        true => server.engine(dir, &owner),
-        false => server.engine_taken_over(dir, &owner, false),
-    }?;
+    // An owner that never stored anything has no more claim to it than one whose settings are replaced.
+    let target = server.engine_taken_over(dir, &owner, false)?;
     found.iter().try_for_each(|space| target.backend().clear(space))?;
     let before = Meta { schema: contents.schema, seq: contents.seq.saturating_sub(1), sums: no_sums() };
     target.start(&before, None);
@@ -160,6 +158,7 @@ pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<TakenOver, S
             dir.display()
         )));
     }
+    verify(&looked).map_err(|e| e.report(&damaged))?;
     let owner = uuid::Uuid::new_v4().to_string();
     let engine = server.engine_taken_over(dir, &owner, force)?;
     // Only now nobody else changes it.
@@ -173,6 +172,20 @@ pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<TakenOver, S
     let marker = Marker { schema: contents.schema, daemon, state: State::Ready, database: Some(owner) };
     marker.write(&layout.marker())?;
     Ok(TakenOver { summary, is_new: known.is_none() })
+}
+
+/// Checks what `engine` holds. Where another process made a change meanwhile, what was read may not fit together, and is
+/// read again.
+fn verify(engine: &Engine) -> Result<(), Unsound> {
+    let mut seq = engine.meta()?.seq;
+    loop {
+        let verified = engine.verify();
+        let now = engine.meta()?.seq;
+        if verified.is_ok() || now == seq {
+            return verified.map(drop);
+        }
+        seq = now;
+    }
 }
 
 /// A data directory with a store that nobody uses.

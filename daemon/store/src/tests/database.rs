@@ -238,6 +238,47 @@ async fn a_server_that_goes_away_during_the_open_is_no_damage() {
 }
 
 #[tokio::test]
+async fn an_empty_database_is_free_to_use_whoever_had_it() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (new, moved) = (dir.path().join("new"), dir.path().join("moved"));
+    let owned = "UPDATE aivonx.writer SET owner = 'gone', seen = clock_timestamp(), place = 'elsewhere'";
+    open(&moved).await.close().await.unwrap();
+    let into = |at: &Path| {
+        let (from, to) = (at.to_owned(), server(&postgres));
+        blocking(move || relocate::to_database(&from, to, false))
+    };
+    // Not one that another process is about to use.
+    postgres.sql("aivonx", &format!("{owned}, holder = 'x'"));
+    let why = refusal(&new, &postgres).await;
+    assert!(why.contains("another data directory"), "{why}");
+    let why = into(&moved).await.unwrap_err().to_string();
+    assert!(why.contains("in use by"), "{why}");
+
+    postgres.sql("aivonx", &format!("{owned}, holder = NULL"));
+    into(&moved).await.unwrap();
+    open_on(&moved, &postgres).await.unwrap().close().await.unwrap();
+    postgres.sql("aivonx", &format!("DELETE FROM aivonx.record; {owned}, holder = NULL"));
+    open_on(&new, &postgres).await.unwrap().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_not_taken_over() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_on(&dir.path().join("first"), &postgres).await.unwrap();
+    store.nodes().insert(node("a")).await.unwrap();
+    store.close().await.unwrap();
+    postgres.sql("aivonx", "DELETE FROM aivonx.record WHERE space = 'node'");
+    let row = || postgres.sql("aivonx", "SELECT epoch, owner FROM aivonx.writer");
+    let before = row();
+    let (at, to) = (dir.path().join("other"), server(&postgres));
+    let why = blocking(move || relocate::take_over(&at, to, false)).await.unwrap_err().to_string();
+    assert!(why.contains("damaged"), "{why}");
+    assert_eq!(row(), before);
+}
+
+#[tokio::test]
 async fn settings_are_moved_there_and_back_and_are_the_same() {
     let Some(postgres) = migrated() else { return };
     let dir = tempfile::tempdir().unwrap();
