@@ -17,9 +17,8 @@ use tokio_postgres::{
 use super::tls::Connector;
 use crate::{StoreError, database::Server};
 
-/// Longest time to connect to one host, and to any of several.
+/// Longest time to connect to one host.
 const CONNECT: Duration = Duration::from_secs(3);
-const CONNECT_ANY: Duration = Duration::from_secs(6);
 /// Longest time of a statement. The server is told to end it before that, so that it is known then that it did nothing.
 const STATEMENT: Duration = Duration::from_secs(12);
 /// What every session is told. A pooler may give each statement another session: then the role's own settings hold,
@@ -163,15 +162,21 @@ impl Shared {
         if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
             return Ok(client.clone());
         }
-        let client = match timeout(CONNECT_ANY, self.connect()).await {
+        let any = self.connect_any();
+        let client = match timeout(any, self.connect()).await {
             Ok(connected) => connected.map_err(|e| self.failed(&e))?,
             Err(_) => {
-                let seconds = CONNECT_ANY.as_secs();
+                let seconds = any.as_secs();
                 let text = format!("{} does not answer: no connection within {seconds} s", self.name);
                 return Err(StoreError::Database(text));
             }
         };
         Ok(kept.insert(Arc::new(client)).clone())
+    }
+
+    /// Longest time to connect to any of the hosts, of which all but the last may not answer, and to prepare the session.
+    fn connect_any(&self) -> Duration {
+        CONNECT * u32::try_from(self.config.get_ports().len() + 1).unwrap_or(u32::MAX)
     }
 
     async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
