@@ -21,8 +21,8 @@ use crate::{StoreError, database::Server};
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest time of a statement. The server is told to end it before that, so that it is known then that it did nothing.
 const STATEMENT: Duration = Duration::from_secs(12);
-/// What every session is told. A pooler may give each statement another session: then the role's own settings hold,
-/// which [`super::schema`] sets to the same.
+/// What every session is told. A pooler may give each statement another session: then the role's own settings hold, which
+/// the administrator sets to the same (`ALTER ROLE ... SET`, see aivonxd(8)).
 const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET search_path = ''; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
