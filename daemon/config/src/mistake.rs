@@ -145,26 +145,31 @@ impl Spot {
     }
 }
 
-/// `text` with stars for the passwords of URLs (`://USER:PASSWORD@`, `password=PASSWORD`) between `begin` and `end`. Its
-/// length stays.
+/// `text` with stars for what may be a password between `begin` and `end`: in a URL (`://USER:PASSWORD@`), and all that
+/// stands behind `password =` in that line. Its length stays.
 fn without_passwords(text: &str, begin: usize, end: usize) -> Cow<'_, str> {
-    let line = &text[begin..end];
-    let stops = |c: char| c == '"' || c == '\'' || c.is_whitespace();
+    let line = text[begin..end].trim_end();
     let mut hidden = Vec::new();
     for (at, _) in line.match_indices("://") {
-        let from = at + 3;
-        let url = &line[from..];
-        let url = &url[..url.find(stops).unwrap_or(url.len())];
+        let (before, url) = (&line[..at], &line[at + 3..]);
+        // A password may have anything in it, also a quote that should have been escaped.
+        let is_database = before.ends_with("postgres") || before.ends_with("postgresql");
+        let quote = before.rfind(['"', '\'']).filter(|_| !is_database).map(|at| before.as_bytes()[at]);
+        let url = &url[..quote.and_then(|quote| url.find(char::from(quote))).unwrap_or(url.len())];
         // The last: a password may have one that should have been escaped.
         let user = url.rfind('@').map(|to| (url[..to].find(':'), to));
         if let Some((Some(colon), to)) = user {
-            hidden.push(from + colon + 1..from + to);
+            hidden.push(at + 3 + colon + 1..at + 3 + to);
         }
     }
-    for (at, found) in line.match_indices("password=") {
-        let from = at + found.len();
-        let rest = &line[from..];
-        hidden.push(from..from + rest.find(|c| stops(c) || c == '&').unwrap_or(rest.len()));
+    for (at, found) in line.to_ascii_lowercase().match_indices("password") {
+        let behind = &line[at + found.len()..];
+        // The key may stand in quotes.
+        let value = behind.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+        if let Some(value) = value.strip_prefix('=') {
+            hidden.push(line.len() - value.trim_start().len()..line.len());
+            break;
+        }
     }
     if hidden.is_empty() {
         return text.into();
@@ -228,9 +233,24 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        let text = "a = \"postgresql://x:ge@heim@db/a?password=geheim&b\" # 1\n";
-        let shown = shown(text, 4..5);
-        assert!(shown.contains("postgresql://x:*******@db/a?password=******&b\" # 1"), "{shown}");
+        for (line, source) in [
+            ("a = \"postgresql://x:ge@heim@db/a\" # 1", "a = \"postgresql://x:*******@db/a\" # 1"),
+            ("a = \"postgresql://x@db/a?password=geheim&b\"", "a = \"postgresql://x@db/a?password=*********"),
+            ("a = \"postgresql://x:ge heim@db/a\"", "a = \"postgresql://x:*******@db/a\""),
+            ("a = \"postgres://x:ge\"h'm@db/a\"", "a = \"postgres://x:******@db/a\""),
+            ("a = \"http://x:ge' im@db/a\" # @", "a = \"http://x:******@db/a\" # @"),
+            ("password = \"geheim\"", "password = ********"),
+            ("\"Password\"  =geheim # 1", "\"Password\"  =**********"),
+            (
+                "a = \"host=db1 user=a password='ge heim' x=y\"",
+                "a = \"host=db1 user=a password=**************",
+            ),
+            ("password_file = \"/a\"", "password_file = \"/a\""),
+        ] {
+            let text = format!("[cluster]\n{line}\nx = 1\n");
+            let shown = shown(&text, 10..11);
+            assert!(shown.contains(&format!("2 | {source}\n")), "{shown}");
+        }
     }
 
     #[test]
