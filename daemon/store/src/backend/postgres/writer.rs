@@ -158,7 +158,8 @@ impl Claim {
             return Ok(claim);
         }
         Err(StoreError::DatabaseRefused(format!(
-            "{} is in use by {}; stop that gateway first. If it cannot be reached and must not write any more, add --force",
+            "{} is in use by {}; stop that gateway first. If its machine is gone, its right to write ends {STALE} after it was \
+             last seen; `aivonxd takeover --force` takes over its settings at once",
             link.name(),
             Holder::read(link)?.in_words()
         )))
