@@ -3,9 +3,10 @@
 //! Not an advisory lock: that belongs to a session, which a pooler in transaction mode shares out anew for each
 //! statement, and which is lost with every connection. The row says which data directory the settings belong to
 //! (`owner`), which process writes (`holder`, with its `place`), when it was last seen, and an `epoch` that every claim
-//! raises. Each change compares the epoch in its own statement, so a process that was superseded writes nothing, however
-//! late its change arrives. It also compares the `revision`, which each change raises: after a failover to a server that
-//! lacks changes, or a backup put back, the epoch may be the same, and nothing may be written on top of that state.
+//! raises, by a random step: a claim that a failover forgot does not share its epoch with the next. Each change compares
+//! the epoch in its own statement, so a process that was superseded writes nothing, however late its change arrives. It
+//! also compares the `revision`, which each change raises: after a failover to a server that lacks changes, or a backup
+//! put back, the epoch may be the same, and nothing may be written on top of that state.
 
 use std::{
     fs,
@@ -65,14 +66,14 @@ const STALE: &str = "30 seconds";
 
 const CLAIM: &str = "
     UPDATE aivonx.writer
-    SET epoch = epoch + 1, owner = $1, holder = $2, place = $3, seen = clock_timestamp()
+    SET epoch = epoch + 1 + floor(random() * 1000000)::bigint, owner = $1, holder = $2, place = $3, seen = clock_timestamp()
     WHERE (owner IS NULL OR owner = $1)
       AND (holder IS NULL OR place = $3 OR seen < clock_timestamp() - interval '30 seconds')
     RETURNING epoch, revision";
 
 const TAKE_OVER: &str = "
     UPDATE aivonx.writer
-    SET epoch = epoch + 1, owner = $1, holder = $2, place = $3, seen = clock_timestamp()
+    SET epoch = epoch + 1 + floor(random() * 1000000)::bigint, owner = $1, holder = $2, place = $3, seen = clock_timestamp()
     WHERE $4 OR holder IS NULL OR place = $3 OR seen < clock_timestamp() - interval '30 seconds'
     RETURNING epoch, revision";
 
