@@ -96,7 +96,7 @@ async fn within_its_networks_an_organization_places_nodes_where_there_is_none() 
             "{url}"
         );
         let moved = rig.fleet.set(&beta, "b1", None, to(&url)).await;
-        assert!(matches!(moved, Err(FleetError::Closed { .. })), "{url}");
+        assert!(matches!(moved, Err(FleetError::Closed { .. })), "{url}: {moved:?}");
     }
     // One of the whole fleet may, under another path.
     let other = NewNode { force: true, ..new("fleet", &format!("{}/path", two.url())) };

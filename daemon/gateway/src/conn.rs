@@ -428,7 +428,8 @@ async fn speak(
             });
             let connection = http2::Builder::new(tasks)
                 .max_concurrent_streams(STREAMS)
-                .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+                // Heads up to this are refused in words of the gateway's own, as over HTTP/1, those above by h2.
+                .max_header_list_size(u32::try_from(head_bytes.saturating_mul(2)).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
             drive(Box::pin(connection).as_mut(), &worker, &state).await;
         }

@@ -312,6 +312,11 @@ async fn heads_above_their_size_are_refused() {
     let several =
         Request::get(&format!("/health?{}", "a".repeat(40 << 10))).field("x-long", &"a".repeat(30 << 10));
     assert_eq!(daemon.ask(&several).await.status, 431);
+    let mut client = aivonx_tests::harness::H2Client::connect(daemon.address()).await;
+    let long = "a".repeat(80 << 10);
+    let answer = client.ask("GET", "/health", &[("x-long", &long)], String::new()).await;
+    assert_eq!(answer.status, 431);
+    assert_eq!(answer.fields["x-content-type-options"], "nosniff");
 }
 
 #[tokio::test]
