@@ -156,7 +156,7 @@ async fn a_node_is_looked_at_for_what_it_answers_with_and_was_not_seen_to_hold()
         until(held).await;
     }
     assert_eq!(looks(), before + 2, "what was seen is no news");
-    // One that it does not tell of is not asked for with each request.
+    // One that it does not list is not asked for with each request.
     for _ in 0..5 {
         rig.fleet.report(id.clone(), Traffic::Loaded("odd:latest".into()));
     }

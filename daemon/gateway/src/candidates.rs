@@ -120,13 +120,13 @@ impl<'a> Candidates<'a> {
     }
 
     /// Whether `node` does not serve the API that it would be asked in instead of the client's, by what it said.
-    pub(super) fn is_in_vain(&self, node: &Node) -> bool {
+    pub(super) fn lacks_counterpart(&self, node: &Node) -> bool {
         self.translated.as_ref().is_some_and(|to| node.live.lacks(to.node.bit(), self.model()))
     }
 
     /// The same, if `opened` is how it says so; that is remembered. 501 is not, as in [`Self::remembers`]: it says why in its
     /// own words.
-    pub(super) fn was_in_vain(&self, opened: &Opened, node: &Node) -> bool {
+    pub(super) fn learns_lack(&self, opened: &Opened, node: &Node) -> bool {
         let lacks = opened.no_route && opened.incoming.status != StatusCode::NOT_IMPLEMENTED;
         let Some(to) = self.translated.as_ref().filter(|_| lacks) else { return false };
         node.live.has_not(to.node.bit(), self.model());

@@ -19,11 +19,11 @@ use super::{
     authenticate::Forbidden,
     body::{BodyError, VerdictError},
     deadline::{CancelReason, Waiting},
-    forward::Misfit,
     forwarded::ForwardedError,
     headers,
     host::HostError,
     limit::{self, Limited},
+    misfit::Misfit,
     socket::HandshakeError,
 };
 

@@ -41,6 +41,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(super) struct Memory {
     /// It is answered by the model, which is in memory then.
     pub(super) loads: bool,
+    /// The node that it was sent to had the model in memory, as far as was known.
+    pub(super) held: bool,
     /// The model leaves when the answer is over.
     pub(super) leaves: bool,
 }
@@ -180,13 +182,10 @@ impl Exchange {
 
     /// The answer of `node` has begun: what it holds in memory is seen at once.
     pub(super) fn loaded(&self, node: &Node) {
-        let tells = node.kind == NodeKind::Ollama && self.memory.loads && self.record.status == 200;
-        if !tells || self.model().is_empty() {
-            return;
-        }
-        let unseen = |normal: &str| (!node.seen.loaded.contains(normal)).then(|| normal.into());
-        if let Some(model) = model_name::with_normal(self.model(), unseen) {
-            self.worker.shared.fleet.report(node.id.clone(), Traffic::Loaded(model));
+        let tells = node.kind == NodeKind::Ollama && self.record.status == 200 && !self.model().is_empty();
+        if tells && self.memory.loads && !self.memory.held {
+            let model = model_name::normalize(self.model()).into_owned();
+            self.worker.shared.fleet.report(node.id.clone(), Traffic::Loaded(model.into()));
         }
     }
 

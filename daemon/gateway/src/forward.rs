@@ -29,6 +29,7 @@ use super::{
     fields::Fields,
     headers,
     meaning::Meaning,
+    misfit::Misfit,
     opened::{Opened, is_stream},
     privacy::Answers,
     queue,
@@ -85,46 +86,6 @@ impl Call<'_> {
 /// Path of the route whose answers are remembered.
 pub(super) const RESPONSES: &str = "/v1/responses";
 
-/// What is wrong with a node whose answer is proper HTTP and yet none for a client: it is set up wrongly, and another
-/// attempt would change nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Misfit {
-    #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
-    Credential(String),
-    /// Followed, it would take the prompt, and perhaps the credential, past everything that is checked here.
-    #[error(
-        "node {0} redirects ({1}), which is not followed; set the address it leads to: 'aivonx node set {0} --url'"
-    )]
-    Redirects(String, u16),
-    #[error(
-        "node {0} compresses its answers, though asked not to; switch that off on the node or in front of it"
-    )]
-    Compresses(String),
-}
-
-impl Misfit {
-    /// The same for clients that are not told which node it is.
-    pub(super) fn without_name(&self) -> &'static str {
-        match self {
-            Self::Credential(_) => "a node does not accept the gateway's credential",
-            Self::Redirects(..) => "a node redirects, which is not followed",
-            Self::Compresses(_) => "a node compresses its answers, which was not asked for",
-        }
-    }
-
-    fn check(node: &Node, answer: &Incoming) -> Result<(), Self> {
-        let name = || node.name.to_string();
-        match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Err(Self::Credential(name()))
-            }
-            status if status.is_redirection() => Err(Self::Redirects(name(), status.as_u16())),
-            _ if answer.coded => Err(Self::Compresses(name())),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Gets an answer for `call` from the fleet.
 pub(super) async fn forward(
     exchange: &mut Exchange,
@@ -176,10 +137,10 @@ pub(super) async fn forward(
             }
             prepared => prepared?,
         }
-        if candidates.is_in_vain(node) {
+        if candidates.lacks_counterpart(node) {
             match past(exchange, &flight, &mut candidates, &mut trial, lease).await? {
                 Past::Next(next) => lease = next,
-                Past::Nobody(last) => {
+                Past::NoOther(last) => {
                     lease = last;
                     break None;
                 }
@@ -209,8 +170,9 @@ pub(super) async fn forward(
             socket: call.socket.as_deref(),
             connect_within: settings.connect,
         };
-        let (waiting, limit) =
-            first_byte(&settings, streaming || call.socket.is_some(), candidates.is_loaded(node));
+        let loaded = candidates.is_loaded(node);
+        exchange.memory.held = loaded;
+        let (waiting, limit) = first_byte(&settings, streaming || call.socket.is_some(), loaded);
         flight.allow(waiting, worker.now(), limit);
         if node.seen.dozes {
             rouse(&worker, &flight, node, TICK * settings.load).await?;
@@ -256,10 +218,10 @@ pub(super) async fn forward(
                 fresh = false;
                 continue;
             }
-            Ok(Ok(opened)) if candidates.was_in_vain(&opened, node) => {
+            Ok(Ok(opened)) if candidates.learns_lack(&opened, node) => {
                 match past(exchange, &flight, &mut candidates, &mut trial, lease).await? {
                     Past::Next(next) => lease = next,
-                    Past::Nobody(last) => {
+                    Past::NoOther(last) => {
                         lease = last;
                         break None;
                     }
@@ -346,11 +308,13 @@ pub(super) async fn forward(
         None => (candidates.asks(), call.route.stream),
     };
     drop(candidates);
-    let held = call.body.held.another();
+    let held = answered.asked.translated.as_ref().map(|_| call.body.held.another());
     drop(call.body);
     let stream = if streaming { stream } else { Stream::Never };
-    let written = match &answered.asked.translated {
-        Some(_) => Box::pin(translation::write_whole(exchange, &flight, &mut answered, stream, held)).await?,
+    let written = match held {
+        Some(held) => {
+            Box::pin(translation::write_whole(exchange, &flight, &mut answered, stream, held)).await?
+        }
         None => None,
     };
     let Call { dialect, route: Forward { output, .. }, answers, .. } = call;
@@ -361,7 +325,7 @@ pub(super) async fn forward(
 enum Past {
     Next(Lease),
     /// What others said stands; the lease is given back.
-    Nobody(Lease),
+    NoOther(Lease),
 }
 
 /// Goes on to a node other than that of `lease`, which does not serve the API that the request is translated to.
@@ -380,11 +344,11 @@ async fn past(
     let others_spoke = trial.has_something();
     let place = match candidates.place(exchange, &exchange.worker.shared.hot.load(), &trial.tried) {
         Ok(place) => place,
-        Err(_) if others_spoke => return Ok(Past::Nobody(lease)),
+        Err(_) if others_spoke => return Ok(Past::NoOther(lease)),
         Err(_) => return Err(NoNode::lacks(&lease.node().name).into()),
     };
     match queue::wait(exchange, flight, place).await {
-        Err(Refusal::Queue { .. }) if others_spoke => Ok(Past::Nobody(lease)),
+        Err(Refusal::Queue { .. }) if others_spoke => Ok(Past::NoOther(lease)),
         next => {
             let mut next = next?;
             candidates.claim(&mut next);

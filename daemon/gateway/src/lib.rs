@@ -36,6 +36,7 @@ mod keep_waiting;
 mod limit;
 mod listener;
 mod meaning;
+mod misfit;
 mod named;
 mod opened;
 pub mod places;

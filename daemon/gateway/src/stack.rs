@@ -399,7 +399,7 @@ async fn layers(
 
     let written = plan.as_ref().and_then(|plan| plan.candidates.first()?.changes(&peek, None).keep_alive);
     let leaves = forwarded.native() && peek.keeps_for_no_time(&body.segments, written);
-    exchange.memory = Memory { loads: forwarded.metered, leaves };
+    exchange.memory = Memory { loads: forwarded.metered, held: false, leaves };
 
     // A client that takes a model out of memory means all of the server that it takes the gateway for.
     let stopped = unload::Stopped::of(&peek, &forwarded, &body, plan.as_ref(), eligible);

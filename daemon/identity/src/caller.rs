@@ -68,8 +68,8 @@ pub enum NotKnown {
 }
 
 impl NotKnown {
-    /// Whether the credential was good once or is good elsewhere: whoever sends it is not nobody in particular, so it is
-    /// refused even where everybody is served.
+    /// Whether the credential was good once or is good elsewhere: it is refused even where access
+    /// is open.
     #[must_use]
     pub fn is_shut_off(self) -> bool {
         match self {

@@ -52,7 +52,7 @@ pub(super) struct Directory {
     pub(super) names: HashMap<Arc<str>, Arc<User>>,
     pub(super) keys: HashMap<Arc<str>, Arc<Key>>,
     pub(super) hashes: HashMap<[u8; 32], FoundKey>,
-    /// Hashes of revoked keys: these are not nobody's.
+    /// Hashes of revoked keys: requests with them are refused where access is open, too.
     pub(super) revoked: HashSet<[u8; 32]>,
     /// Keys by the names of the client certificates that stand for them.
     pub(super) certificates: HashMap<Box<str>, Arc<Key>>,

@@ -46,6 +46,17 @@ async fn add_alice(daemon: &Daemon) {
     daemon.control().await.ask(user::Add(Box::new(new))).await.expect("a user");
 }
 
+/// Alice, who is added and logs in with a home of her own, and the file with her password.
+async fn logged_in(daemon: &Daemon, folder: &Path) -> (Aivonx, PathBuf) {
+    add_alice(daemon).await;
+    let home = folder.join("home");
+    std::fs::create_dir(&home).unwrap();
+    let file = password_file(folder, "password", PASSWORD);
+    let alice = daemon.aivonx().home(&home);
+    assert_eq!(login(&alice, "alice", &file).await.code, 0);
+    (alice, file)
+}
+
 #[tokio::test]
 async fn run_is_set_up_once_and_then_everyone_logs_in() {
     let folder = folder();
@@ -277,12 +288,7 @@ async fn a_user_holds_a_share_of_the_control_socket_and_no_more() {
 async fn a_blocked_user_is_shut_off_until_the_block_ends() {
     let folder = folder();
     let daemon = in_folder(folder.path()).start_any().await;
-    add_alice(&daemon).await;
-    let home = folder.path().join("home");
-    std::fs::create_dir(&home).unwrap();
-    let file = password_file(folder.path(), "password", PASSWORD);
-    let alice = daemon.aivonx().home(&home);
-    assert_eq!(login(&alice, "alice", &file).await.code, 0);
+    let (alice, file) = logged_in(&daemon, folder.path()).await;
     alice.ok(&["node", "list"]).await;
     // What an auditor may not is refused, although there is nothing to do.
     let refused = alice.run(&["incident", "reset-2fa", "--all", "--yes"]).await;
@@ -310,12 +316,7 @@ async fn a_blocked_user_is_shut_off_until_the_block_ends() {
 async fn a_blocked_user_ends_a_session_for_good() {
     let folder = folder();
     let daemon = in_folder(folder.path()).start_any().await;
-    add_alice(&daemon).await;
-    let home = folder.path().join("home");
-    std::fs::create_dir(&home).unwrap();
-    let file = password_file(folder.path(), "password", PASSWORD);
-    let alice = daemon.aivonx().home(&home);
-    assert_eq!(login(&alice, "alice", &file).await.code, 0);
+    let (alice, _) = logged_in(&daemon, folder.path()).await;
     daemon.aivonx().ok(&["block", "add", "user:alice"]).await;
     let said = alice.ok(&["logout"]).await;
     assert!(said.contains("Logged out."), "{said:?}");

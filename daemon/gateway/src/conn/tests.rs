@@ -1,6 +1,7 @@
 use aivonx_config::Config;
 
 use super::*;
+use crate::{shared::Settings, transport::Cut};
 
 fn settings() -> Settings {
     Settings { head: 4, keep_alive: 8, client_idle: 40, ..Settings::new(&Config::default()) }
@@ -63,7 +64,7 @@ fn a_connection_has_so_many_requests() {
         "may be on their way"
     );
     assert!(two.is_last(2, true));
-    assert_eq!(two.task.why_cut(), Some(Cut::Idle), "it does not listen");
+    assert_eq!(two.task.why_cut(), Some(Cut::Idle), "it ignores GOAWAY");
 }
 
 #[test]
