@@ -119,6 +119,8 @@ if [ -x man/build.sh ]; then
     AIVONX_BIN_DIR=$bin man/build.sh "$work/man"
 fi
 packaging/third-party >"$work/THIRD-PARTY"
+"$bin/aivonxd" version --dependencies --output cyclonedx "${PROGRAMS[@]/#/$bin/}" "${HELPERS[@]/#/$bin/}" >"$work/sbom.cdx.json"
+AIVONX_MAINTAINER=$maintainer packaging/vex >"$work/vex.json"
 
 # Puts what both packages hold under $1; $2 is the place of zsh's completions.
 stage() {
@@ -129,9 +131,9 @@ stage() {
     install -D -m 644 -t "$root/usr/lib/systemd/system" packaging/systemd/aivonxd.{service,socket}
     install -D -m 644 -t "$root/usr/lib/sysusers.d" packaging/sysusers.d/aivonx.conf
     install -D -m 644 -t "$root/usr/lib/tmpfiles.d" packaging/tmpfiles.d/aivonx.conf
-    install -D -m 644 -t "$root/usr/share/doc/aivonx" README.md
+    install -D -m 644 -t "$root/usr/share/doc/aivonx" README.md "$work/sbom.cdx.json" "$work/vex.json"
     install -D -m 644 -t "$root/usr/share/doc/aivonx/examples" packaging/systemd/drop-in/*.conf
-    for file in fail2ban prometheus; do
+    for file in fail2ban logrotate prometheus; do
         [ -d "packaging/$file" ] || continue
         install -d "$root/usr/share/doc/aivonx/examples/$file"
         (cd "packaging/$file" && find . -type f -exec install -D -m 644 {} "$root/usr/share/doc/aivonx/examples/$file/{}" \;)

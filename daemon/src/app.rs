@@ -44,7 +44,7 @@ use crate::{
     certificates::Certificates,
     commands,
     control::{self, AccessRule, Mode, NotYet, Services},
-    database, dev,
+    database, dependencies, dev,
     error::AppError,
     facts,
     lifecycle::{self, Patience},
@@ -90,6 +90,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Move(args) => database::relocate(&args),
         Command::Takeover(args) => database::takeover(&args),
         Command::Rekey(args) => commands::rekey(&args),
+        Command::Version(args) => dependencies::version(&args),
         Command::GenCert(args) => commands::gen_cert(&args),
     }
 }

@@ -37,6 +37,8 @@ pub enum Command {
         #[arg(long)]
         print_default: bool,
     },
+    /// Print the version, or the crates that this program is made of
+    Version(Version),
     /// Print the routes in mdoc, for aivonx-api(7)
     #[command(hide = true)]
     Manual,
@@ -54,6 +56,31 @@ pub enum Command {
     Takeover(Takeover),
     /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)
     Rekey(Rekey),
+}
+
+/// Arguments of `aivonxd version`.
+#[derive(Debug, ClapArgs)]
+pub struct Version {
+    /// Print the crates that are linked into this program, or into those named, as they say themselves
+    #[arg(long)]
+    pub dependencies: bool,
+    /// Programs to read instead of this one
+    #[arg(value_name = "PROGRAM", requires = "dependencies")]
+    pub programs: Vec<PathBuf>,
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t = DependencyFormat::Text, requires = "dependencies")]
+    pub output: DependencyFormat,
+}
+
+/// Values of `version --output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DependencyFormat {
+    /// A line each: name and version
+    Text,
+    /// All that the build needed, in the form of cargo-auditable
+    Json,
+    /// A bill of materials, CycloneDX 1.6
+    Cyclonedx,
 }
 
 /// Arguments of `aivonxd dev`.

@@ -8,6 +8,7 @@ mod checks;
 mod commands;
 pub mod control;
 mod database;
+mod dependencies;
 mod detect;
 mod dev;
 mod error;

@@ -32,6 +32,17 @@ cmp -s packaging/aivonxd.toml "$root/etc/aivonx/aivonxd.toml" || die "the config
 [ ! -e "$root/etc/systemd/system/sockets.target.wants/aivonxd.socket" ] || die "the socket is enabled"
 ok "installs: user, directories, master key, configuration, service enabled, three lines"
 
+in_root aivonxd version --dependencies >"$work/said" && holds "$work/said" "rustls "
+python3 - "$root/usr/share/doc/aivonx" <<'EOF' || die "the bill of materials or the VEX document is wrong"
+import json, sys
+bom = json.load(open(f"{sys.argv[1]}/sbom.cdx.json"))
+programs = {c["name"] for c in bom["components"] if c["type"] == "application"}
+assert programs == {"aivonx-daemon", "aivonx-tui", "aivonx-sim"}, programs
+assert any(c["name"] == "ratatui" for c in bom["components"]), "what aivonx links is missing"
+assert json.load(open(f"{sys.argv[1]}/vex.json"))["statements"]
+EOF
+ok "says what it is made of"
+
 verify() {
     systemd-analyze --root="$root" verify --man=no aivonxd.service aivonxd.socket >"$work/verify" 2>&1 || true
     [ ! -s "$work/verify" ] || { cat "$work/verify" >&2; die "systemd-analyze verify has something to say $1"; }

@@ -227,6 +227,22 @@ async fn a_configuration_is_checked_with_every_mistake_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_program_tells_what_it_is_made_of() {
+    let crates = async |program: &str| {
+        let mut command = tokio::process::Command::new(binary("aivonxd"));
+        command.args(["version", "--dependencies"]).arg(binary(program));
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (daemon, terminal) = (crates("aivonxd").await, crates("aivonx").await);
+    for (list, linked, absent) in [(daemon, "sled ", "ratatui "), (terminal, "ratatui ", "sled ")] {
+        assert!(list.lines().any(|line| line.starts_with(linked)), "{list}");
+        assert!(!list.lines().any(|line| line.starts_with(absent)), "{list}");
+    }
+}
+
+#[tokio::test]
 async fn dev_refuses_addresses_others_can_reach() {
     let folder = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
