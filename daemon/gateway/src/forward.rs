@@ -413,11 +413,12 @@ pub(super) fn relay(
     let heading = translated.as_ref().map(Translated::heading);
     let (written, held) = kind.written.map(|Written { translator, held }| (translator, held)).unzip();
     let translator = written.or_else(|| {
+        let to = translated?;
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
         let about = translation::about(exchange.id(), model);
         let prompt = exchange.prompt_estimate();
         let about = About { begun: Some(exchange.begun().at), prompt, ..about };
-        translated.map(|to| to.translator(about, status, streams))
+        Some(to.translator(about, status, streams))
     });
     relay.hold(held);
     let content_type = translator.as_ref().map(Translator::content_type);

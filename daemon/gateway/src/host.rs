@@ -69,8 +69,8 @@ pub(super) fn check<'r>(
     let name = named.map(|named| host_part(named).ok_or(HostError::Unreadable)).transpose()?;
     let name = name.map(|name| name.strip_suffix('.').unwrap_or(name));
     if let (Some(named), Some(name)) = (named, name) {
-        let plain = without_dot(named);
         let listed = || {
+            let plain = without_dot(named);
             settings.allowed_hosts.iter().any(|h| {
                 h.eq_ignore_ascii_case(name)
                     || h.eq_ignore_ascii_case(&plain)

@@ -30,8 +30,9 @@ pub(super) async fn check(
     forwarded: &Forward,
     body: &Collected,
 ) -> Result<(), Refusal> {
-    let names = forwarded.path == RESPONSES || references::may_refer(&body.segments);
-    if !is_read(forwarded.path) || !names {
+    if !is_read(forwarded.path)
+        || (forwarded.path != RESPONSES && !references::may_refer(&body.segments))
+    {
         return Ok(());
     }
     let isolated =

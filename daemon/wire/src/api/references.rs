@@ -55,6 +55,9 @@ const SUSPECT_LONGEST: usize = 9;
 /// Whether a body may name anything at all, other than that of a response; quickly.
 #[must_use]
 pub fn may_refer(segments: &[Bytes]) -> bool {
+    if let [whole] = segments {
+        return SUSPECT.is_match(whole);
+    }
     // What lies before and behind the end of a segment, where a name may be cut.
     let mut seam = SmallVec::<[u8; 2 * SUSPECT_LONGEST]>::new();
     segments.iter().any(|segment| {
