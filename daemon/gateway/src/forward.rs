@@ -395,11 +395,15 @@ pub(super) fn relay(
     headers::on_what_a_node_answers(&mut incoming.headers, exchange, lease.node());
     let Incoming { status, headers, body, .. } = incoming;
     let length = body.length().filter(|_| translated.is_none());
-    // What is known only once the stream is over stands in its numbers alone.
-    let uncounted = translated.is_some() && lease.node().live.counting() == Counting::Refused;
+    let refused = lease.node().live.counting() == Counting::Refused;
     let half = NodeHalf { body, lease };
     let request = Relayed::new(flight, half, settings.idle, settings.idle_per_node);
     let streams = is_stream(kind.stream, status, &headers);
+    // What is known only once a stream is over stands in its numbers alone.
+    let estimated = match &kind.written {
+        Some(written) => written.estimated,
+        None => streams && translated.is_some() && refused,
+    };
     // An error in the place of output would look like an empty answer.
     let is_error = translated.is_some() && !streams && meaning.tries_another();
     let status = if is_error && status.is_success() { StatusCode::BAD_GATEWAY } else { status };
@@ -411,7 +415,7 @@ pub(super) fn relay(
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
     let mut relay = Box::new(Relay::new(request, meter, kind.dialect, !streams, length));
     let heading = translated.as_ref().map(Translated::heading);
-    let (written, held) = kind.written.map(|Written { translator, held }| (translator, held)).unzip();
+    let (written, held) = kind.written.map(|Written { translator, held, .. }| (translator, held)).unzip();
     let translator = written.or_else(|| {
         let to = translated?;
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
@@ -436,7 +440,7 @@ pub(super) fn relay(
         answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
         answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, heading);
     }
-    if uncounted && streams {
+    if estimated {
         answer.headers_mut().insert(X_AIVONX_ESTIMATED, HeaderValue::from_static("tokens"));
     }
     Ok(answer)

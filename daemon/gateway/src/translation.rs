@@ -101,6 +101,8 @@ pub(super) struct Written {
     pub(super) translator: Translator,
     /// What it and the node's answer take of the budget.
     pub(super) held: Held,
+    /// It tells tokens that the node did not count.
+    pub(super) estimated: bool,
 }
 
 /// Reads all of an answer in one piece that has to be translated, and does that, while its head can still say that it
@@ -148,7 +150,7 @@ pub(super) async fn write_whole(
         let mut translator = to.translator(of, status, false);
         let mut out = Pieces::default();
         pieces.iter().for_each(|piece| translator.pass(piece, &mut out));
-        translator.finish(&mut out).map(|()| out)
+        translator.finish(&mut out).map(|()| (out, translator.is_estimated()))
     };
     let written = match came {
         Err(why) => Err(why),
@@ -158,7 +160,7 @@ pub(super) async fn write_whole(
             done.ok_or(Refusal::Internal("the answer could not be translated"))?.map_err(str::to_owned)
         }
     };
-    let written = written.map_err(|why| {
+    let (written, estimated) = written.map_err(|why| {
         let node = lease.node();
         exchange.record.node = Some(node.name.clone());
         exchange.failed(node, why.clone());
@@ -166,7 +168,7 @@ pub(super) async fn write_whole(
         Refusal::NodeFailed { node: node.name.to_string(), why }
     })?;
     charge(&mut held, written.iter().map(Bytes::len).sum())?;
-    Ok(Some(Written { translator: Translator::written(translated.client, about, written), held }))
+    Ok(Some(Written { translator: Translator::written(translated.client, about, written), held, estimated }))
 }
 
 fn charge(held: &mut Held, bytes: usize) -> Result<(), BodyError> {

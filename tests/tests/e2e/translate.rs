@@ -95,6 +95,24 @@ async fn messages_are_served_by_nodes_that_have_chats_alone() {
 }
 
 #[tokio::test]
+async fn what_a_node_counts_in_no_answer_is_estimated() {
+    let node = plain_openai().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let reply = r#"{"choices":[{"message":{"content":"Hello there"},"finish_reason":"stop"}]}"#;
+    for _ in 0..2 {
+        // The first is asked for messages, which it does not have.
+        daemon.post("/v1/messages", &chat("m")).await.expect(200);
+    }
+    node.fail_next(Fault::Body(reply));
+    let answer = daemon.post("/v1/messages", &chat("m")).await.expect(200);
+    assert_eq!(answer.field("x-aivonx-estimated"), Some("tokens"));
+    let usage = answer.json()["usage"].clone();
+    assert!(usage["input_tokens"].as_u64().unwrap() > 0 && usage["output_tokens"] == 3, "{usage}");
+    let counted = daemon.post("/v1/messages", &chat("m")).await.expect(200);
+    assert_eq!(counted.field("x-aivonx-estimated"), None);
+}
+
+#[tokio::test]
 async fn responses_are_served_by_nodes_that_have_chats_alone() {
     for (node, heading) in [(old_ollama().await, "openai>ollama"), (plain_openai().await, "openai>openai")] {
         let daemon = Daemon::dev(&[&node]).await;

@@ -7,6 +7,8 @@ use std::{
 
 use serde_json::{Value, value::RawValue};
 
+use crate::api::meter::Amount;
+
 /// What an answer is about, which no node says in the client's words.
 #[derive(Debug, Clone)]
 pub struct About {
@@ -123,6 +125,13 @@ impl Called {
 }
 
 impl Answer {
+    /// How many tokens it has, about.
+    pub(super) fn tokens(&self) -> u64 {
+        let calls = self.calls.iter().flat_map(|call| [&call.name, &call.arguments]);
+        let bytes = [&self.thinking, &self.text].into_iter().chain(calls).map(String::len).sum::<usize>();
+        Amount::words(bytes as u64).tokens()
+    }
+
     pub(super) fn take(&mut self, event: Event<'_>) {
         match event {
             Event::Thinking(text) => self.thinking.push_str(text),

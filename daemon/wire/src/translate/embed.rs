@@ -65,13 +65,22 @@ struct Counts {
     prompt_tokens: Lenient<Count>,
 }
 
-/// Translates an answer; `base64` is how the client wants its vectors.
+/// Translates an answer; `base64` is how the client wants its vectors. Also whether its tokens are estimated, as the node
+/// did not count them.
 ///
 /// # Errors
 /// It is not what a node sends.
-pub(super) fn answer(client: Api, about: &About, base64: bool, object: &[u8]) -> Result<Vec<u8>, Unreadable> {
+pub(super) fn answer(
+    client: Api,
+    about: &About,
+    base64: bool,
+    object: &[u8],
+) -> Result<(Vec<u8>, bool), Unreadable> {
     let given: Given<'_> = serde_json::from_slice(object).map_err(|_| Unreadable)?;
-    let tokens = given.usage.0.map_or(given.prompt_eval_count, |usage| usage.prompt_tokens).or_zero();
+    let counted = given.usage.0.map_or(given.prompt_eval_count, |usage| usage.prompt_tokens).0;
+    let tokens = counted.map_or(about.prompt, |count| count.0);
+    // The oldest form of Ollama tells none.
+    let estimated = counted.is_none() && client != Api::OllamaEmbeddings;
     let vectors = match (given.embeddings, given.data) {
         (Some(vectors), _) => vectors,
         (None, Some(mut data)) => {
@@ -84,7 +93,7 @@ pub(super) fn answer(client: Api, about: &About, base64: bool, object: &[u8]) ->
         true => Some(vectors.iter().map(|vector| encode(vector)).collect::<Result<Vec<_>, _>>()?),
         false => None,
     };
-    Ok(Json::object(|json| match client {
+    let written = Json::object(|json| match client {
         Api::OllamaEmbeddings => json.raw("embedding", vectors.first().map_or("[]", |vector| vector.get())),
         Api::OllamaEmbed => {
             json.put("model", &*about.model);
@@ -115,7 +124,8 @@ pub(super) fn answer(client: Api, about: &About, base64: bool, object: &[u8]) ->
                 usage.put("total_tokens", tokens);
             });
         }
-    }))
+    });
+    Ok((written, estimated))
 }
 
 /// A vector as OpenAI packs it: little-endian floats of 32 bits.

@@ -231,13 +231,15 @@ impl Reader {
         }
         if line.done.0 == Some(true) {
             self.over = true;
-            event(Event::Usage(Usage {
-                prompt: line.prompt_eval_count.or_zero(),
-                cached: 0,
-                output: line.eval_count.or_zero(),
-                reading: Duration::from_nanos(line.prompt_eval_duration.or_zero()),
-                writing: Duration::from_nanos(line.eval_duration.or_zero()),
-            }));
+            if line.prompt_eval_count.0.or(line.eval_count.0).is_some() {
+                event(Event::Usage(Usage {
+                    prompt: line.prompt_eval_count.or_zero(),
+                    cached: 0,
+                    output: line.eval_count.or_zero(),
+                    reading: Duration::from_nanos(line.prompt_eval_duration.or_zero()),
+                    writing: Duration::from_nanos(line.eval_duration.or_zero()),
+                }));
+            }
             event(Event::Stop(match line.done_reason.as_str() {
                 // It sends calls whole, or not at all.
                 _ if self.calls > 0 => Stop::Calls,

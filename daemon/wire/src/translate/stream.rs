@@ -38,6 +38,8 @@ pub struct Translator {
     held: Vec<u8>,
     /// It cannot be read.
     failed: bool,
+    /// It is of one piece, was read, and tells tokens that the node did not count.
+    estimated: bool,
 }
 
 enum Shape {
@@ -136,7 +138,7 @@ impl Translator {
             pieces: 0,
             counted: false,
         };
-        Self { client, about, shape: Shape::Stream(lines), held: Vec::new(), failed: false }
+        Self { client, about, shape: Shape::Stream(lines), held: Vec::new(), failed: false, estimated: false }
     }
 
     /// For an answer in one piece.
@@ -145,19 +147,26 @@ impl Translator {
         let about = About { asked: wishes.asked.take(), ..about };
         let base64 = wishes.base64;
         let shape = Shape::Whole { reader: Reader::of(node, wishes), base64 };
-        Self { client, about, shape, held: Vec::new(), failed: false }
+        Self { client, about, shape, held: Vec::new(), failed: false, estimated: false }
     }
 
     /// For an error.
     #[must_use]
     pub fn error(client: Api, about: About, status: StatusCode) -> Self {
-        Self { client, about, shape: Shape::Error(status), held: Vec::new(), failed: false }
+        Self { client, about, shape: Shape::Error(status), held: Vec::new(), failed: false, estimated: false }
     }
 
     /// For an answer in one piece that was translated already: what that came to is put out at the end.
     #[must_use]
     pub fn written(client: Api, about: About, written: Pieces) -> Self {
-        Self { client, about, shape: Shape::Written(written), held: Vec::new(), failed: false }
+        Self {
+            client,
+            about,
+            shape: Shape::Written(written),
+            held: Vec::new(),
+            failed: false,
+            estimated: false,
+        }
     }
 
     /// The type of what it writes.
@@ -193,7 +202,7 @@ impl Translator {
     }
 
     fn lines(&mut self, piece: &[u8], out: &mut Pieces) {
-        let Self { client, about, shape: Shape::Stream(lines), held, failed } = self else { return };
+        let Self { client, about, shape: Shape::Stream(lines), held, failed, .. } = self else { return };
         let mut written = Vec::new();
         let mut rest = piece;
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
@@ -262,6 +271,12 @@ impl Translator {
         if self.failed { Err(UNREADABLE) } else { Ok(()) }
     }
 
+    /// Whether an answer in one piece that was read tells tokens which the node did not count.
+    #[must_use]
+    pub fn is_estimated(&self) -> bool {
+        self.estimated
+    }
+
     fn last_words(&mut self, out: &mut Pieces) {
         if let Shape::Stream(lines) = &mut self.shape
             && !std::mem::replace(&mut lines.over, true)
@@ -280,13 +295,23 @@ impl Translator {
             return Err(Unreadable);
         }
         if client.stream() == Stream::Never {
-            return embed::answer(client, about, *base64, &self.held);
+            let (object, estimated) = embed::answer(client, about, *base64, &self.held)?;
+            self.estimated = estimated;
+            return Ok(object);
         }
         if !is_answer(&self.held) {
             return Err(Unreadable);
         }
         let mut answer = Answer::default();
-        reader.read(about, &self.held, |event| answer.take(event))?;
+        let mut counted = false;
+        reader.read(about, &self.held, |event| {
+            counted |= matches!(event, Event::Usage(_));
+            answer.take(event);
+        })?;
+        if !counted {
+            answer.usage = Usage { prompt: about.prompt, output: answer.tokens(), ..Usage::default() };
+        }
+        self.estimated = !counted;
         Ok(match client {
             Api::Messages => anthropic::whole(about, &answer),
             Api::Responses => responses::whole(about, answer),

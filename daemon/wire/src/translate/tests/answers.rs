@@ -337,6 +337,34 @@ fn pieces_are_counted_where_the_node_does_not_count() {
 }
 
 #[test]
+fn what_a_node_did_not_count_of_an_answer_in_one_piece_is_estimated() {
+    let openai = json!({"choices": [{"message": {"content": "Hi there!"}, "finish_reason": "stop"}]});
+    let ollama = json!({"message": {"content": "Hi there!"}, "done": true});
+    let (vectors, embeddings) = (json!({"data": [{"embedding": [1]}]}), json!({"embeddings": [[1]]}));
+    for (client, node, answer, prompt, output) in [
+        (Api::Messages, Api::Chat, &openai, "/usage/input_tokens", "/usage/output_tokens"),
+        (Api::Messages, Api::OllamaChat, &ollama, "/usage/input_tokens", "/usage/output_tokens"),
+        (Api::Responses, Api::Chat, &openai, "/usage/input_tokens", "/usage/output_tokens"),
+        (Api::OllamaChat, Api::Chat, &openai, "/prompt_eval_count", "/eval_count"),
+        (Api::Chat, Api::OllamaChat, &ollama, "/usage/prompt_tokens", "/usage/completion_tokens"),
+        (Api::OllamaEmbed, Api::Embeddings, &vectors, "/prompt_eval_count", ""),
+        (Api::Embeddings, Api::OllamaEmbed, &embeddings, "/usage/prompt_tokens", ""),
+    ] {
+        let mut translator = Translator::whole(client, node, about(), Wishes::default());
+        let said: Value = serde_json::from_str(&finished(&mut translator, &answer.to_string())).unwrap();
+        assert!(translator.is_estimated(), "{client:?} of {node:?}");
+        assert_eq!(said.pointer(prompt), Some(&json!(7)), "{client:?} of {node:?}: {said}");
+        if !output.is_empty() {
+            assert_eq!(said.pointer(output), Some(&json!(3)), "{client:?} of {node:?}: {said}");
+        }
+    }
+    let counted = json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}});
+    let mut translator = Translator::whole(Api::Messages, Api::Chat, about(), Wishes::default());
+    finished(&mut translator, &counted.to_string());
+    assert!(!translator.is_estimated());
+}
+
+#[test]
 fn a_line_of_ollama_says_how_long_the_work_took() {
     let openai = json!({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 5, "completion_tokens": 2}, "timings": {"prompt_ms": 1.5, "predicted_ms": 20.0}});
