@@ -36,7 +36,7 @@ use super::{
     relayed::{NodeHalf, Relayed},
     responses::{self, Maker},
     shared::Settings,
-    socket::{Handshake, Opening},
+    socket::{Handshake, Names, Opening},
     stream::Relay,
     translation::{self, Translated, Written},
     trial::{Answered, Asked, Trial},
@@ -288,18 +288,18 @@ pub(super) async fn forward(
     if call.route.optional && answered.opened.no_route {
         return Err(NoNode::lacks(&answered.lease.node().name).into());
     }
+    let of_fleet = call.plan.as_ref().is_some_and(|plan| plan.of_fleet);
     if call.route.path == RESPONSES
         && let Some(id) = responses::id_in(&answered.opened.beginning)
     {
         let asked = call.peek.model(call.route.legacy_name).unwrap_or_default();
-        let of_fleet = call.plan.as_ref().is_some_and(|plan| plan.of_fleet);
         let maker = Maker::new(&answered.lease.node().id, asked, of_fleet, candidates.model());
         worker.shared.responses.made(call.owner, id, maker);
     }
     if let Some(socket) = &call.socket
         && answered.opened.incoming.status == StatusCode::SWITCHING_PROTOCOLS
     {
-        let names = [socket.model.clone(), candidates.model().to_owned()];
+        let names = Names { asked: socket.model.clone(), served: candidates.model().to_owned(), of_fleet };
         let held = call.body.held.another();
         return Opening::answer(exchange, flight, answered, (socket.caller, call.eligible), names, held);
     }

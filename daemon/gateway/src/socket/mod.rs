@@ -7,4 +7,4 @@ mod handshake;
 mod session;
 
 pub(super) use handshake::{Handshake, HandshakeError, keys_of_protocols};
-pub(super) use session::{Opening, Session};
+pub(super) use session::{Names, Opening, Session};

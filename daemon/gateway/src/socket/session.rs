@@ -48,6 +48,16 @@ const CLOSE_GRACE: u32 = 5 * TICKS_PER_SECOND;
 /// How long one that is ended may take for the gateway's last words.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The model of a session.
+pub(crate) struct Names {
+    /// As the client names it.
+    pub(crate) asked: String,
+    /// As the node does.
+    pub(crate) served: String,
+    /// What was asked for is an alias of the fleet, not of an organization.
+    pub(crate) of_fleet: bool,
+}
+
 /// What a session is made of, before its head goes out.
 pub(crate) struct Opening {
     flight: Watched,
@@ -55,8 +65,7 @@ pub(crate) struct Opening {
     node: Switched,
     caller: Caller,
     eligible: RoutingRules,
-    /// The session's model, as the client and as the node names it.
-    names: [String; 2],
+    names: Names,
     held: Held,
 }
 
@@ -67,7 +76,7 @@ impl Opening {
         flight: Watched,
         answered: Answered,
         (caller, eligible): (&Caller, &RoutingRules),
-        names: [String; 2],
+        names: Names,
         held: Held,
     ) -> Result<Answer, Refusal> {
         let Answered { opened, lease, asked } = answered;
@@ -207,7 +216,7 @@ struct Books {
     /// The model policy by which that is so, if there is one.
     ruled_by: Weak<Rules>,
     eligible: RoutingRules,
-    names: [String; 2],
+    names: Names,
     exchange: Exchange,
     /// Answers that are over.
     answers: u64,
@@ -230,7 +239,7 @@ impl Books {
         self.look_again()?;
         let (names, eligible, now) = (&self.names, &self.eligible, self.caller.eligible());
         let allowed = |model: &str| {
-            names.iter().any(|name| name == model) || (eligible.allows(model) && now.allows(model))
+            names.asked == model || names.served == model || (eligible.allows(model) && now.allows(model))
         };
         let refused = |error| End::Refused(Side::Client, error);
         let said = check_models(message, allowed).map_err(refused)?;
@@ -255,12 +264,10 @@ impl Books {
             return Ok(());
         }
         let caller = self.caller.again(&snapshot, record.client, now());
-        let [asked, served] = &self.names;
+        let Names { asked, served, of_fleet } = &self.names;
         let may = |caller: &Caller| {
             let rules = caller.eligible();
-            // The alias of an organization does not count by its own name.
-            let of_fleet = !self.eligible.allows_as(asked, false, served);
-            rules.allows_as(asked, of_fleet, served)
+            rules.allows_as(asked, *of_fleet, served)
                 && (caller.may(KeyScope::Infer) || !self.caller.may(KeyScope::Infer))
         };
         let ended = || End::Cancelled(withdrawn(self.caller.is_disabled(&snapshot)));
