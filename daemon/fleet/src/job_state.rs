@@ -102,11 +102,10 @@ struct Progress {
     told: Cursor,
     /// None once ended, which ends those who listen.
     news: Option<broadcast::Sender<Bytes>>,
-    last: Option<Bytes>,
     ended: Option<UnixMillis>,
 }
 
-/// What a reader needs: the lines that say how it stands, and those to come.
+/// What a reader needs: the lines that say how it stands, and those to come; the last one is [`OnNodes::last`].
 pub(super) struct Feed {
     pub(super) so_far: Vec<Bytes>,
     pub(super) news: Option<broadcast::Receiver<Bytes>>,
@@ -128,7 +127,6 @@ impl OnNodes {
             merge: Merge::new(targets.len()),
             told: Cursor::default(),
             news: Some(broadcast::channel(LINES).0),
-            last: None,
             ended: None,
         };
         let started = now();
@@ -211,14 +209,22 @@ impl OnNodes {
 
     /// Why it failed.
     pub(super) fn error(&self) -> String {
-        self.lock().merge.error(&self.names())
+        self.lock().merge.error(Some(&self.names()))
+    }
+
+    /// The last line, once it has ended; nodes are named in it if the reader may `see_nodes`.
+    pub(super) fn last(&self, see_nodes: bool) -> Bytes {
+        let merge = &self.lock().merge;
+        match merge.state() {
+            JobState::Done => Line::success(),
+            _ => Line::failure(merge.error(see_nodes.then(|| self.names()).as_deref())),
+        }
     }
 
     /// The progress so far in lines, and the lines to come; nothing is lost or sent twice in between.
     pub(super) fn feed(&self) -> Feed {
         let progress = self.lock();
-        let mut so_far = progress.merge.news(&mut Cursor::default());
-        so_far.extend(progress.last.clone());
+        let so_far = progress.merge.news(&mut Cursor::default());
         Feed { so_far, news: progress.news.as_ref().map(broadcast::Sender::subscribe) }
     }
 
@@ -234,16 +240,11 @@ impl OnNodes {
         let mut progress = self.lock();
         let progress = &mut *progress;
         step(&mut progress.merge);
-        let mut lines = progress.merge.news(&mut progress.told);
+        let lines = progress.merge.news(&mut progress.told);
         let state = progress.merge.state();
         let ends = state != JobState::Running && progress.ended.is_none();
         if ends {
-            let last = match state {
-                JobState::Done => Line::success(),
-                _ => Line::failure(progress.merge.error(&self.names())),
-            };
-            lines.push(last.clone());
-            (progress.last, progress.ended) = (Some(last), Some(now()));
+            progress.ended = Some(now());
         }
         if let Some(news) = &progress.news {
             for line in lines {

@@ -329,7 +329,7 @@ impl Jobs {
 
     /// A job's progress in the form of Ollama's own `/api/pull`, lines of NDJSON each with its line feed,
     /// beginning with how it stands and ending with the job. A reader that is slow gets fewer steps and holds
-    /// up nobody; one that leaves changes nothing.
+    /// up nobody; one that leaves changes nothing. An error names nodes if the reader may `see_nodes`.
     ///
     /// # Errors
     /// [`FleetError::UnknownJob`], also for a job that has no such progress.
@@ -337,6 +337,7 @@ impl Jobs {
         &self,
         realm: impl Into<NodeScope>,
         id: &str,
+        see_nodes: bool,
     ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
         let found = self.find(&realm.into(), id)?;
         let unknown = || FleetError::UnknownJob { wanted: id.to_owned(), foreign: false };
@@ -345,7 +346,7 @@ impl Jobs {
         let (lines, reader) = mpsc::channel(READER);
         self.runtime.spawn(async move {
             // The reader's leaving is the only way this fails.
-            let _ = tell(&job, &lines).await;
+            let _ = tell(&job, &lines, see_nodes).await;
         });
         Ok(reader)
     }
@@ -456,18 +457,22 @@ pub(super) fn in_service(node: &Contact) -> Result<(), FleetError> {
 }
 
 /// Sends `reader` the job's progress so far and then what is new, until the job ends.
-async fn tell(job: &OnNodes, reader: &mpsc::Sender<Bytes>) -> Result<(), mpsc::error::SendError<Bytes>> {
+async fn tell(
+    job: &OnNodes,
+    reader: &mpsc::Sender<Bytes>,
+    see_nodes: bool,
+) -> Result<(), mpsc::error::SendError<Bytes>> {
     'stand: loop {
         let Feed { so_far, news } = job.feed();
         for line in so_far {
             reader.send(line).await?;
         }
-        let Some(mut news) = news else { return Ok(()) };
+        let Some(mut news) = news else { return reader.send(job.last(see_nodes)).await };
         loop {
             match news.recv().await {
                 Ok(line) => reader.send(line).await?,
                 Err(RecvError::Lagged(_)) => continue 'stand,
-                Err(RecvError::Closed) => return Ok(()),
+                Err(RecvError::Closed) => return reader.send(job.last(see_nodes)).await,
             }
         }
     }

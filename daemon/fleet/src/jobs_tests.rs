@@ -46,7 +46,7 @@ async fn progress_of_two_nodes_is_told_as_one() {
     let jobs = rig.fleet.jobs();
     let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
     assert_eq!((job.state, &*job.subject, job.targets.len()), (JobState::Running, "m", 2));
-    let mut lines = jobs.lines(ALL, &job.id).await.unwrap();
+    let mut lines = jobs.lines(ALL, &job.id, true).await.unwrap();
     let mut steps = jobs.follow(ALL, &job.id).unwrap();
 
     to_a.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
@@ -59,7 +59,7 @@ async fn progress_of_two_nodes_is_told_as_one() {
     until(&mut steps, |job| job.completed == 30 && job.total == 100).await;
     assert_eq!(jobs.show(ALL, &job.id).unwrap().targets[0].completed, 70);
 
-    let late = jobs.lines(ALL, &job.id).await.unwrap();
+    let late = jobs.lines(ALL, &job.id, true).await.unwrap();
     a.become_ollama(&["m:latest"]);
     to_a.send(r#"{"status":"success"}"#.into()).unwrap();
     until(&mut steps, |job| job.targets[0].state == JobState::Done).await;
@@ -80,7 +80,7 @@ async fn progress_of_two_nodes_is_told_as_one() {
     assert_eq!((job.state, job.completed, job.total), (JobState::Done, 100, 100));
     assert!(job.ended.is_some());
     assert_eq!(
-        rest(jobs.lines(ALL, &job.id).await.unwrap()).await.last().unwrap(),
+        rest(jobs.lines(ALL, &job.id, true).await.unwrap()).await.last().unwrap(),
         r#"{"status":"success"}"#
     );
     let body = a.asked("POST /api/pull")[0].body.clone();
@@ -120,7 +120,7 @@ async fn a_job_outlives_its_readers_and_ends_by_cancel_with_its_connections() {
     let to_node = node.next_pull();
     let jobs = rig.fleet.jobs();
     let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
-    let mut lines = jobs.lines(ALL, &job.id).await.unwrap();
+    let mut lines = jobs.lines(ALL, &job.id, true).await.unwrap();
     to_node.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
     line(&mut lines).await;
     drop(lines);
@@ -128,7 +128,7 @@ async fn a_job_outlives_its_readers_and_ends_by_cancel_with_its_connections() {
     let mut steps = jobs.follow(ALL, &job.id).unwrap();
     until(&mut steps, |job| job.completed == 50).await;
 
-    let lines = jobs.lines(ALL, &job.id).await.unwrap();
+    let lines = jobs.lines(ALL, &job.id, true).await.unwrap();
     let cancelled = jobs.cancel(ALL, &job.id).await.unwrap();
     assert_eq!(cancelled.state, JobState::Cancelled);
     assert_eq!(rest(lines).await.last().unwrap(), r#"{"error":"cancelled"}"#);
@@ -150,7 +150,7 @@ async fn a_slow_reader_holds_up_nobody_and_still_hears_the_end() {
     let to_node = node.next_pull();
     let jobs = rig.fleet.jobs();
     let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
-    let slow = jobs.lines(ALL, &job.id).await.unwrap();
+    let slow = jobs.lines(ALL, &job.id, true).await.unwrap();
     for completed in 1..=5000 {
         to_node
             .send(format!(r#"{{"status":"pulling x","digest":"x","total":5000,"completed":{completed}}}"#))
@@ -172,7 +172,7 @@ async fn failures_are_told_in_the_nodes_own_words() {
     let jobs = rig.fleet.jobs();
     let failed = async |nodes: &[String]| {
         let job = jobs.pull(ALL, "m", nodes, false).await.unwrap();
-        let lines = rest(jobs.lines(ALL, &job.id).await.unwrap()).await;
+        let lines = rest(jobs.lines(ALL, &job.id, true).await.unwrap()).await;
         assert_eq!(ended(jobs, &job.id).await.state, JobState::Failed);
         lines.last().unwrap().clone()
     };
@@ -217,7 +217,7 @@ async fn credentials_in_a_nodes_words_are_masked() {
     ] {
         let to_node = node.next_pull();
         let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
-        let lines = jobs.lines(ALL, &job.id).await.unwrap();
+        let lines = jobs.lines(ALL, &job.id, true).await.unwrap();
         to_node.send(serde_json::json!({"status": said}).to_string()).unwrap();
         to_node.send(serde_json::json!({"error": said}).to_string()).unwrap();
         let job = ended(jobs, &job.id).await;
@@ -281,7 +281,7 @@ async fn a_job_of_another_part_is_one_among_the_jobs() {
     let mut steps = jobs.follow(ALL, &job.id).unwrap();
     until(&mut steps, |job| job.completed == 1 && job.total == 2).await;
     assert_eq!(
-        jobs.lines(ALL, &job.id).await.map_err(Fault::from).unwrap_err().kind,
+        jobs.lines(ALL, &job.id, true).await.map_err(Fault::from).unwrap_err().kind,
         FaultKind::NotFound,
         "that is for pulls"
     );

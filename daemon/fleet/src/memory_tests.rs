@@ -117,7 +117,7 @@ async fn loading_that_takes_long_can_be_cancelled() {
     let job = rig.fleet.load_model(ALL, "m", None, Some(json!(-1))).unwrap();
     let again = rig.fleet.load_model(ALL, "m:latest", Some("a"), Some(json!(-1))).unwrap();
     assert_eq!(again.id, job.id, "the same is not done twice at once");
-    assert!(rig.fleet.jobs().lines(ALL, &job.id).await.is_err(), "it is no pull");
+    assert!(rig.fleet.jobs().lines(ALL, &job.id, true).await.is_err(), "it is no pull");
     let ended = rig.fleet.jobs().cancel(ALL, &job.id).await.unwrap();
     assert_eq!((ended.state, ended.targets[0].state), (JobState::Cancelled, JobState::Cancelled));
 }

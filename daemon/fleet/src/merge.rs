@@ -186,23 +186,27 @@ impl Merge {
         news
     }
 
-    /// The error of the whole: the node's own words if there is but one, or all say the same.
-    pub(super) fn error(&self, names: &[impl AsRef<str>]) -> String {
-        let failed: Vec<(&str, &str)> = self
+    /// The error of the whole: the node's own words if there is but one, or all say the same. Without `names` it does
+    /// not say which node said what.
+    pub(super) fn error(&self, names: Option<&[&str]>) -> String {
+        let failed: Vec<(usize, &str)> = self
             .nodes
             .iter()
-            .zip(names)
-            .filter_map(|(node, name)| Some((name.as_ref(), node.error.as_deref()?)))
+            .enumerate()
+            .filter_map(|(at, node)| Some((at, node.error.as_deref()?)))
             .collect();
-        match failed.as_slice() {
-            [] => "cancelled".into(),
-            [(_, first), rest @ ..]
-                if failed.len() == self.nodes.len() && rest.iter().all(|(_, error)| error == first) =>
-            {
-                (*first).to_owned()
+        let all_failed = failed.len() == self.nodes.len();
+        let mut said: Vec<String> = match (failed.as_slice(), names) {
+            ([], _) => return "cancelled".into(),
+            ([(_, first), rest @ ..], _) if all_failed && rest.iter().all(|(_, error)| error == first) => {
+                return (*first).to_owned();
             }
-            all => all.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("; "),
-        }
+            (all, Some(names)) => all.iter().map(|(at, error)| format!("{}: {error}", names[*at])).collect(),
+            (all, None) => all.iter().map(|(_, error)| (*error).to_owned()).collect(),
+        };
+        // Without names the same words twice say nothing more.
+        said.dedup();
+        said.join("; ")
     }
 
     fn layers(&self) -> impl Iterator<Item = usize> {

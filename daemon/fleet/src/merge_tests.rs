@@ -72,9 +72,10 @@ fn a_failed_node_holds_nobody_up_but_fails_the_whole() {
     assert_eq!((merge.state(), merge.bytes()), (JobState::Running, (10, 10)));
     merge.end(0, JobState::Done, None);
     assert_eq!(merge.state(), JobState::Failed);
-    assert_eq!(merge.error(&["a", "b"]), "b: disk full");
+    assert_eq!(merge.error(Some(&["a", "b"])), "b: disk full");
+    assert_eq!(merge.error(None), "disk full");
     merge.end(0, JobState::Failed, Some("disk full".into()));
-    assert_eq!(merge.error(&["a", "b"]), "disk full");
+    assert_eq!(merge.error(Some(&["a", "b"])), "disk full");
 }
 
 #[test]

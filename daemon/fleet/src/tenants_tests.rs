@@ -300,7 +300,7 @@ async fn jobs_are_those_of_ones_organization() {
         same((jobs.show(acme, id), id), (jobs.show(acme, "zzzz"), "zzzz"));
         same((jobs.follow(acme, id), id), (jobs.follow(acme, "zzzz"), "zzzz"));
         same((jobs.cancel(acme, id).await, id), (jobs.cancel(acme, "zzzz").await, "zzzz"));
-        same((jobs.lines(acme, id).await, id), (jobs.lines(acme, "zzzz").await, "zzzz"));
+        same((jobs.lines(acme, id, true).await, id), (jobs.lines(acme, "zzzz", true).await, "zzzz"));
     }
     assert_eq!(jobs.show(ALL, &foreign.id).unwrap().state, aivonx_protocol::job::JobState::Running);
     assert!(jobs.follow(acme, &own.id).is_ok() && jobs.cancel(acme, &own.id).await.is_ok());

@@ -457,6 +457,23 @@ async fn the_node_field_can_be_switched_off() {
 }
 
 #[tokio::test]
+async fn the_error_of_a_job_names_nodes_to_those_who_may_see_them() {
+    for shown in [true, false] {
+        let (well, ill) = (FakeNode::ollama().await, FakeNode::ollama().await);
+        let config = format!("[proxy]\nnode_header = {shown}\n");
+        let daemon = Daemon::run(&[&well, &ill], &config).await;
+        for stream in [true, false] {
+            ill.fail_next(Fault::Status(500, r#"{"error":"disk full"}"#));
+            let body = json!({"model": "new", "stream": stream});
+            let said = daemon.post("/api/pull", &body).await.expect(if stream { 200 } else { 500 }).text();
+            let wanted =
+                if shown { "{\"error\":\"n1: disk full\"}\n" } else { "{\"error\":\"disk full\"}\n" };
+            assert!(said.ends_with(wanted), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_or_too_slow_is_refused() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::run(&[&node], "[timeouts]\nhead = \"1s\"\n").await;

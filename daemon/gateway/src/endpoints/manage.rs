@@ -143,7 +143,7 @@ async fn begin(
     stream: bool,
 ) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
-    let tells = work.wish.tells();
+    let (tells, see_nodes) = (work.wish.tells(), exchange.settings.node_header);
     let begun = exchange.worker.shared.control.spawn(async move {
         let Work { eligible, wish, before } = work;
         let jobs = fleet.jobs();
@@ -152,7 +152,7 @@ async fn begin(
         match job {
             Ok((steps, job)) => {
                 change.begun(steps).await?;
-                jobs.lines(&eligible, &job.id).await.map_err(Fault::from)
+                jobs.lines(&eligible, &job.id, see_nodes).await.map_err(Fault::from)
             }
             Err(fault) => change.ended(Err(&fault)).await.and(Err(fault)),
         }
