@@ -84,7 +84,7 @@ table! {
     Listen, LISTEN_DOC, LISTEN_KEYS of Listen {
         /// Address and port; port 0 lets the kernel choose.
         address: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 11435)), Address, Restart;
-        /// Serve `/metrics`, `/api/status`, `/api/proxy/state` and `/api/proxy/active-requests` here, to everyone who
+        /// Serve `/metrics`, `/api/proxy/state` and `/api/proxy/active-requests` here, to everyone who
         /// can connect.
         diagnostics: bool = false, Flag, Restart;
         /// Serve HTTPS (TLS 1.2 and 1.3; HTTP/1.1 and HTTP/2) with the certificate chain in this PEM file. Of a list, the

@@ -260,10 +260,11 @@ impl Route {
                 Local::Root | Local::Version | Local::Health | Local::Ready | Local::Proxy => {
                     return Need::Nothing;
                 }
-                Local::Tags | Local::Ps | Local::Models | Local::Model => KeyScope::ModelsRead,
-                Local::ProxyState | Local::ActiveRequests | Local::Metrics | Local::Status => {
-                    KeyScope::AdminRead
+                // Of the status there is only what the caller may use.
+                Local::Tags | Local::Ps | Local::Models | Local::Model | Local::Status => {
+                    KeyScope::ModelsRead
                 }
+                Local::ProxyState | Local::ActiveRequests | Local::Metrics => KeyScope::AdminRead,
             },
         })
     }
