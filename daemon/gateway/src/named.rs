@@ -103,9 +103,18 @@ fn has_authority(address: &str) -> bool {
     address.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#']))
 }
 
-/// Whether it can be a picture, and no file's name.
+/// How pictures begin in base64: PNG, JPEG, GIF, WebP, TIFF of either order, BMP.
+const PICTURES: [&str; 10] =
+    ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "SUkqA", "TU0AK", "Qk0", "Qk1", "Qk2", "Qk3"];
+
+/// Whether it can be a picture in base64 or its beginning, and no file's name: it begins as pictures do, and pads
+/// nowhere but at its end.
 fn is_base64(text: &str) -> bool {
-    text.len() >= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
+    let digits = text.strip_suffix("==").or(text.strip_suffix('=')).unwrap_or(text);
+    let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    // The box of HEIF and AVIF that says what they are comes after its length.
+    let is_picture = PICTURES.iter().any(|begin| text.starts_with(begin)) || text.get(6..10) == Some("Z0eX");
+    text.len() >= 64 && is_picture && digits.bytes().all(is_digit)
 }
 
 fn is_private_name(name: &str) -> bool {
@@ -189,6 +198,9 @@ mod tests {
             ("../x.png", "no http://"),
             ("http:\\\\10.0.0.1", "a backslash"),
             ("http://", "no http://"),
+            (&format!("/etc/{}", "a/".repeat(40)), "no http://"),
+            (&"srv/pictures/secret/".repeat(4), "no http://"),
+            (&format!("/9j/{}=/{}", "a".repeat(40), "b".repeat(40)), "no http://"),
         ] {
             let wrong = wrong(address, false).unwrap_or_else(|| panic!("{address} is let through"));
             assert!(wrong.contains(says), "{address}: {wrong}");
@@ -201,6 +213,8 @@ mod tests {
             "data:image/png;base64,AAAA",
             " DATA:,x",
             &base64,
+            &format!("iVBORw0KGgo{}==", "A".repeat(79)),
+            &format!("AAAAIGZ0eXBhdmlm{}", "A".repeat(80)),
         ] {
             assert_eq!(wrong(address, false), None, "{address}");
         }
