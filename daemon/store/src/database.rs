@@ -126,15 +126,18 @@ pub enum Tables {
 
 #[cfg(feature = "cluster")]
 mod with {
-    use std::{path::Path, sync::Arc};
+    use std::{path::Path, sync::Arc, time::Duration};
 
     use super::{Server, Tables};
     use crate::{
         StoreError,
         backend::postgres::{
-            Link, Postgres, schema,
+            Link, Postgres,
+            bank::PostgresBank,
+            schema,
             writer::{Claim, Claimant},
         },
+        bank::Bank,
         engine::Engine,
     };
 
@@ -171,6 +174,20 @@ mod with {
         /// If the database cannot be asked.
         pub fn needless_rights(&self) -> Result<Vec<String>, StoreError> {
             schema::rights(&Link::to(self)?)
+        }
+
+        /// The shared budgets, for the gateway `member`. Its leases end `expires` after they were renewed; days begin
+        /// `day_offset` after midnight UTC. The database need not be there yet.
+        ///
+        /// # Errors
+        /// If the way to it cannot be prepared.
+        pub fn bank(
+            &self,
+            member: &str,
+            expires: Duration,
+            day_offset: Duration,
+        ) -> Result<Arc<dyn Bank>, StoreError> {
+            Ok(Arc::new(PostgresBank::new(Link::to(self)?, member, expires, day_offset)))
         }
 
         /// An engine over the settings of the data directory `dir`, whose lock the caller has, as their one writer.
@@ -210,10 +227,10 @@ mod with {
 
 #[cfg(not(feature = "cluster"))]
 mod without {
-    use std::path::Path;
+    use std::{path::Path, sync::Arc, time::Duration};
 
     use super::{Server, Tables};
-    use crate::{StoreError, engine::Engine};
+    use crate::{StoreError, bank::Bank, engine::Engine};
 
     /// [`Server::configured`] makes none without the feature.
     #[expect(missing_docs, reason = "as with the feature")]
@@ -232,6 +249,10 @@ mod without {
         }
 
         pub fn needless_rights(&self) -> Result<Vec<String>, StoreError> {
+            Err(none())
+        }
+
+        pub fn bank(&self, _: &str, _: Duration, _: Duration) -> Result<Arc<dyn Bank>, StoreError> {
             Err(none())
         }
 

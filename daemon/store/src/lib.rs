@@ -13,6 +13,7 @@
 mod answers;
 pub mod audit;
 mod backend;
+pub mod bank;
 mod batch;
 mod block;
 mod change;

@@ -1,3 +1,5 @@
+#[cfg(feature = "cluster")]
+mod bank;
 mod child;
 mod damage;
 #[cfg(feature = "cluster")]

@@ -4,6 +4,7 @@
 //! may stand between. A change is one statement that also checks, in the row of the writer, that this process is still
 //! the one that may write: see [`writer`].
 
+pub(crate) mod bank;
 mod link;
 pub(crate) mod schema;
 mod tls;

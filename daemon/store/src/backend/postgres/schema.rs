@@ -4,7 +4,10 @@ use super::link::{self, Link};
 use crate::StoreError;
 
 /// What this build reads and writes.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
+
+/// Budgets that several gateways share.
+const BANK: &str = include_str!("bank.sql");
 
 /// The statements that make the tables, for their owner, and give `runtime`, the role of the gateway, rights on their
 /// data alone. They can be run again.
@@ -41,12 +44,16 @@ CREATE TABLE IF NOT EXISTS aivonx.version (
     version integer NOT NULL,
     made timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO aivonx.version (version) VALUES ({VERSION}) ON CONFLICT DO NOTHING;
--- The role of the gateway: data, and nothing else.
+INSERT INTO aivonx.version (version) VALUES ({VERSION})
+    ON CONFLICT (only_row) DO UPDATE SET version = excluded.version, made = now() WHERE version.version < excluded.version;
+{BANK}-- The role of the gateway: data, and nothing else.
 GRANT USAGE ON SCHEMA aivonx TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON aivonx.record TO {role};
 GRANT SELECT, UPDATE ON aivonx.writer TO {role};
 GRANT SELECT ON aivonx.version TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON aivonx.bank_member, aivonx.budget, aivonx.lease TO {role};
+GRANT SELECT, UPDATE ON aivonx.bank TO {role};
+GRANT EXECUTE ON FUNCTION aivonx.bank_turn, aivonx.bank_expire TO {role};
 COMMIT;
 "
     )
