@@ -207,7 +207,7 @@ pub(super) async fn collect_within(
             Some(frame) => frame,
             None => {
                 // It takes time, and what takes time counts from now on.
-                limit::enter(exchange, sender)?;
+                limit::enter(exchange, sender).await?;
                 flight.watch(frame).await.map_err(VerdictError)?
             }
         };

@@ -42,7 +42,7 @@ const WORTH_WAITING: u64 = 60;
 const ROUGH: u64 = 16 << 10;
 
 /// Counts a request of any kind against its caller's limits.
-pub(super) fn throttle(
+pub(super) async fn throttle(
     cx: &ConnContext,
     exchange: &mut Exchange,
     caller: &Caller,
@@ -56,7 +56,7 @@ pub(super) fn throttle(
     }
     let levels = (!matches!(caller, Caller::Anonymous(_))).then(|| caller.levels());
     let limits = &cx.worker.shared.limits;
-    limits.throttle(levels, cx.client).map_err(|exceeded| refuse(exchange, caller, exceeded))
+    limits.throttle(levels, cx.client).await.map_err(|exceeded| refuse(exchange, caller, exceeded))
 }
 
 /// Refuses a websocket, whose prompts and answers are not looked at, where their lengths are bounded: those of answers
@@ -124,12 +124,13 @@ impl Asks<'_> {
 
 /// Counts a request whose body is still coming in against the limits that are counted in requests: what waits for
 /// its client holds a place, and memory, as one that waits for a node does.
-pub(super) fn enter(exchange: &mut Exchange, sender: Sender<'_>) -> Result<(), Refusal> {
+pub(super) async fn enter(exchange: &mut Exchange, sender: Sender<'_>) -> Result<(), Refusal> {
     let Sender { caller, route } = sender;
     if !route.metered() || exchange.reservation.is_some() {
         return Ok(());
     }
-    let entered = exchange.worker.shared.limits.enter(caller.levels());
+    let worker = exchange.worker.clone();
+    let entered = worker.shared.limits.enter(caller.levels()).await;
     exchange.reservation = Some(entered.map_err(|exceeded| refuse(exchange, caller, exceeded))?);
     Ok(())
 }
@@ -158,7 +159,7 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
         let (prompt, sent) = prompt(limits, levels, peek, body).await?;
         exchange.sent = sent;
         let ask = Ask { prompt, output: asks.output(), price: asks.price(limits.prices()) };
-        limits.complete(entered, levels, &ask)
+        limits.complete(entered, levels, &ask).await
     };
     let reservation = done.await.map_err(|exceeded| refuse(exchange, caller, exceeded))?;
     let bound = reservation.bound();

@@ -248,7 +248,7 @@ async fn layers(
     let caller = authenticate::caller(cx, exchange, route, fields)?;
     // As soon as it is known whom to count it for, and before anything that is refused may be recorded: a flood of
     // refusals counts too.
-    limit::throttle(cx, exchange, &caller, route)?;
+    limit::throttle(cx, exchange, &caller, route).await?;
     authenticate::authorize(cx, exchange, &caller, route, fields)?;
     if !route.allows(&head.method) {
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });

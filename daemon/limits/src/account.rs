@@ -3,12 +3,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
 };
 
 use super::{
     Caps,
     clock::Now,
+    refill::Refill,
+    slices::Slices,
     window::{Counters, LiveCounters},
 };
 
@@ -121,14 +123,21 @@ type Map = HashMap<(Kind, Arc<str>), Arc<Account>>;
 
 /// All accounts. They outlive the snapshots of identity, whose entries hold them.
 #[derive(Debug, Default)]
-pub struct Accounts(Mutex<Map>);
+pub struct Accounts {
+    map: Mutex<Map>,
+    /// What refills their slices, where several gateways share limits.
+    refill: OnceLock<Arc<Refill>>,
+}
 
 impl Accounts {
     /// The account of a subject; made on first use.
     #[must_use]
     pub fn account(&self, kind: Kind, id: &Arc<str>) -> Arc<Account> {
         let mut map = self.map();
-        let made = || Arc::new(Account::new(kind, id.clone(), LiveCounters::default()));
+        let made = || {
+            let slices = self.refill.get().map(|refill| Box::new(Slices::new(refill.clone())));
+            Arc::new(Account::new(kind, id.clone(), LiveCounters { slices, ..LiveCounters::default() }))
+        };
         map.entry((kind, id.clone())).or_insert_with(made).clone()
     }
 
@@ -146,7 +155,17 @@ impl Accounts {
 
     /// Puts what was stored into an account.
     pub(super) fn restore(&self, kind: Kind, id: &Arc<str>, live: LiveCounters) {
-        *self.account(kind, id).lock() = live;
+        let account = self.account(kind, id);
+        let mut kept = account.lock();
+        *kept = LiveCounters { slices: kept.slices.take(), ..live };
+    }
+
+    /// Has all of them, and those that are made later, count in slices of what several gateways share.
+    pub(super) fn share(&self, refill: &Arc<Refill>) {
+        let map = self.map();
+        // Under the lock of the map no account is made.
+        let _ = self.refill.set(refill.clone());
+        map.values().for_each(|account| account.lock().slices = Some(Box::new(Slices::new(refill.clone()))));
     }
 
     /// Every account.
@@ -170,6 +189,6 @@ impl Accounts {
     }
 
     fn map(&self) -> MutexGuard<'_, Map> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

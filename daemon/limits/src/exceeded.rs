@@ -32,12 +32,18 @@ pub struct Exceeded {
     pub resets_at: UnixMillis,
     /// Whose limit it is.
     pub who: Who,
+    /// Whether the limit may have room: what this gateway holds of it is used up, and the rest could not be had in time
+    /// from the database that several gateways share it in.
+    pub is_unsure: bool,
 }
 
 impl Exceeded {
     /// Whole seconds after which it makes sense to ask again, at least one.
     #[must_use]
     pub fn retry_after(&self) -> u64 {
+        if self.is_unsure {
+            return 1;
+        }
         self.resets_in.unwrap_or(0).div_ceil(1000).max(1)
     }
 
@@ -58,6 +64,13 @@ impl Exceeded {
     /// What it comes to for those from whom usage is hidden: without an amount.
     #[must_use]
     pub fn without_amounts(&self) -> String {
+        if self.is_unsure {
+            return format!(
+                "the limit {}{} cannot be had at the moment; ask again in a second",
+                self.limit,
+                self.whose()
+            );
+        }
         let reset =
             self.resets_in.map_or_else(String::new, |left| format!("; it resets in {}", duration(left)));
         format!("the limit {}{} is reached{reset}", self.limit, self.whose())
@@ -90,6 +103,14 @@ impl fmt::Display for Exceeded {
         let [cap, used, asked] = [self.cap, self.used, self.asked].map(|amount| self.amount(amount));
         if limit == LimitName::PromptChars {
             return write!(f, "the prompt has {asked} {unit}, more than the {cap} of the limit {limit}");
+        }
+        if self.is_unsure {
+            let whose = self.whose();
+            return write!(
+                f,
+                "what this gateway holds of the limit {limit}{whose} is used up ({used} of {cap} {unit} are used by all that \
+                 is known), and it cannot get more at the moment; ask again in a second"
+            );
         }
         write!(f, "the limit {limit}{} is reached: {used} of {cap} {unit} ", self.whose())?;
         f.write_str(if limit == LimitName::Concurrent { "are running" } else { "are used" })?;

@@ -17,6 +17,9 @@
 //! Counters live in memory ([`Accounts`]) and are saved every second. A request that ran when the process was killed
 //! stays counted as it was reserved; what was counted in the last second before may be lost.
 //!
+//! Where several gateways share the limits, each reserves in memory from the slices that it holds of them
+//! ([`Sharing`]); a request whose slice is used up waits, for two seconds at most, until more was granted.
+//!
 //! Nothing here knows identity, and nothing waits while it holds a lock.
 
 mod account;
@@ -28,15 +31,18 @@ mod logins;
 mod prices;
 pub mod pricing;
 pub mod profile;
+mod refill;
 mod reserve;
 pub mod resolve;
 mod save;
 pub mod setting;
 pub mod shown;
+mod slices;
 #[cfg(test)]
 mod tests;
 mod throttle;
 mod tokens;
+mod wait;
 mod window;
 
 use std::{
@@ -58,8 +64,12 @@ pub use caps::Caps;
 pub use clock::{Clock, Now};
 pub use exceeded::{Exceeded, Who, duration, usd};
 pub use prices::{Price, Prices};
+pub use refill::{OnStoreLoss, Shared, Sharing};
 pub use reserve::{Ask, OPEN_OUTPUT, Output, Reservation, Used};
 pub use window::Counters;
+
+use reserve::Refused;
+use wait::Wait;
 
 /// The limits of the daemon.
 pub struct Limits {
@@ -71,6 +81,8 @@ pub struct Limits {
     fleet: ArcSwap<Caps>,
     prices: Prices,
     refusals: [AtomicU64; LimitName::ALL.len()],
+    /// What has the slices refilled, where several gateways share the limits.
+    refill: Option<Arc<refill::Refill>>,
 }
 
 impl fmt::Debug for Limits {
@@ -110,6 +122,26 @@ impl Limits {
         self.fleet.store(Arc::new(caps));
     }
 
+    /// What sharing the limits with other gateways came to; None where this one is alone.
+    #[must_use]
+    pub fn shared(&self) -> Option<Shared> {
+        self.refill.as_ref().map(|refill| refill.figures())
+    }
+
+    /// What happens while that cannot be done; None where this one is alone.
+    #[must_use]
+    pub fn on_store_loss(&self) -> Option<OnStoreLoss> {
+        self.refill.as_ref().map(|refill| refill.on_loss)
+    }
+
+    /// What all gateways together have used of a shared limit, as the bank said last, with what others hold of it.
+    pub(crate) fn used_by_all(&self, kind: Kind, id: &str, limit: LimitName) -> Option<u64> {
+        self.refill.as_ref()?;
+        let account = self.accounts.find(kind, id)?;
+        let live = account.lock();
+        live.slices.as_ref()?.shown(limit, &self.now())
+    }
+
     /// What a subject has used.
     #[must_use]
     pub fn usage_of(&self, kind: Kind, id: &str) -> Counters {
@@ -128,12 +160,19 @@ impl Limits {
     ///
     /// # Errors
     /// [`Exceeded`]; then it does not count.
-    pub fn throttle(&self, levels: Option<Levels<'_>>, address: IpAddr) -> Result<(), Exceeded> {
+    pub async fn throttle(&self, levels: Option<Levels<'_>>, address: IpAddr) -> Result<(), Exceeded> {
         let Some(levels) = levels else { return self.throttle_address(LimitName::AnonymousHour, address) };
         if levels.iter().flatten().all(|level| level.caps.of(LimitName::UserHour).is_none()) {
             return Ok(());
         }
-        self.noted(reserve::throttle(levels, &self.now()))
+        let mut wait = Wait::default();
+        loop {
+            match reserve::throttle(levels, &self.now(), wait.patience()) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Exceeded(exceeded)) => return self.noted(Err(exceeded)),
+                Err(Refused::Short(short)) => drop(wait.for_more(short).await),
+            }
+        }
     }
 
     /// Counts one use of `limit`, which is per hour, from `address` (an IPv6 network of 64 bits is one address). Does
@@ -169,56 +208,66 @@ impl Limits {
     ///
     /// # Errors
     /// [`Exceeded`]: the limit that does not have room for it; then it does not count.
-    pub fn enter(&self, levels: Levels<'_>) -> Result<Reservation, Exceeded> {
-        self.reserve(levels, &Ask::ENTRY)
+    pub async fn enter(&self, levels: Levels<'_>) -> Result<Reservation, Exceeded> {
+        self.reserve(levels, &Ask::ENTRY).await
     }
 
     /// Takes what `ask` needs from every level. To be settled, or dropped where nothing was produced.
     ///
     /// # Errors
     /// [`Exceeded`]: the limit that does not have it; then nothing is taken.
-    pub fn reserve(&self, levels: Levels<'_>, ask: &Ask) -> Result<Reservation, Exceeded> {
-        self.complete(None, levels, ask)
+    pub async fn reserve(&self, levels: Levels<'_>, ask: &Ask) -> Result<Reservation, Exceeded> {
+        self.complete(None, levels, ask).await
     }
 
     /// The same for a request that may have `entered` before with the same levels: what it took then is part of it.
     ///
     /// # Errors
     /// [`Exceeded`]: the limit that does not have it; then nothing is taken, and what was is given back.
-    pub fn complete(
+    pub async fn complete(
         &self,
         entered: Option<Reservation>,
         levels: Levels<'_>,
         ask: &Ask,
     ) -> Result<Reservation, Exceeded> {
-        self.take(entered.map(|entered| (entered, None)), levels, ask)
+        self.take(entered.map(|entered| (entered, None)), levels, ask).await
     }
 
     /// The same for what follows at once on something that is over and `used` so much, with the same levels: nobody
-    /// else gets its place in between.
+    /// else gets its place in between. It does not wait for more of a limit that is shared with other gateways.
     ///
     /// # Errors
     /// [`Exceeded`]: the limit that does not have it; then only what was used is taken.
     pub fn follow(
         &self,
-        over: Reservation,
-        used: Used,
-        levels: Levels<'_>,
-        ask: &Ask,
-    ) -> Result<Reservation, Exceeded> {
-        self.take(Some((over, Some(used))), levels, ask)
-    }
-
-    fn take(
-        &self,
-        before: Option<(Reservation, Option<Used>)>,
+        over: Option<(Reservation, Used)>,
         levels: Levels<'_>,
         ask: &Ask,
     ) -> Result<Reservation, Exceeded> {
         if levels.iter().all(Option::is_none) {
             return Ok(Reservation::of_nobody(ask));
         }
-        self.noted(reserve::reserve(levels, before, ask, &self.now()))
+        let over = over.map(|(over, used)| (over, Some(used)));
+        self.noted(reserve::at_once(levels, over, ask, &self.now()))
+    }
+
+    async fn take(
+        &self,
+        mut before: Option<reserve::Before>,
+        levels: Levels<'_>,
+        ask: &Ask,
+    ) -> Result<Reservation, Exceeded> {
+        if levels.iter().all(Option::is_none) {
+            return Ok(Reservation::of_nobody(ask));
+        }
+        let mut wait = Wait::default();
+        loop {
+            match reserve::reserve(levels, before, ask, &self.now(), wait.patience()) {
+                Ok(reservation) => return Ok(reservation),
+                Err(Refused::Exceeded(exceeded)) => return self.noted(Err(exceeded)),
+                Err(Refused::Short(short)) => before = wait.for_more(short).await,
+            }
+        }
     }
 
     /// Whether a model without a price is refused: `spend.unpriced` says so on any level, and money is limited on
@@ -266,7 +315,16 @@ impl Limits {
         let who = level.map_or(Who::Address, of);
         let now = self.now().wall;
         let (used, asked) = (characters, characters);
-        self.noted(Err(Exceeded { limit, cap, used, asked, resets_in: None, resets_at: now, who }))
+        self.noted(Err(Exceeded {
+            limit,
+            cap,
+            used,
+            asked,
+            resets_in: None,
+            resets_at: now,
+            who,
+            is_unsure: false,
+        }))
     }
 
     fn noted<T>(&self, done: Result<T, Exceeded>) -> Result<T, Exceeded> {

@@ -14,6 +14,8 @@ use aivonx_protocol::limit::LimitName;
 use super::{
     Account, Exceeded, Level, Levels, Price, Who,
     clock::Now,
+    slices::{Patience, Room, Serials},
+    wait::{Short, Waiting},
     window::{LiveCounters, Window},
 };
 /// Tokens of output that a request without a limit of its own is given under a cap on tokens or money, if that
@@ -95,29 +97,62 @@ const TOKENS: [LimitName; 2] = [LimitName::TokensMinute, LimitName::TokensDay];
 /// Those counted in money.
 pub(super) const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
 
-/// Takes what `ask` needs from every level, or says which limit does not have it. `before` is what the same client
-/// took before, which ends under the same lock, with what it used: nothing if it was this request, whose size was not known.
+/// What the same client took before, which ends under the same lock, with what it used: nothing if it was this request,
+/// whose size was not known.
+pub(super) type Before = (Reservation, Option<Used>);
+
+/// Why nothing was taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// A limit does not have it.
+    Exceeded(Exceeded),
+    /// What this gateway holds of a shared limit does not have it; nothing has changed.
+    Short(Short),
+}
+
+/// Takes what `ask` needs from every level, or says which limit does not have it. `before` ends under the same lock.
 pub(super) fn reserve(
     levels: Levels<'_>,
-    before: Option<(Reservation, Option<Used>)>,
+    before: Option<Before>,
     ask: &Ask,
     now: &Now,
-) -> Result<Reservation, Exceeded> {
+    patience: Patience,
+) -> Result<Reservation, Refused> {
     let mut locked: LockedCounters<'_> = levels.map(|level| level.map(|level| level.account.lock()));
     locked.iter_mut().flatten().for_each(|live| live.roll(now));
-    if let Some((mut before, used)) = before {
-        for (hold, live) in before.holds.iter_mut().zip(&mut locked) {
-            if let (Some(hold), Some(live)) = (hold.take(), live) {
-                hold.close(live, before.reserved, used);
+    let mut undo = None;
+    if let Some((before, used)) = &before {
+        let is_shared = locked.iter().flatten().any(|live| live.slices.is_some());
+        undo = is_shared.then(|| locked.each_ref().map(|live| live.as_deref().cloned()));
+        for (hold, live) in before.holds.iter().zip(&mut locked) {
+            if let (Some(hold), Some(live)) = (hold, live) {
+                hold.close(live, before.reserved, *used);
             }
         }
     }
-    let (output, bound) = output(&levels, &locked, ask);
+    let (output, bound) = output(&levels, &locked, ask, now);
     let tokens = ask.prompt.saturating_add(output);
     let cost = ask.price.cost(ask.prompt, output);
-    if let Some(exceeded) = exceeded(&levels, &locked, [1, tokens, cost], now) {
-        return Err(exceeded);
+    let asked = [1, tokens, cost];
+    match missing(&levels, &mut locked, asked, now, patience) {
+        Missing::Nothing => {}
+        Missing::Cap(exceeded) => {
+            forget(before);
+            return Err(Refused::Exceeded(*exceeded));
+        }
+        Missing::Slices(short) => {
+            let waiting = Waiting::begin(&levels, &mut locked, &short, patience);
+            if let Some(undo) = undo {
+                for (live, old) in locked.iter_mut().zip(undo) {
+                    if let (Some(live), Some(old)) = (live, old) {
+                        live.undo(old);
+                    }
+                }
+            }
+            return Err(Refused::Short(Short { waiting, before }));
+        }
     }
+    forget(before);
     let mut locked = locked.into_iter();
     let holds = levels.map(|level| {
         let (live, level) = (locked.next().flatten(), level);
@@ -130,7 +165,8 @@ pub(super) fn reserve(
             window.counts.spend = window.counts.spend.saturating_add(cost);
             window.serial
         });
-        Some(Hold { account: level.account.clone(), serials })
+        let slices = live.slices.as_mut().map(|slices| slices.take(&level.caps, asked, now, &level.account));
+        Some(Hold { account: level.account.clone(), serials, slices })
     });
     let mut ask = *ask;
     if let Output::UpTo { each, .. } = &mut ask.output {
@@ -139,25 +175,46 @@ pub(super) fn reserve(
     Ok(Reservation { holds, reserved: Used { tokens, cost }, ask, bound })
 }
 
+/// The same without waiting: what is not held is refused.
+pub(super) fn at_once(
+    levels: Levels<'_>,
+    before: Option<Before>,
+    ask: &Ask,
+    now: &Now,
+) -> Result<Reservation, Exceeded> {
+    match reserve(levels, before, ask, now, Patience::Ended) {
+        Ok(reservation) => Ok(reservation),
+        Err(Refused::Exceeded(exceeded)) => Err(exceeded),
+        Err(Refused::Short(_)) => unreachable!("a request whose patience has ended does not wait"),
+    }
+}
+
+/// Of one that is closed already.
+fn forget(before: Option<Before>) {
+    if let Some((mut before, _)) = before {
+        before.holds = [const { None }; 3];
+    }
+}
+
 fn windows(live: &mut LiveCounters) -> [&mut Window; 3] {
     [&mut live.minute, &mut live.day, &mut live.month]
 }
 
 /// Least that is left of `limits`, over all levels; None if there is no cap.
-fn room(levels: &Levels<'_>, locked: &LockedCounters<'_>, limits: &[LimitName]) -> Option<u64> {
+fn room(levels: &Levels<'_>, locked: &LockedCounters<'_>, limits: &[LimitName], now: &Now) -> Option<u64> {
     let each = levels.iter().zip(locked).filter_map(|(level, live)| Some(((*level)?, live.as_deref()?)));
     each.flat_map(|(level, live)| {
-        limits.iter().filter_map(|limit| Some(level.caps.of(*limit)?.saturating_sub(live.used(*limit))))
+        limits.iter().filter_map(|limit| Some(live.room(*limit, level.caps.of(*limit)?, now)))
     })
     .min()
 }
 
 /// Tokens of output to be reserved, and the limit of each answer if a budget relies on it.
-fn output(levels: &Levels<'_>, locked: &LockedCounters<'_>, ask: &Ask) -> (u64, Option<u64>) {
+fn output(levels: &Levels<'_>, locked: &LockedCounters<'_>, ask: &Ask, now: &Now) -> (u64, Option<u64>) {
     let Output::UpTo { each, .. } = ask.output else { return (0, None) };
     let answers = ask.output.made();
-    let by_tokens = room(levels, locked, &TOKENS).map(|left| left.saturating_sub(ask.prompt));
-    let by_money = room(levels, locked, &SPEND)
+    let by_tokens = room(levels, locked, &TOKENS, now).map(|left| left.saturating_sub(ask.prompt));
+    let by_money = room(levels, locked, &SPEND, now)
         .map(|left| left.saturating_sub(ask.price.cost(ask.prompt, 0)))
         // What is free needs no limit.
         .and_then(|left| ask.price.output_for(left));
@@ -169,33 +226,52 @@ fn output(levels: &Levels<'_>, locked: &LockedCounters<'_>, ask: &Ask) -> (u64, 
     (each.saturating_mul(answers), Some(each))
 }
 
+/// What does not have what is asked for.
+enum Missing {
+    Nothing,
+    Cap(Box<Exceeded>),
+    /// Of each level by its place, the limit and how much is asked of it.
+    Slices(Vec<(usize, LimitName, u64)>),
+}
+
 /// The limit that does not have what is `asked` (requests, tokens, micro-USD); of several the one that will be
 /// missing longest.
-fn exceeded(
+fn missing(
     levels: &Levels<'_>,
-    locked: &LockedCounters<'_>,
+    locked: &mut LockedCounters<'_>,
     asked: [u64; 3],
     now: &Now,
-) -> Option<Exceeded> {
+    patience: Patience,
+) -> Missing {
     let mut worst: Option<Exceeded> = None;
-    for (level, live) in levels.iter().zip(locked) {
-        let (Some(level), Some(live)) = (level, live.as_deref()) else { continue };
+    let mut short = Vec::new();
+    for (at, (level, live)) in levels.iter().zip(locked).enumerate() {
+        let (Some(level), Some(live)) = (level, live.as_deref_mut()) else { continue };
         for (limits, asked) in [&COUNTED[..], &TOKENS, &SPEND].into_iter().zip(asked) {
             for limit in limits {
                 let Some(cap) = level.caps.of(*limit) else { continue };
-                let used = live.used(*limit);
-                // A request that needs none of it is refused only once it is overdrawn.
-                let over = used.checked_add(asked).is_none_or(|sum| sum > cap);
-                if over && (asked > 0 || used > cap) {
-                    let found = found(level, *limit, [cap, used, asked], live.left(*limit, now), now);
-                    if worst.as_ref().is_none_or(|worst| worst.resets_in < found.resets_in) {
-                        worst = Some(found);
+                let (used, is_unsure) = match live.check(*limit, cap, asked, now, patience) {
+                    Room::Enough => continue,
+                    Room::Short => {
+                        short.push((at, *limit, asked));
+                        continue;
                     }
+                    Room::Used(used) => (used, false),
+                    Room::Unknown(used) => (used, true),
+                };
+                let of = [cap, used, asked];
+                let found = Exceeded { is_unsure, ..found(level, *limit, of, live.left(*limit, now), now) };
+                if worst.as_ref().is_none_or(|worst| worst.resets_in < found.resets_in) {
+                    worst = Some(found);
                 }
             }
         }
     }
-    worst
+    match worst {
+        Some(worst) => Missing::Cap(Box::new(worst)),
+        None if short.is_empty() => Missing::Nothing,
+        None => Missing::Slices(short),
+    }
 }
 
 fn found(level: &Level, limit: LimitName, of: [u64; 3], left: Option<u64>, now: &Now) -> Exceeded {
@@ -208,25 +284,44 @@ fn found(level: &Level, limit: LimitName, of: [u64; 3], left: Option<u64>, now: 
         resets_in: left,
         resets_at: now.wall.saturating_add(left.unwrap_or(0)),
         who: Who::Subject(level.account.kind(), level.account.id().clone()),
+        is_unsure: false,
     }
 }
 
 /// Counts one request of any kind against the hour of every level that has a cap on it.
-pub(super) fn throttle(levels: Levels<'_>, now: &Now) -> Result<(), Exceeded> {
+pub(super) fn throttle(levels: Levels<'_>, now: &Now, patience: Patience) -> Result<(), Refused> {
     let limit = LimitName::UserHour;
     let capped = levels.map(|level| level.filter(|level| level.caps.of(limit).is_some()));
     let mut locked: LockedCounters<'_> = capped.map(|level| level.map(|level| level.account.lock()));
-    for (level, live) in capped.iter().zip(&mut locked) {
+    let mut short = Vec::new();
+    for (at, (level, live)) in capped.iter().zip(&mut locked).enumerate() {
         let (Some(level), Some(live)) = (level, live) else { continue };
         live.hour(now);
-        let (cap, used) = (level.caps.of(limit).unwrap_or(u64::MAX), live.used(limit));
-        if used >= cap {
-            return Err(found(level, limit, [cap, used, 1], live.left(limit, now), now));
-        }
+        let cap = level.caps.of(limit).unwrap_or(u64::MAX);
+        let (used, is_unsure) = match live.check(limit, cap, 1, now, patience) {
+            Room::Enough => continue,
+            Room::Short => {
+                short.push((at, limit, 1));
+                continue;
+            }
+            Room::Used(used) => (used, false),
+            Room::Unknown(used) => (used, true),
+        };
+        let of = [cap, used, 1];
+        let found = found(level, limit, of, live.left(limit, now), now);
+        return Err(Refused::Exceeded(Exceeded { is_unsure, ..found }));
     }
-    for live in locked.iter_mut().flatten() {
+    if !short.is_empty() {
+        let waiting = Waiting::begin(&capped, &mut locked, &short, patience);
+        return Err(Refused::Short(Short { waiting, before: None }));
+    }
+    for (level, live) in capped.iter().zip(&mut locked) {
+        let (Some(level), Some(live)) = (level, live) else { continue };
         live.hour(now).requests += 1;
         live.dirty = true;
+        if let Some(slices) = &mut live.slices {
+            slices.call(now, &level.account);
+        }
     }
     Ok(())
 }
@@ -236,13 +331,18 @@ struct Hold {
     account: Arc<Account>,
     /// The minute, day and month it was taken from.
     serials: [u32; 3],
+    /// And the slices.
+    slices: Option<Serials>,
 }
 
 impl Hold {
     /// Puts what was `used` in the place of what was `reserved`, or gives that back.
-    fn close(self, live: &mut LiveCounters, reserved: Used, used: Option<Used>) {
+    fn close(&self, live: &mut LiveCounters, reserved: Used, used: Option<Used>) {
         live.running = live.running.saturating_sub(1);
         live.dirty = true;
+        if let (Some(slices), Some(serials)) = (&mut live.slices, &self.slices) {
+            slices.close(serials, reserved, used, &self.account);
+        }
         for (window, serial) in windows(live).into_iter().zip(self.serials) {
             let (same, counts) = (window.serial == serial, &mut window.counts);
             let put = |count: &mut u64, reserved: u64, real: u64| {
@@ -314,8 +414,7 @@ impl Reservation {
     fn close(&mut self, used: Option<(Used, &Now)>) {
         let reserved = self.reserved;
         for hold in std::mem::replace(&mut self.holds, array::from_fn(|_| None)).into_iter().flatten() {
-            let account = hold.account.clone();
-            let mut live = account.lock();
+            let mut live = hold.account.lock();
             if let Some((_, now)) = used {
                 live.roll(now);
             }

@@ -194,4 +194,9 @@ fn count(limits: &Limits, subject: &LimitSubject, limit: &mut EffectiveLimit) {
         | LimitName::SpendUnpriced
         | LimitName::RefusedHour => (None, None),
     };
+    if limit.limit.is_some()
+        && let Some(all) = limits.used_by_all(kind, id, limit.name.name)
+    {
+        limit.used = Some(all);
+    }
 }

@@ -73,6 +73,7 @@ impl Full {
             resets_in: Some(self.left),
             resets_at: now.wall.saturating_add(self.left),
             who,
+            is_unsure: false,
         }
     }
 }

@@ -12,7 +12,10 @@ use std::cmp::Ordering;
 use aivonx_protocol::{UnixMillis, limit::LimitName};
 use aivonx_store::{Counts, SavedWindow};
 
-use super::clock::{DAY, HOUR, MINUTE, Now, Period};
+use super::{
+    clock::{DAY, HOUR, MINUTE, Now, Period},
+    slices::{Patience, Room, Slices},
+};
 
 /// One window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +67,7 @@ impl Window {
 const MONTH: i64 = 31 * DAY;
 
 /// Everything one subject has used.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct LiveCounters {
     pub(super) minute: Window,
     hour: Window,
@@ -74,6 +77,8 @@ pub(super) struct LiveCounters {
     pub(super) running: u64,
     /// Something changed since it was last saved.
     pub(super) dirty: bool,
+    /// What of the limits is this gateway's to give; None where it is the only one.
+    pub(super) slices: Option<Box<Slices>>,
 }
 
 impl LiveCounters {
@@ -111,6 +116,41 @@ impl LiveCounters {
             | LimitName::PromptChars
             | LimitName::SpendUnpriced
             | LimitName::RefusedHour => 0,
+        }
+    }
+
+    /// Whether there is room for `asked` of `limit` under `cap`.
+    pub(super) fn check(
+        &mut self,
+        limit: LimitName,
+        cap: u64,
+        asked: u64,
+        now: &Now,
+        patience: Patience,
+    ) -> Room {
+        if let Some(slices) = &mut self.slices {
+            return slices.check(limit, cap, asked, now, patience);
+        }
+        let used = self.used(limit);
+        let over = used.checked_add(asked).is_none_or(|sum| sum > cap);
+        // A request that needs none of it is refused only once it is overdrawn.
+        if over && (asked > 0 || used > cap) { Room::Used(used) } else { Room::Enough }
+    }
+
+    /// Takes back what was done under the same lock since `old` was copied.
+    pub(super) fn undo(&mut self, old: Self) {
+        let slices = self.slices.take();
+        *self = Self { slices, ..old };
+        if let (Some(slices), Some(old)) = (&mut self.slices, &old.slices) {
+            slices.undo(old);
+        }
+    }
+
+    /// What is left of `limit` under `cap`, as far as this gateway knows.
+    pub(super) fn room(&self, limit: LimitName, cap: u64, now: &Now) -> u64 {
+        match &self.slices {
+            Some(slices) => slices.left(limit, cap, now),
+            None => cap.saturating_sub(self.used(limit)),
         }
     }
 
@@ -171,7 +211,7 @@ impl LiveCounters {
             serial: 0,
             counts: saved.counts,
         });
-        Self { minute, hour, day, month, running: 0, dirty: false }
+        Self { minute, hour, day, month, running: 0, dirty: false, slices: None }
     }
 }
 

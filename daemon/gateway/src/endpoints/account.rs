@@ -172,7 +172,7 @@ async fn count_token(
     }
     admit(blocks, &user.id)?;
     let organization = user.organization.as_ref().map(|organization| &organization.level);
-    limits.throttle(Some([organization, Some(&user.level), None]), *address)?;
+    limits.throttle(Some([organization, Some(&user.level), None]), *address).await?;
     match user.level.caps.of(LimitName::TokenHour) {
         Some(cap) => Ok(limits.throttle_family(&user.id, cap, &family)?),
         None => Ok(()),

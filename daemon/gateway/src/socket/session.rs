@@ -314,11 +314,8 @@ impl Books {
         // No more than one token is held for it: nobody knows when it begins.
         let output = Output::UpTo { each: Some(1), answers: 1, made: 1 };
         let ask = Ask { prompt: 0, output, price: self.price() };
-        let (limits, levels) = (&self.exchange.worker.shared.limits, self.caller.levels());
-        let reserved = match self.exchange.reservation.take() {
-            Some(over) => limits.follow(over, used, levels, &ask),
-            None => limits.reserve(levels, &ask),
-        };
+        let over = self.exchange.reservation.take().map(|over| (over, used));
+        let reserved = self.exchange.worker.shared.limits.follow(over, self.caller.levels(), &ask);
         match reserved {
             Ok(reserved) => self.exchange.reservation = Some(reserved),
             Err(exceeded) => {

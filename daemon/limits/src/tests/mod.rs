@@ -11,7 +11,8 @@ use aivonx_protocol::limit::LimitName;
 use super::{
     Accounts, Ask, Caps, Clock, Exceeded, Kind, Level, Output, Price, Reservation, Used, Who,
     clock::Hand,
-    reserve::{reserve, throttle},
+    reserve::{Refused, reserve, throttle},
+    slices::Patience,
 };
 
 /// Levels under one clock.
@@ -37,12 +38,21 @@ impl Rig {
 
     fn ask(&self, levels: &[&Arc<Level>], ask: Ask) -> Result<Reservation, Exceeded> {
         let at = |at: usize| levels.get(at).copied();
-        reserve([at(0), at(1), at(2)], None, &ask, &self.clock.now())
+        let done = reserve([at(0), at(1), at(2)], None, &ask, &self.clock.now(), Patience::Fresh);
+        done.map_err(exceeded)
     }
 
     /// Asks, and is done at once having used nothing.
     fn once(&self, level: &Arc<Level>) -> Result<(), Exceeded> {
         self.ask(&[level], FREE).map(|reservation| reservation.settle(Used::default(), &self.clock.now()))
+    }
+}
+
+/// Without other gateways nothing is short.
+fn exceeded(refused: Refused) -> Exceeded {
+    match refused {
+        Refused::Exceeded(exceeded) => exceeded,
+        Refused::Short(_) => panic!("no limit is shared"),
     }
 }
 
@@ -91,8 +101,9 @@ fn a_request_that_comes_in_counts_once() {
     let level = rig.user(caps(&[(LimitName::Concurrent, 2), (LimitName::InferenceDay, 3)]));
     let levels = [Some(&level), None, None];
     let now = rig.clock.now();
-    let enter = || reserve(levels, None, &Ask::ENTRY, &now);
-    let complete = |entered, ask| reserve(levels, Some((entered, None)), &ask, &now);
+    let enter = || reserve(levels, None, &Ask::ENTRY, &now, Patience::Fresh).map_err(exceeded);
+    let complete =
+        |entered, ask| reserve(levels, Some((entered, None)), &ask, &now, Patience::Fresh).map_err(exceeded);
     let (first, second) = (enter().unwrap(), enter().unwrap());
     assert_eq!(enter().unwrap_err().limit, LimitName::Concurrent);
     let used = || {
@@ -107,7 +118,9 @@ fn a_request_that_comes_in_counts_once() {
     // One that is refused after all, or never comes, counts for nothing.
     let greedy = rig.user(caps(&[(LimitName::TokensDay, 1)]));
     let refused =
-        reserve([Some(&greedy), None, None], Some((second, None)), &at_most(10, 5), &now).unwrap_err();
+        reserve([Some(&greedy), None, None], Some((second, None)), &at_most(10, 5), &now, Patience::Fresh)
+            .map_err(exceeded)
+            .unwrap_err();
     assert_eq!(refused.limit, LimitName::TokensDay);
     assert_eq!(used(), (0, 1, 4));
     drop(enter().unwrap());
@@ -122,14 +135,16 @@ fn what_follows_keeps_the_place_of_what_is_over() {
     let now = || rig.clock.now();
     let first = rig.ask(&[&user], at_most(0, 1)).unwrap();
     let used = Used { tokens: 20, cost: 0 };
-    let next = reserve(levels, Some((first, Some(used))), &at_most(0, 1), &now()).unwrap();
+    let next = reserve(levels, Some((first, Some(used))), &at_most(0, 1), &now(), Patience::Fresh).unwrap();
     let live = || {
         let counters = user.account.counters(&now());
         (counters.running, counters.day.tokens)
     };
     assert_eq!(live(), (1, 21));
     // What was used counts although no more is let through.
-    let refused = reserve(levels, Some((next, Some(used))), &at_most(0, 1), &now()).unwrap_err();
+    let refused = reserve(levels, Some((next, Some(used))), &at_most(0, 1), &now(), Patience::Fresh)
+        .map_err(exceeded)
+        .unwrap_err();
     assert_eq!((refused.limit, live()), (LimitName::TokensDay, (0, 40)));
 }
 
@@ -206,7 +221,7 @@ fn requests_of_any_kind_are_counted_by_the_hour() {
     let organization = rig.level(Kind::Organization, "o", caps(&[(LimitName::UserHour, 3)]));
     let user = rig.user(caps(&[(LimitName::UserHour, 2)]));
     let levels = [Some(&organization), Some(&user), None];
-    let ask = || throttle(levels, &rig.clock.now());
+    let ask = || throttle(levels, &rig.clock.now(), Patience::Fresh).map_err(exceeded);
     ask().unwrap();
     rig.hand.pass(Duration::from_secs(1800));
     ask().unwrap();

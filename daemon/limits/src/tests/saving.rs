@@ -22,11 +22,12 @@ async fn counters_are_as_they_were_after_a_restart() {
         let limits = limits(&store, clock).await;
         let price = Price { prompt: 1_000_000, output: 1_000_000 };
         let level = limits.accounts().level(Kind::User, &"u".into(), caps(&[(LimitName::UserHour, 9)]));
-        limits.throttle(Some([Some(&level), None, None]), [127, 0, 0, 1].into()).unwrap();
+        limits.throttle(Some([Some(&level), None, None]), [127, 0, 0, 1].into()).await.unwrap();
         let ask = Ask { price, ..at_most(3, 4) };
-        let running = limits.reserve([Some(&level), None, None], &ask).unwrap();
+        let running = limits.reserve([Some(&level), None, None], &ask).await.unwrap();
         limits
             .reserve([Some(&level), None, None], &ask)
+            .await
             .unwrap()
             .settle(Used { tokens: 5, cost: 5 }, &limits.now());
         hand.pass(Duration::from_secs(20));
@@ -45,10 +46,10 @@ async fn counters_are_as_they_were_after_a_restart() {
     assert_eq!(after, super::super::Counters { running: 0, ..before });
     // The minute is as old as it is, the restart counted in.
     let level = limits.accounts().level(Kind::User, &"u".into(), caps(&[(LimitName::BurstMinute, 2)]));
-    let refused = limits.reserve([Some(&level), None, None], &FREE).unwrap_err();
+    let refused = limits.reserve([Some(&level), None, None], &FREE).await.unwrap_err();
     assert_eq!(refused.resets_in, Some(10_000));
     hand.pass(Duration::from_secs(10));
-    limits.reserve([Some(&level), None, None], &FREE).unwrap();
+    limits.reserve([Some(&level), None, None], &FREE).await.unwrap();
     assert_eq!(limits.refusals()[LimitName::BurstMinute as usize], 1);
     store.close().await.unwrap();
 }
@@ -65,7 +66,11 @@ async fn only_what_changed_is_saved_and_who_is_gone_is_forgotten() {
     limits.flush().await.unwrap();
     assert_eq!(saved().await, 0);
     for level in [&kept, &gone] {
-        limits.reserve([Some(level), None, None], &FREE).unwrap().settle(Used::default(), &limits.now());
+        limits
+            .reserve([Some(level), None, None], &FREE)
+            .await
+            .unwrap()
+            .settle(Used::default(), &limits.now());
     }
     limits.flush().await.unwrap();
     assert_eq!(saved().await, 2);

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS aivonx.bank (
     -- Raised when a gateway finds that these tables went back to an earlier state.
     epoch bigint NOT NULL DEFAULT 0,
     -- Until then nothing is granted: each gateway first says again what it holds.
-    held_until timestamptz NOT NULL DEFAULT '-infinity'
+    held_until timestamptz NOT NULL DEFAULT 'epoch'
 );
 INSERT INTO aivonx.bank DEFAULT VALUES ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS aivonx.bank_member (
