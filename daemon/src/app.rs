@@ -48,7 +48,7 @@ use crate::{
     error::AppError,
     facts,
     lifecycle::{self, Patience},
-    restore,
+    restore, sharing,
     signals::Signals,
 };
 
@@ -172,7 +172,8 @@ async fn run_until_stopped(
     telemetry.observe(facts::inference(audit.clone()));
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     let clock = limits::Clock::system(config.limits.day_offset);
-    let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await?;
+    let sharing = sharing::configured(&store, &config)?;
+    let limits = Limits::open_shared(store.clone(), identity.accounts().clone(), clock, sharing).await?;
     identity.count_with(&limits);
     let prices = PriceList::open(&store, &limits).await?;
     let hot = identity.hot().clone();
@@ -354,7 +355,7 @@ async fn run_until_stopped(
     audit.note(Entry::new(Action::Stop));
     audit.close().await;
     facts::keep_responses(&shared, &store).await;
-    if let Err(error) = limits.flush().await {
+    if let Err(error) = limits.close().await {
         tracing::warn!(event = "limits_lost", %error, "counters of limits are not saved");
     }
     if let Err(error) = identity.flush_key_uses().await {

@@ -32,7 +32,7 @@ use aivonx_protocol::{
     usage::UsageBy,
 };
 use aivonx_store::{Store, StoreError, Trouble, secrets::Secrets};
-use aivonx_telemetry::{Gauges, Metrics, NodeGauge, Refusals, process};
+use aivonx_telemetry::{BudgetGauges, Gauges, Metrics, NodeGauge, Refusals, process};
 use aivonx_wire::api::route::{self, Need};
 use jiff::Timestamp;
 
@@ -75,6 +75,7 @@ pub(crate) fn metrics(
             usage_lost: shared.usage.health().lost + store.usage_lost(),
             certificates_until: certificates.until().map(Timestamp::as_second),
             certificates_failed: certificates.troubles().failures(),
+            budgets: shared.limits.shared().map(budgets),
         })
     })
 }
@@ -88,6 +89,11 @@ fn refusals(counters: &Counters, limits: &Limits) -> Refusals {
         cross_organization: load(&counters.cross_organization),
         limits: limits.refusals(),
     }
+}
+
+fn budgets(shared: aivonx_limits::Shared) -> BudgetGauges {
+    let aivonx_limits::Shared { is_away, turns, failures, expired, put_right, let_go } = shared;
+    BudgetGauges { degraded: is_away, turns, failures, expired, put_right, let_go }
 }
 
 /// Counts finished inference for the audit log.

@@ -17,6 +17,7 @@ mod gen_cert;
 pub mod lifecycle;
 mod manual;
 mod restore;
+mod sharing;
 mod signals;
 mod trusted;
 

@@ -462,7 +462,32 @@ table! {
         /// A file with the password of its role, mode 0600 or stricter. Empty: the systemd credential `aivonx-postgres`,
         /// if there is one, else none is given.
         password_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+        /// With a database, limits are counted there, and each gateway holds a slice of them. Time between two renewals of
+        /// what it holds; what it does not need it gives back then at the latest.
+        slice_renew: Duration = seconds(10), Time::from(seconds(1), minutes(5)), Restart;
+        /// A slice that was not renewed for so long counts as spent, until its gateway says what it has used. At least
+        /// twice `slice_renew`, else that long.
+        slice_expires: Duration = seconds(30), Time::from(seconds(2), minutes(15)), Restart;
+        /// What happens to requests while the database does not answer: `slice` lets them through until the gateway's
+        /// slice of a limit is used up, `open` beyond it too (they are counted later), `closed` none that is limited.
+        on_store_loss: OnStoreLoss = OnStoreLoss::Slice, OneOf, Restart;
     }
+}
+
+/// What happens to limited requests while the database of the limits does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStoreLoss {
+    /// They are let through until the gateway's slice of a limit is used up.
+    Slice,
+    /// They are let through, and counted later.
+    Open,
+    /// They are refused.
+    Closed,
+}
+
+impl Word for OnStoreLoss {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("slice", Self::Slice), ("open", Self::Open), ("closed", Self::Closed)];
 }
 
 table! {

@@ -158,7 +158,7 @@ mod tests {
 
     fn exceeded(limit: LimitName, cap: u64, used: u64, asked: u64, resets_in: Option<u64>) -> Exceeded {
         let who = Who::Subject(Kind::Organization, "o".into());
-        Exceeded { limit, cap, used, asked, resets_in, resets_at: 0, who }
+        Exceeded { limit, cap, used, asked, resets_in, resets_at: 0, who, is_unsure: false }
     }
 
     #[test]

@@ -331,6 +331,22 @@ impl Store {
         self.inner.server.as_ref()
     }
 
+    /// Where limits are shared with other gateways, for this data directory: in the database that keeps the settings.
+    /// Leases end `expires` after they were renewed; days begin `day_offset` after midnight UTC.
+    ///
+    /// # Errors
+    /// If the way to it cannot be prepared.
+    pub fn bank(
+        &self,
+        expires: Duration,
+        day_offset: Duration,
+    ) -> Result<Option<Arc<dyn bank::Bank>>, StoreError> {
+        match (&self.inner.server, &self.inner.marker.database) {
+            (Some(server), Some(member)) => server.bank(member, expires, day_offset).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Figures for metrics.
     #[must_use]
     pub fn health(&self) -> StoreHealth {

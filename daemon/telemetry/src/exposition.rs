@@ -97,6 +97,20 @@ impl Exposition {
         let limits = LimitName::ALL.into_iter().zip(refusals.limits);
         let sets = limits.map(|(limit, n)| ([("limit", limit.name())], n));
         out.counters("aivonx_limit_refusals", "Requests refused because a limit was used up", sets)?;
+        if let Some(budgets) = gauges.budgets {
+            let help = "Whether the database of shared limits does not answer (1)";
+            out.gauge("aivonx_budget_degraded", help, None, Some(u64::from(budgets.degraded)))?;
+            let help = "Times the database of shared limits answered";
+            out.counter("aivonx_budget_turns", help, budgets.turns)?;
+            let help = "Times the database of shared limits did not answer";
+            out.counter("aivonx_budget_failures", help, budgets.failures)?;
+            let help = "Slices of limits that were not renewed and count as spent";
+            out.counter("aivonx_budget_expired", help, budgets.expired)?;
+            let help = "Requests, tokens and micro-USD that counted as spent and were put right";
+            out.counter("aivonx_budget_put_right", help, budgets.put_right)?;
+            let help = "Requests, tokens and micro-USD of slices that a restart lost, which count as spent";
+            out.counter("aivonx_budget_let_go", help, budgets.let_go)?;
+        }
         out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
         let help = "Whether the store takes no changes because the disk failed (1) or takes them (0)";
         out.gauge("aivonx_store_failed", help, None, Some(u64::from(store_failed)))?;

@@ -37,6 +37,25 @@ pub struct Gauges {
     pub certificates_until: Option<i64>,
     /// Failed attempts to obtain certificates since the start.
     pub certificates_failed: u64,
+    /// Limits that are shared with other gateways; None where they are not.
+    pub budgets: Option<BudgetGauges>,
+}
+
+/// Limits that are shared with other gateways, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BudgetGauges {
+    /// Whether the database of the limits does not answer.
+    pub degraded: bool,
+    /// Times it was asked and answered, and did not answer.
+    pub turns: u64,
+    /// See there.
+    pub failures: u64,
+    /// Slices, of any gateway, that this one found expired.
+    pub expired: u64,
+    /// How much counted as spent and was put right: requests, tokens and micro-USD.
+    pub put_right: u64,
+    /// How much of its own this gateway had to let count as spent.
+    pub let_go: u64,
 }
 
 /// What identity and limits refused since start.

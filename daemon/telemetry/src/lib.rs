@@ -54,6 +54,10 @@
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `prices_stale` | prices could not be read anew: the old ones stay in force |
 //! | `limits_lost` | counters of limits could not be read or saved |
+//! | `budget_degraded`, `budget_recovered` | the database in which gateways share limits does not answer, or does again |
+//! | `budget_expired` | a gateway did not renew its slice of a limit, which counts as spent, with `limit`, `subject`, `member`, `amount`, `spent` |
+//! | `budget_put_right`, `budget_let_go` | so much that counted as spent was not, or counts as spent because a restart lost it, with `limit`, `subject`, `amount` |
+//! | `budget_restored` | the database of shared limits went back to an earlier state |
 //! | `backup`, `backup_failed` | a backup was made and read back, or not, though it was due |
 //! | `learned_lost` | what was learned of the nodes could not be read or kept |
 //! | `inventory_too_large` | the list of models of a node that may sleep is too large to be kept over a restart |
@@ -98,7 +102,7 @@ mod view;
 pub use access_queue::{AccessSink, WAITING_MAX};
 pub use fields::FIELDS;
 pub use filter::{FilterError, LogScope};
-pub use gauges::{AuditGauges, Gauges, NodeGauge, Refusals};
+pub use gauges::{AuditGauges, BudgetGauges, Gauges, NodeGauge, Refusals};
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};
 pub use metrics::{CONTENT_TYPE, Metrics};

@@ -75,6 +75,17 @@ pub const MESSAGES: &[Message] = &[
         "6974ed72845f445b9205847d50ceecf8",
         "Counters of limits could not be read or saved",
     ),
+    message(
+        "budget_degraded",
+        "3b0e9d4c1f5a4f0e8a6d2c7b9e1f4a53",
+        "Limits cannot be shared with other gateways",
+    ),
+    message("budget_expired", "8c2f6a1de97b4d35b04f7e6a2d91c8b4", "A gateway lost its slice of a limit"),
+    message(
+        "budget_restored",
+        "d15a7c30b8e24f6990a3c4e7f1b26d08",
+        "The database of shared limits went back in time",
+    ),
     message("limit_reached", "5fc0a6b40fc84b888f211408f81581b6", "A limit refused a request"),
     message("chain_lost", "1e005226fb7d57c2f7ad1933e5b257d5", "Part of a ledger is lost"),
     message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),

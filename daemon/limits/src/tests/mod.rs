@@ -1,7 +1,9 @@
 //! Counting, as seen from outside.
 
+mod leases;
 mod property;
 mod saving;
+mod sharing;
 mod time;
 
 use std::{sync::Arc, time::Duration};

@@ -82,6 +82,7 @@ fn the_page_is_as_documented() {
         usage_lost: 3,
         certificates_until: Some(1_800_000_000),
         certificates_failed: 2,
+        budgets: None,
     };
     let got = page(&metrics, &gauges);
     let want = include_str!("metrics.txt").replace("{VERSION}", env!("CARGO_PKG_VERSION"));
