@@ -136,7 +136,7 @@ impl Accounts {
         let mut map = self.map();
         let made = || {
             let slices = self.refill.get().map(|refill| Box::new(Slices::new(refill.clone())));
-            Arc::new(Account::new(kind, id.clone(), LiveCounters { slices, ..LiveCounters::default() }))
+            Arc::new(Account::new(kind, id.clone(), LiveCounters::default().sharing(slices)))
         };
         map.entry((kind, id.clone())).or_insert_with(made).clone()
     }
@@ -157,7 +157,8 @@ impl Accounts {
     pub(super) fn restore(&self, kind: Kind, id: &Arc<str>, live: LiveCounters) {
         let account = self.account(kind, id);
         let mut kept = account.lock();
-        *kept = LiveCounters { slices: kept.slices.take(), ..live };
+        let slices = kept.slices.take();
+        *kept = live.sharing(slices);
     }
 
     /// Has all of them, and those that are made later, count in slices of what several gateways share.

@@ -82,6 +82,11 @@ pub(super) struct LiveCounters {
 }
 
 impl LiveCounters {
+    /// The same with these slices.
+    pub(super) fn sharing(self, slices: Option<Box<Slices>>) -> Self {
+        Self { slices, ..self }
+    }
+
     /// Begins the windows anew whose time is over. To be called before anything is read or counted.
     pub(super) fn roll(&mut self, now: &Now) {
         self.minute.roll_span(MINUTE, now);

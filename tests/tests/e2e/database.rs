@@ -160,6 +160,63 @@ async fn one_gateway_keeps_its_settings_and_serves_while_the_database_is_away() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_are_counted_in_the_database_and_hold_over_a_restart() {
+    let Some(server) = PostgresServer::start() else { return };
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = format!(
+        "[cluster]\npostgres = \"{}\"\nslice_renew = \"1s\"\nslice_expires = \"2s\"\n",
+        server.url("aivonx")
+    );
+    let file = configured(&folder.path().join("file"), &cluster);
+    done(&["migrate", "--apply", "--owner", "owner", "--config", &file]).await;
+    let at = folder.path().join("at");
+    fs::create_dir(&at).unwrap();
+    let start = || Daemon::builder().folder(&at).config(&cluster).node(&node);
+    let daemon = start().start().await;
+    let aivonx = daemon.aivonx();
+    aivonx.ok(&["org", "add", "base"]).await;
+    aivonx.ok(&["user", "add", "ann", "--org", "base"]).await;
+    let key = aivonx.json(&["key", "create", "app", "--org", "base", "--user", "ann"]).await;
+    let bearer = format!("Bearer {}", key["secret"].as_str().unwrap());
+    let request = || chat().field("authorization", &bearer);
+    aivonx.ok(&["limit", "set", "--user", "ann", "inference.day=3"]).await;
+    for _ in 0..3 {
+        daemon.ask(&request()).await.expect(200);
+    }
+    let refused = daemon.ask(&request()).await;
+    assert_eq!((refused.status, &refused.json()["used"]), (429, &json!(3)), "{}", refused.text());
+    let shown = aivonx.json(&["limit", "show", "--user", "ann"]).await;
+    let limits = shown["limits"].as_array().unwrap();
+    let day =
+        limits.iter().find(|limit| limit["name"] == "inference.day" && limit["level"] == "user").unwrap();
+    assert_eq!(day["used"], 3, "{day}");
+    let books = "SELECT sum(used + leased) FROM aivonx.budget WHERE kind = 1 AND name = 'inference.day'";
+    assert_eq!(server.sql("aivonx", books), "3");
+
+    assert!(daemon.stop().await.success());
+    let daemon = Daemon::builder().folder(&at).config(&cluster).start().await;
+    daemon.until_active(1).await;
+    assert_eq!(daemon.ask(&request()).await.status, 429);
+    daemon.aivonx().ok(&["limit", "set", "--user", "ann", "inference.day=5"]).await;
+    daemon.ask(&request()).await.expect(200);
+    // With the database away it is not known whether there is more.
+    server.stop();
+    let refused = daemon.ask(&request()).await;
+    assert_eq!((refused.status, refused.field("retry-after")), (429, Some("1")), "{}", refused.text());
+    assert!(refused.text().contains("cannot get more at the moment"), "{}", refused.text());
+    server.begin();
+    within("the rest is granted", async {
+        while daemon.ask(&request()).await.status != 200 {
+            pause().await;
+        }
+    })
+    .await;
+    assert_eq!(daemon.ask(&request()).await.json()["used"], 5);
+    assert_eq!(server.sql("aivonx", books), "5");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_tls_the_server_is_checked_and_the_password_is_shown_to_nobody() {
     const PASSWORD: &str = "eleven grey herons at dusk";
     let Some(server) = PostgresServer::start() else { return };
