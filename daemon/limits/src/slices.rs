@@ -58,6 +58,9 @@ pub(super) enum Room {
     Unknown(u64),
 }
 
+/// What is told when nothing is known to have been: to be told again.
+const NOTHING_TOLD: (u64, u64) = (u64::MAX, u64::MAX);
+
 /// What a reservation took of each slice: the serial of its period; 0 is nothing.
 pub(super) type Serials = [u32; COUNT];
 
@@ -227,7 +230,10 @@ impl Slices {
         }
         let is_said = patience != Patience::Fresh || now.steady < slice.dry_until;
         if !is_over && is_said && cap.saturating_sub(slice.others_spent) < wanted {
-            slice.dry_until = now.steady + BELIEVED;
+            // Not renewed by those who did not wait for an answer: the bank is asked again when it is over.
+            if patience != Patience::Fresh {
+                slice.dry_until = now.steady + BELIEVED;
+            }
             return Room::Used(all);
         }
         if patience == Patience::Ended {
@@ -394,6 +400,8 @@ impl Slices {
                 || slice.is_resumed
                 || slice.is_low(now)
                 || has_changed && gives
+                // What was given back others may have at once.
+                || when >= When::Look && slice.used < slice.told.1
                 || when >= When::Renewal && is_held;
             if !is_due {
                 continue;
@@ -455,7 +463,7 @@ impl Slices {
     /// Has everything said again to a bank that has forgotten.
     pub(super) fn say_again(&mut self) -> bool {
         for slice in &mut self.each {
-            slice.told = (u64::MAX, u64::MAX);
+            slice.told = NOTHING_TOLD;
         }
         let is_any = self.each.iter().any(|slice| slice.window.is_some());
         is_any && !std::mem::replace(&mut self.is_known, true)

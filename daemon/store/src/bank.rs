@@ -75,7 +75,7 @@ pub struct Answer {
     pub others_held: u64,
     /// How much of that is spent, as far as the others have said.
     pub others_spent: u64,
-    /// How much is free again because a lease that was booked as spent was not; less than 0: how much is booked as
+    /// How much of a lease that was booked as spent was not; less than 0: how much is booked as
     /// spent because its gateway has forgotten the lease.
     pub corrected: i64,
 }

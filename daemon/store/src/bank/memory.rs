@@ -129,7 +129,7 @@ impl State {
             if old.id == report.id {
                 if !old.live {
                     account.used -= old.amount;
-                    corrected = if account.places { 0 } else { old.amount as i64 - hold as i64 };
+                    corrected = if account.places { 0 } else { old.amount.saturating_sub(spent) as i64 };
                 }
             } else if !account.places {
                 if old.live {

@@ -145,7 +145,7 @@ BEGIN
             IF v_lease.id = r.id THEN
                 IF NOT v_lease.live THEN
                     v_used := v_used - v_lease.amount;
-                    v_corrected := CASE WHEN r.period = 0 THEN 0 ELSE v_lease.amount - v_held END;
+                    v_corrected := CASE WHEN r.period = 0 THEN 0 ELSE GREATEST(0, v_lease.amount - v_spent) END;
                 END IF;
             ELSIF r.period > 0 THEN
                 -- A lease that its gateway does not know any more: all of it may be spent. Places ended with the process.
