@@ -204,6 +204,9 @@ impl Identity {
             profile: resolved.profile,
             limits,
             revision: resolved.revision,
+            on_store_loss: counted
+                .and_then(aivonx_limits::Limits::on_store_loss)
+                .map(|loss| loss.name().to_owned()),
         })
     }
 

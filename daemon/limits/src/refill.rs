@@ -39,6 +39,18 @@ pub enum OnStoreLoss {
     Closed,
 }
 
+impl OnStoreLoss {
+    /// Its word, as in `cluster.on_store_loss`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// How limits are shared with other gateways.
 pub struct Sharing {
     /// Where.
@@ -77,6 +89,8 @@ pub(super) struct Refill {
     /// Accounts to look after that the task does not know yet.
     new: Mutex<Vec<Arc<Account>>>,
     wake: Notify,
+    /// Held during a turn, so that what is said last is what holds; true when the gateway has stopped.
+    ended: tokio::sync::Mutex<bool>,
     is_away: AtomicBool,
     turns: AtomicU64,
     failures: AtomicU64,
@@ -102,6 +116,7 @@ impl Refill {
             on_loss,
             new: Mutex::default(),
             wake: Notify::new(),
+            ended: tokio::sync::Mutex::default(),
             is_away: AtomicBool::new(false),
             turns: zero(),
             failures: zero(),
@@ -233,6 +248,11 @@ impl Refill {
         held: &[Arc<Account>],
         when: When,
     ) -> Result<Vec<Turn>, StoreError> {
+        let mut ended = self.ended.lock().await;
+        *ended |= when == When::End;
+        if *ended && when != When::End {
+            return Ok(Vec::new());
+        }
         let now = limits.now();
         let mut due: Vec<(&Arc<Account>, usize, Report)> = Vec::new();
         for account in held {
@@ -342,7 +362,7 @@ impl Refill {
             Some(error) if !was_away => tracing::error!(
                 event = "budget_degraded",
                 %error,
-                on_store_loss = ?self.on_loss,
+                on_store_loss = self.on_loss.name(),
                 "limits cannot be shared with other gateways at the moment; requests go on with what this gateway holds"
             ),
             None if was_away => {

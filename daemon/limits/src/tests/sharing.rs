@@ -40,6 +40,17 @@ impl Member {
         self.limits.accounts().level(Kind::User, &id.into(), caps(each))
     }
 
+    /// Stops it, and starts it anew.
+    async fn restart(self, sharing: Sharing) -> Self {
+        self.limits.close().await.unwrap();
+        let Self { stand, limits } = self;
+        drop(limits);
+        let clock = Clock::system(Duration::ZERO);
+        let limits =
+            Limits::open_shared(stand.store.clone(), Arc::default(), clock, Some(sharing)).await.unwrap();
+        Self { stand, limits }
+    }
+
     async fn ask(&self, level: &Arc<Level>, ask: Ask) -> Result<Reservation, Exceeded> {
         self.limits.reserve([None, Some(level), None], &ask).await
     }
@@ -284,29 +295,17 @@ async fn a_gateway_that_is_killed_loses_its_slice_and_nothing_else() {
 async fn a_gateway_that_stops_gives_back_and_one_that_cannot_goes_on_with_what_it_held() {
     let bank = MemoryBank::default();
     let faulty = Faulty::new(bank.member("a"), Duration::ZERO);
-    let Member { stand, limits } = member(faulty.clone()).await;
-    let a = Member { stand, limits };
-    let x = a.user("u", &[(DAY, 100)]);
-    assert_eq!(a.flood(&x, 40).await, 40);
-    a.limits.close().await.unwrap();
+    let cap = [(DAY, 100)];
+    let a = member(faulty.clone()).await;
+    assert_eq!(a.flood(&a.user("u", &cap), 40).await, 40);
+    let a = a.restart(sharing(faulty.clone())).await;
     assert_eq!((bank.books()[0].2, bank.books()[0].3), (0, 40), "what is not used is free");
-    assert_eq!(a.flood(&x, 10).await, 10);
+    assert_eq!(a.flood(&a.user("u", &cap), 10).await, 10);
     faulty.go(true);
     until("it is not known to be away", || a.limits.shared().unwrap().is_away).await;
-    a.limits.close().await.unwrap();
+    let a = a.restart(sharing(faulty.clone())).await;
     faulty.go(false);
-    let Member { stand, limits } = a;
-    drop((limits, x));
-    let sharing = Some(sharing(faulty));
-    let clock = Clock::system(Duration::ZERO);
-    let limits = Limits::open_shared(stand.store.clone(), Arc::default(), clock, sharing).await.unwrap();
-    let a = Member { stand, limits };
-    until("it was not told", || bank.books()[0].3 >= 50 && bank.books()[0].2 == 0).await;
-    assert_eq!(
-        a.flood(&a.user("u", &[(DAY, 100)]), 60).await,
-        50,
-        "no request is lost, and none counted twice"
-    );
+    assert_eq!(a.flood(&a.user("u", &cap), 60).await, 50, "no request is lost, and none counted twice");
     assert_eq!(a.limits.shared().unwrap().let_go, 0);
 }
 
