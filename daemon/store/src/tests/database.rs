@@ -60,7 +60,11 @@ async fn settings_are_kept_by_a_role_with_data_rights_alone() {
     postgres.sql("aivonx", "UPDATE aivonx.version SET version = 99");
     let why = refusal(dir.path(), &postgres).await;
     assert!(why.contains("version 99"), "{why}");
+    // The tables of an earlier version are brought up to this one.
     postgres.sql("aivonx", "UPDATE aivonx.version SET version = 1");
+    let why = refusal(dir.path(), &postgres).await;
+    assert!(why.contains("version 1, not 2"), "{why}");
+    postgres.server().migrate("aivonx").unwrap();
     postgres.sql("aivonx", "DELETE FROM aivonx.record WHERE space = 'node'");
     let why = refusal(dir.path(), &postgres).await;
     assert!(why.contains("damaged") && why.contains("node"), "{why}");
