@@ -202,7 +202,7 @@ async fn what_is_set_is_in_force_at_once() {
 
     let ask = Ask { prompt: 5, output: Output::Nothing, price: Price::FREE };
     let levels = |hot: &Snapshot| hot.key(&id).unwrap().clone();
-    let running = engine.reserve(Caller::Key(levels(&identity.hot().load())).levels(), &ask).unwrap();
+    let running = engine.reserve(Caller::Key(levels(&identity.hot().load())).levels(), &ask).await.unwrap();
     let used = |limits: &Limits, level, name: &str| {
         let name: LimitSetting = name.parse().unwrap();
         let found = limits.limits.iter().find(|limit| limit.level == level && limit.name == name).unwrap();
