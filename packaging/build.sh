@@ -133,10 +133,10 @@ stage() {
     install -D -m 644 -t "$root/usr/lib/tmpfiles.d" packaging/tmpfiles.d/aivonx.conf
     install -D -m 644 -t "$root/usr/share/doc/aivonx" README.md "$work/sbom.cdx.json" "$work/vex.json"
     install -D -m 644 -t "$root/usr/share/doc/aivonx/examples" packaging/systemd/drop-in/*.conf
-    for file in fail2ban logrotate prometheus; do
+    for file in apparmor container fail2ban logrotate prometheus selinux; do
         [ -d "packaging/$file" ] || continue
         install -d "$root/usr/share/doc/aivonx/examples/$file"
-        (cd "packaging/$file" && find . -type f -exec install -D -m 644 {} "$root/usr/share/doc/aivonx/examples/$file/{}" \;)
+        (cd "packaging/$file" && find . -type f ! -name build.sh -exec install -D -m 644 {} "$root/usr/share/doc/aivonx/examples/$file/{}" \;)
     done
     for file in packaging/journald/*.catalog; do
         [ -f "$file" ] && install -D -m 644 -t "$root/usr/lib/systemd/catalog" "$file"

@@ -69,7 +69,10 @@ esac
 # What an administrator changes must stay: a port that is free, and one below 1024 where nobody else is.
 sed -i 's/^address = .*/address = "127.0.0.1:0"/' "$root/etc/aivonx/aivonxd.toml"
 case $AIVONX_NAMESPACES in
-*net*) sed -i '/^\[control\]/i [[listen]]\naddress = "127.0.0.1:443"\ndiagnostics = true\n' "$root/etc/aivonx/aivonxd.toml" ;;
+*net*)
+    sed -i '/^\[control\]/i [[listen]]\naddress = "127.0.0.1:443"\ndiagnostics = true\n' "$root/etc/aivonx/aivonxd.toml"
+    install -D -m 644 -t "$root/etc/systemd/system/aivonxd.service.d" "$root/usr/share/doc/aivonx/examples/10-low-ports.conf"
+    ;;
 *) skip "no network namespace: that port 443 is bound without root was not tried" ;;
 esac
 configuration=$(sha256sum <"$root/etc/aivonx/aivonxd.toml")
@@ -121,7 +124,7 @@ stop_daemon
 in_root dpkg -r aivonx >"$work/said" 2>&1
 ok "removal loses nothing: installed again, it goes on"
 
-rm "$root/root/ci.key"
+rm -rf "$root/root/ci.key" "$root/etc/systemd/system/aivonxd.service.d"
 rm -rf "$root/root/.local" "$root/root/.config" "$root/root/.cache"
 in_root dpkg -P aivonx >"$work/said" 2>&1 || { cat "$work/said" >&2; die "it cannot be purged"; }
 holds "$work/said" "aivonx: removing /var/lib/aivonx"

@@ -111,9 +111,9 @@ sums() {
 
 # --- the daemon ---------------------------------------------------------------------------------------------
 
-# What the unit in the root says of $1.
+# What the unit in the root says of $1, or the last of its drop-ins that says anything.
 unit() {
-    sed -n "s/^$1=//p" "$root/usr/lib/systemd/system/aivonxd.service" | head -n 1
+    sed -sn "s/^$1=//p" "$root"/usr/lib/systemd/system/aivonxd.service "$root"/etc/systemd/system/aivonxd.service.d/*.conf 2>/dev/null | tail -n 1
 }
 
 # Starts the daemon in the root as the unit says, and waits until it serves. Sets `daemon` and `port`.
@@ -131,7 +131,7 @@ start_daemon() {
         name=${credential%%:*} source=${credential#*:}
         in_root install -o "$user" -m 0400 "$source" "$credentials/$name"
     done
-    capabilities=-all,+$(unit AmbientCapabilities | sed 's/^CAP_//' | tr '[:upper:]' '[:lower:]')
+    capabilities=-all$(unit AmbientCapabilities | sed 's/^CAP_/,+/' | tr '[:upper:]' '[:lower:]')
     local limits=(prlimit --nofile="$(unit LimitNOFILE)" --core=0 --)
     "${limits[@]}" true 2>/dev/null || limits=()
     : >"$log"

@@ -89,7 +89,7 @@ pub(super) struct Process {
     pub(super) bounding: u64,
 }
 
-/// `CAP_NET_BIND_SERVICE`, which the unit leaves.
+/// `CAP_NET_BIND_SERVICE`, which a sample for the unit leaves.
 const NET_BIND_SERVICE: u64 = 1 << 10;
 
 impl Process {
