@@ -189,7 +189,7 @@ async fn run_until_stopped(
     apply_security(&identity, &config);
     set_up(&identity, &config).await;
     let blocks = Blocks::open(&store, &identity).await?;
-    housekeeping(&identity, &blocks);
+    housekeeping(&store, &identity, &blocks);
     let secrets = Secrets::new(store.clone(), vault.clone());
     let policies = Policies::open(store.clone(), identity.clone()).await?;
     let rules = policies.hot().clone();
@@ -214,6 +214,7 @@ async fn run_until_stopped(
     let descriptors = Descriptors::share(descriptors, config.limits.connections);
     let places = Places::new(descriptors, config.limits.connections_per_address, config.limits.handshakes);
     fleet.listens_on(&addresses);
+    store.serves_on(&addresses.first().map(ToString::to_string).unwrap_or_default());
     let (phase, phase_rx) = watch::channel(Phase::Running);
     let responses = facts::kept_responses(&store).await?;
     let shared = Arc::new_cyclic(|weak| Shared {
@@ -248,10 +249,10 @@ async fn run_until_stopped(
     // What proves to the authority that a name leads here is served from now on.
     acme::keep_renewed(&config, obtained, certificates.clone());
 
-    let (made, shown) = (backups.clone(), certificates.clone());
+    let (made, shown, cluster) = (backups.clone(), certificates.clone(), store.clone());
     let needs_care = move || {
         let failure = made.failure().map(|why| format!("the backup that was due is not made: {why}"));
-        failure.into_iter().chain(shown.warnings()).collect()
+        failure.into_iter().chain(shown.warnings()).chain(facts::members_away(&cluster)).collect()
     };
     let services = Arc::new_cyclic(|weak| Services {
         isolation: control::isolation::runner(weak.clone()),
@@ -287,7 +288,10 @@ async fn run_until_stopped(
     let watchdog =
         tokio::spawn(lifecycle::watchdog(move || *phase_now.borrow() != Phase::Running || beat.beats()));
     follow_config(&live, &shared, &fleet);
-    if let Err(error) = control::finish_rotation(&fleet, &secrets).await {
+    // Another member may be about it.
+    if store.has_duty("rotation").await
+        && let Err(error) = control::finish_rotation(&fleet, &secrets).await
+    {
         tracing::error!(event = "start", %error, "a rotation of the keys that was begun earlier is not finished");
     }
 
@@ -316,7 +320,7 @@ async fn run_until_stopped(
         () = signals.serve_until_stop(&live, &certificates, &audit, telemetry, &look) => {}
         () = over => tracing::info!(event = "stop", "standard input has ended"),
         why = store.superseded() => {
-            tracing::error!(event = "stop", error = %why, "another gateway writes the settings, and this one ends");
+            tracing::error!(event = "stop", error = %why, "this gateway may not write the settings any more, and ends");
             superseded = Some(why);
         }
     }
@@ -470,12 +474,16 @@ async fn set_up(identity: &Identity, config: &config::Config) {
 }
 
 /// Forgets now and then what has ended by time alone.
-fn housekeeping(identity: &Arc<Identity>, blocks: &Arc<Blocks>) {
+fn housekeeping(store: &Store, identity: &Arc<Identity>, blocks: &Arc<Blocks>) {
+    let store = store.clone();
     let (weak, blocks) = (Arc::downgrade(identity), Arc::downgrade(blocks));
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             let (Some(identity), Some(blocks)) = (weak.upgrade(), blocks.upgrade()) else { return };
+            if !store.has_duty("housekeeping").await {
+                continue;
+            }
             let now = aivonx_domain::now();
             let swept = match identity.lockouts().sweep(now).await {
                 Ok(()) => identity.sweep_sessions(now).await,

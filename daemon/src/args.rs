@@ -52,7 +52,7 @@ pub enum Command {
     Migrate(Migrate),
     /// Move the settings from the embedded store to PostgreSQL or back (the daemon must not run)
     Move(Move),
-    /// Go on here with the settings in PostgreSQL of a gateway that is gone (the daemon must not run)
+    /// Accept the settings in PostgreSQL as they are, though this member knows of later ones (the daemon must not run)
     Takeover(Takeover),
     /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)
     Rekey(Rekey),
@@ -273,7 +273,7 @@ pub struct Move {
 /// Arguments of `aivonxd takeover`.
 #[derive(Debug, ClapArgs)]
 pub struct Takeover {
-    /// Though a gateway that uses the database was seen less than 30 seconds ago: it may write nothing from then on
+    /// Though another process with a copy of the data directory was seen less than 30 seconds ago: it ends
     #[arg(long)]
     pub force: bool,
     /// Configuration file, with cluster.postgres

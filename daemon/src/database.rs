@@ -92,13 +92,11 @@ pub(crate) fn takeover(args: &Takeover) -> Result<(), AppError> {
         act_as_owner(&dir)?;
     }
     let taken = relocate::take_over(&dir, server, args.force)?;
-    let mut text =
-        format!("{} goes on with the settings in {name}: {}", dir.display(), summary(&taken.summary));
-    if taken.is_new {
-        text += "\nIts audit log and usage begin anew. Its secrets open only with the master key of the gateway before: put \
-                 that where secrets.master_key says, or into the data directory.";
-    }
-    say(&(text + "\nStart the daemon to serve from it."))
+    say(&format!(
+        "{} goes on with the settings in {name}: {}\nStart the daemon to serve from it.",
+        dir.display(),
+        summary(&taken)
+    ))
 }
 
 /// What is written must be the daemon's to read. What only root may read has been read before.

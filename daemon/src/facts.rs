@@ -25,13 +25,18 @@ use aivonx_ledgers::{
 };
 use aivonx_limits::Limits;
 use aivonx_protocol::{
+    Untrusted,
     daemon::Status,
     key::KeyScope,
     limit::LimitName,
     node::{AdminState, Pool},
     usage::UsageBy,
 };
-use aivonx_store::{Store, StoreError, Trouble, secrets::Secrets};
+use aivonx_store::{
+    Store, StoreError, Trouble,
+    member::{Member, MemberState},
+    secrets::Secrets,
+};
 use aivonx_telemetry::{BudgetGauges, Gauges, Metrics, NodeGauge, Refusals, process};
 use aivonx_wire::api::route::{self, Need};
 use jiff::Timestamp;
@@ -187,6 +192,18 @@ pub(crate) fn status(
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
     })
+}
+
+/// Warnings about members of the cluster that did not stop and are not seen.
+pub(crate) fn members_away(store: &Store) -> Vec<String> {
+    let away = |member: &&Member| member.state == MemberState::Away;
+    let text = |member: &Member| {
+        format!(
+            "the member {} is away: it did not stop, and was not seen for 15 seconds; see 'aivonx cluster members'",
+            Untrusted::new(&member.name)
+        )
+    };
+    store.seen_members().iter().filter(away).map(text).collect()
 }
 
 /// `waits` is whether the data path waits for the first administrator.

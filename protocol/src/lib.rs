@@ -10,6 +10,7 @@ pub mod backup;
 pub mod block;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod fault;

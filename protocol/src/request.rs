@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Fault, UnixMillis, WireSecret, account,
     audit::{AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
-    backup, block, config, daemon, incident,
+    backup, block, cluster, config, daemon, incident,
     job::Job,
     key::{self, Key},
     limit,
@@ -85,6 +85,8 @@ nouns! {
     Check(check::CheckRequest),
     /// Incidents.
     Incident(incident::IncidentRequest),
+    /// Members of a cluster.
+    Cluster(cluster::ClusterRequest),
 }
 
 impl Request {
@@ -272,6 +274,10 @@ pub enum Reply {
     Pattern(Box<privacy::Pattern>),
     /// Ids of the organizations that hide from their members what they use together.
     HiddenUsage(Vec<String>),
+    /// Members of a cluster.
+    Members(Vec<cluster::Member>),
+    /// One of them.
+    Member(Box<cluster::Member>),
 }
 
 /// One step of a stream. Append only.

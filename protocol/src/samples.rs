@@ -17,6 +17,7 @@ use crate::{
     ClientFrame, Event, Reply, ServerFrame,
     audit::AuditPage,
     block::{Block, BlockOf},
+    cluster::{Member, MemberState},
     config::{Reloaded, Setting},
     daemon,
     incident::{Contained, ContainedKind, Finding, FindingKind},
@@ -47,6 +48,20 @@ macro_rules! catalogue {
             }
         }
     };
+}
+
+fn member() -> Member {
+    Member {
+        id: "0190-member".into(),
+        name: "gw2".into(),
+        address: "192.0.2.2:11435".into(),
+        version: "0.1.0".into(),
+        state: MemberState::Serving,
+        seen: 1_700_000_000_000,
+        revision: 70_000,
+        lag: 1,
+        here: false,
+    }
 }
 
 fn block() -> Block {
@@ -204,6 +219,8 @@ catalogue! { Reply {
         address: "255.255.255.255:9".into(),
         idle_seconds: 600,
     }]);
+    Self::Members(_) => "members", Self::Members(vec![member()]);
+    Self::Member(_) => "member", Self::Member(Box::new(member()));
 } }
 
 catalogue! { Event {

@@ -397,6 +397,8 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             | "incident.contain"
             | "check.run"
             | "check.isolation"
+            | "cluster.members"
+            | "cluster.fence"
             | "account.totp_confirm"
             | "account.backup_codes" => {
                 return request.sample_reply();

@@ -60,6 +60,12 @@ pub(super) const DNS_NAME: Text = Text {
     accepted: "host names that lead here, each without a port (\"gateway.example.org\")",
 };
 
+/// The name of a member of a cluster.
+pub(super) const MEMBER: Text = Text {
+    check: member,
+    accepted: "a name of at most 64 letters, digits, and \"-._\", or \"\" for that of the host",
+};
+
 /// The URL of an ACME directory.
 pub(super) const DIRECTORY: Text = Text {
     check: directory,
@@ -115,6 +121,14 @@ fn group(name: &str) -> Result<(), Problem> {
     let usable = |c: char| c.is_ascii_alphanumeric() || "_-.$@".contains(c);
     if name.len() > 64 || !name.chars().all(usable) || name.starts_with('-') {
         return Err(Problem::new(format!("is {}, which is no name of a group", quote(name))));
+    }
+    Ok(())
+}
+
+fn member(name: &str) -> Result<(), Problem> {
+    let usable = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if name.len() > 64 || !name.chars().all(usable) || name.starts_with('-') {
+        return Err(Problem::new(format!("is {}, which is no name of a member", quote(name))));
     }
     Ok(())
 }

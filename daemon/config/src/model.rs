@@ -10,7 +10,7 @@ use aivonx_protocol::{
 };
 
 use super::{
-    form::{CONTACT, DIRECTORY, DNS_NAME, FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
+    form::{CONTACT, DIRECTORY, DNS_NAME, FIELD, GROUP, HOST, HSTS, LEVEL, MEMBER, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, OneOfOrNone, Size, Time, Word},
     postgres::{Postgres, PostgresUrl},
     routes::Routes,
@@ -456,12 +456,14 @@ table! {
     /// Settings in a database instead of the embedded store. The ledgers, snapshots and backups stay in the data directory.
     Cluster, CLUSTER_DOC, CLUSTER_KEYS of Config.cluster {
         /// The PostgreSQL database that keeps the settings; empty: the embedded store does. `aivonxd migrate` makes its
-        /// tables, `aivonxd move` takes settings along that are there already. One gateway uses a database; a second one
-        /// is refused. Several hosts are tried in turn until one takes writes.
+        /// tables, `aivonxd move` takes settings along that are there already. A gateway with a new data directory joins those
+        /// that use the database already; it needs their master key. Several hosts are tried in turn until one takes writes.
         postgres: Option<Postgres> = None, PostgresUrl, Restart;
         /// A file with the password of its role, mode 0600 or stricter. Empty: the systemd credential `aivonx-postgres`,
         /// if there is one, else none is given.
         password_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+        /// What this gateway is called among the members that use the database. Empty: as its host.
+        member: String = String::new(), MEMBER, Restart;
         /// With a database, limits are counted there, and each gateway holds a slice of them. Time between two renewals of
         /// what it holds; what it does not need it gives back then at the latest.
         slice_renew: Duration = seconds(10), Time::from(seconds(1), minutes(5)), Restart;

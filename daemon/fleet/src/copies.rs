@@ -297,11 +297,13 @@ impl Fleet {
             // Whatever changes is noticed at the next look.
             let _ = timeout(LOOK, copies.changed.notified()).await;
             let Some(fleet) = fleet.upgrade() else { return };
-            fleet.look_after_copies(&mut looked);
+            let is_ours = fleet.store.has_duty("placements").await;
+            fleet.look_after_copies(&mut looked, is_ours);
         }
     }
 
-    fn look_after_copies(self: &Arc<Self>, last: &mut Looked) {
+    /// Loads models only if `loads`: of several members one does.
+    fn look_after_copies(self: &Arc<Self>, last: &mut Looked, loads: bool) {
         let records = self.copies.all();
         if records.is_empty() && *last == Looked::default() {
             return;
@@ -329,7 +331,7 @@ impl Fleet {
             let spots: Vec<Spot> =
                 nodes.iter().map(|(node, inventory)| spot(node, inventory, record)).collect();
             let steps = self.copies.efforts().steps(record, &spots, &placed, Instant::now());
-            for step in steps {
+            for step in steps.into_iter().filter(|_| loads) {
                 let Some((node, inventory)) = nodes.iter().find(|(node, _)| node.id == step.node()) else {
                     continue;
                 };

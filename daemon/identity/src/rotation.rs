@@ -180,7 +180,12 @@ async fn run(identity: Weak<Identity>, secrets_changed: Arc<Notify>) {
     loop {
         let due = {
             let Some(identity) = identity.upgrade() else { return };
-            match identity.retire_due(now()).await {
+            // Of several members one forgets for all.
+            let retired = match identity.store.has_duty("retirement").await {
+                true => identity.retire_due(now()).await,
+                false => Ok(None),
+            };
+            match retired {
                 Ok(next) => next.map_or(LOOK, |at| Duration::from_millis(at.saturating_sub(now())).min(LOOK)),
                 Err(IdentityError::Store(StoreError::Closed)) => return,
                 Err(error) => {

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
 
+use super::{settings, tree::Tree};
+
 /// What kind of record changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -58,11 +60,13 @@ pub enum Collection {
     NodeWake,
     /// A pattern that is looked for in prompts and answers.
     Pattern,
+    /// A data key, under which secrets are sealed.
+    DataKey,
 }
 
 impl Collection {
     /// How many there are.
-    const COUNT: usize = Self::Pattern as usize + 1;
+    const COUNT: usize = Self::DataKey as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -91,6 +95,7 @@ impl Collection {
         Self::ModelAccess,
         Self::NodeWake,
         Self::Pattern,
+        Self::DataKey,
     ];
 
     /// The word in messages.
@@ -122,6 +127,7 @@ impl Collection {
             Self::ModelAccess => "model_access",
             Self::NodeWake => "node_wake",
             Self::Pattern => "pattern",
+            Self::DataKey => "data_key",
         }
     }
 }
@@ -161,6 +167,23 @@ impl Feed {
         told[change.collection as usize] += 1;
         // Fails without a subscriber, which is fine.
         let _ = self.sender.send(change);
+    }
+
+    /// Something of the key of a tree changed.
+    pub(super) fn tell_of(&self, space: &str, key: &[u8]) {
+        let any = |collection| Change { collection, id: String::new(), revision: 0 };
+        if space == Tree::Setting.name() {
+            settings::collection(key).into_iter().for_each(|collection| self.tell(any(collection)));
+        }
+        // The trees of records have the names of their collections.
+        let Some(collection) = Collection::ALL.into_iter().find(|known| known.as_str() == space) else {
+            return;
+        };
+        let id = match collection {
+            Collection::DataKey => String::new(),
+            _ => String::from_utf8(key.to_vec()).unwrap_or_default(),
+        };
+        self.tell(Change { id, ..any(collection) });
     }
 
     /// Any record may have changed.

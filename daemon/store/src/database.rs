@@ -11,6 +11,8 @@ use super::StoreError;
 pub struct Server {
     url: Postgres,
     password: Option<Zeroizing<String>>,
+    /// What this gateway is called among the members; None: as its host.
+    member: Option<String>,
 }
 
 /// Longest password that is read, bytes.
@@ -41,7 +43,7 @@ impl Server {
         }
         let file = cluster.password_file.clone().or_else(|| credentials::file(credentials::POSTGRES));
         let password = file.map(|file| password(&file)).transpose()?;
-        Ok(Some(Self { url, password }))
+        Ok(Some(Self { url, password, member: Some(cluster.member.clone()).filter(|name| !name.is_empty()) }))
     }
 
     /// At `url`, with the password in `file`, or none.
@@ -49,7 +51,7 @@ impl Server {
     /// # Errors
     /// If the file cannot be used.
     pub fn at(url: Postgres, file: Option<&Path>) -> Result<Self, StoreError> {
-        Ok(Self { url, password: file.map(password).transpose()? })
+        Ok(Self { url, password: file.map(password).transpose()?, member: None })
     }
 
     /// The same database as another role, with the password in `file`, or none.
@@ -134,8 +136,8 @@ mod with {
         backend::postgres::{
             Link, Postgres,
             bank::PostgresBank,
+            member::{Claim, Claimant},
             schema,
-            writer::{Claim, Claimant},
         },
         bank::Bank,
         engine::Engine,
@@ -190,37 +192,42 @@ mod with {
             Ok(Arc::new(PostgresBank::new(Link::to(self)?, member, expires, day_offset)))
         }
 
-        /// An engine over the settings of the data directory `dir`, whose lock the caller has, as their one writer.
-        pub(crate) fn engine(&self, dir: &Path, owner: &str) -> Result<Engine, StoreError> {
-            Ok(Engine::over(self.backend(dir, owner)?))
+        /// An engine over the settings, as the member `id` with the data directory `dir`, whose lock the caller has.
+        pub(crate) fn engine(&self, dir: &Path, id: &str) -> Result<Engine, StoreError> {
+            Ok(Engine::over(self.backend(dir, id, false)?))
         }
 
-        pub(crate) fn backend(&self, dir: &Path, owner: &str) -> Result<Postgres, StoreError> {
+        pub(crate) fn backend(&self, dir: &Path, id: &str, force: bool) -> Result<Postgres, StoreError> {
             let link = Link::to(self)?;
             schema::check(&link)?;
-            let claim = Claim::take(&link, Claimant::of(dir, owner)?)?;
-            Ok(Postgres::new(Arc::new(link), claim))
+            let claimant = Claimant::of(dir, id, self.member.as_deref())?;
+            let claim = Claim::take(&link, claimant, force)?;
+            Postgres::new(Arc::new(link), claim)
         }
 
-        /// The same, from whichever data directory the settings belong to so far; from a process that is alive only by
-        /// `force`.
+        /// The same, from another process that is this member only by `force`.
         pub(crate) fn engine_taken_over(
             &self,
             dir: &Path,
-            owner: &str,
+            id: &str,
             force: bool,
         ) -> Result<Engine, StoreError> {
+            Ok(Engine::over(self.backend(dir, id, force)?))
+        }
+
+        /// The same, and no other member may be there.
+        pub(crate) fn engine_alone(&self, dir: &Path, id: &str) -> Result<Engine, StoreError> {
             let link = Link::to(self)?;
             schema::check(&link)?;
-            let claim = Claim::take_over(&link, Claimant::of(dir, owner)?, force)?;
-            Ok(Engine::over(Postgres::new(Arc::new(link), claim)))
+            Claim::alone(&link, id)?;
+            self.engine(dir, id)
         }
 
         /// An engine that reads the settings, whoever writes them, and can write none.
         pub(crate) fn engine_to_read(&self) -> Result<Engine, StoreError> {
             let link = Link::to(self)?;
             schema::check(&link)?;
-            Ok(Engine::over(Postgres::new(Arc::new(link), Claim::none())))
+            Ok(Engine::over(Postgres::new(Arc::new(link), Claim::none())?))
         }
     }
 }
@@ -261,6 +268,10 @@ mod without {
         }
 
         pub(crate) fn engine_taken_over(&self, _: &Path, _: &str, _: bool) -> Result<Engine, StoreError> {
+            Err(none())
+        }
+
+        pub(crate) fn engine_alone(&self, _: &Path, _: &str) -> Result<Engine, StoreError> {
             Err(none())
         }
 

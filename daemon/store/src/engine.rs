@@ -2,6 +2,7 @@
 //! one writer at a time).
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,12 +21,15 @@ use super::{
     codec,
     keeper::Unsound,
     marker::{Acknowledged, Commit},
+    member::Followed,
     old,
     tree::{Sum, Sums, Tree, no_sums},
 };
 
 const META: &str = "meta";
 const META_VERSION: u8 = 1;
+/// Times that everything is read again where it was changed meanwhile.
+const VERIFICATIONS: u32 = 10;
 const SCHEMA: &[u8] = b"schema";
 const SEQ: &[u8] = b"seq";
 /// How far the ledgers went at the last change.
@@ -63,6 +67,8 @@ struct Writer {
     commit: Option<Arc<Commit>>,
     /// Set while a transaction runs: found set, it panicked, and what is stored is unknown.
     unsure: bool,
+    /// Another process changed something: `sums` and `seq` are to be read again.
+    stale: bool,
 }
 
 /// What the meta tree says.
@@ -78,7 +84,7 @@ impl Engine {
     pub(super) fn over(backend: impl Backend + 'static) -> Self {
         Self {
             backend: Box::new(backend),
-            writer: Mutex::new(Writer { sums: no_sums(), seq: 0, commit: None, unsure: false }),
+            writer: Mutex::new(Writer { sums: no_sums(), seq: 0, commit: None, unsure: false, stale: false }),
             gate: OnceLock::new(),
             durable: Mutex::new(Durable { seq: 0, commit: None }),
             latest: AtomicU64::new(0),
@@ -91,36 +97,48 @@ impl Engine {
     /// Reads the meta tree; `Err` names what is missing or wrong.
     pub(super) fn meta(&self) -> Result<Meta, Unsound> {
         let mut sums = no_sums();
+        let all: Result<BTreeMap<_, _>, _> = self.backend.scan(META, b"").collect();
+        let all = all.map_err(|e| Unsound::unread("the tree \"meta\"", e))?;
+        let bytes = |key: &[u8]| all.get(key).cloned();
         for tree in Tree::ALL {
-            sums[tree.index()] = match self.meta_value(tree.name().as_bytes())? {
+            let key = tree.name().as_bytes();
+            sums[tree.index()] = match decode_meta(key, bytes(key))? {
                 Some(sum) => sum,
                 // A tree that the build which wrote the store did not have yet.
                 None if self.is_empty(tree)? => Sum::default(),
                 None => return Err(missing(tree.name()).into()),
             };
         }
-        let schema = self.meta_value(SCHEMA)?.ok_or_else(|| missing("schema"))?;
-        let seq = self.meta_value(SEQ)?.ok_or_else(|| missing("seq"))?;
+        let schema = decode_meta(SCHEMA, bytes(SCHEMA))?.ok_or_else(|| missing("schema"))?;
+        let seq = decode_meta(SEQ, bytes(SEQ))?.ok_or_else(|| missing("seq"))?;
         Ok(Meta { schema, seq, sums })
     }
 
     /// How far the ledgers went at the last change, by what this store says itself; None if it does not.
     pub(super) fn ledgers(&self) -> Result<Option<Acknowledged>, Unsound> {
-        self.meta_value(LEDGERS)
+        self.meta_value(&self.own(LEDGERS))
+    }
+
+    /// The key of what each process keeps for itself under `name`.
+    pub(super) fn own(&self, name: &[u8]) -> Vec<u8> {
+        match self.backend.member() {
+            Some(member) => [name, b"/", member.as_bytes()].concat(),
+            None => name.to_vec(),
+        }
     }
 
     /// Stores what [`Self::ledgers`] says, for settings that were taken over from elsewhere.
     pub(super) fn note_ledgers(&self, reached: &Acknowledged) -> Result<(), StoreError> {
-        let value = encode_meta(LEDGERS, reached)?;
-        self.backend.apply(&[Write { space: META, key: LEDGERS, value: Some(&value) }])?;
+        let key = self.own(LEDGERS);
+        let value = encode_meta(&key, reached)?;
+        self.backend.apply(&[Write { space: META, key: &key, value: Some(&value) }])?;
         self.backend.flush()
     }
 
     fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Unsound> {
         let name = String::from_utf8_lossy(key);
         let bytes = self.backend.get(META, key).map_err(|e| Unsound::unread(&format!("meta/{name}"), e))?;
-        let decode = |bytes: Vec<u8>| codec::decode(META, key, META_VERSION, &bytes);
-        Ok(bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))?)
+        decode_meta(key, bytes)
     }
 
     fn is_empty(&self, tree: Tree) -> Result<bool, Unsound> {
@@ -182,6 +200,18 @@ impl Engine {
             }
         }
         Ok(meta)
+    }
+
+    /// The same while other processes may change what is read: what does not fit together then is read again.
+    pub(super) fn verify_shared(&self) -> Result<Meta, Unsound> {
+        for _ in 0..VERIFICATIONS {
+            let seq = self.meta()?.seq;
+            let verified = self.verify();
+            if verified.is_ok() || self.meta()?.seq == seq {
+                return verified;
+            }
+        }
+        self.quiet(Self::verify).map_err(|e| Unsound::unread("the tree \"meta\"", e))?
     }
 
     /// Calls `see` with every stored record of every tree, in order.
@@ -267,6 +297,7 @@ impl Engine {
             if writer.unsure || self.failed.load(Ordering::Acquire) {
                 return Err(StoreError::Failed);
             }
+            let _turn = self.begin(&mut writer)?;
             let mut batch = Batch::new(self);
             let value = change(&mut batch)?;
             let changes = batch.into_changes();
@@ -279,6 +310,33 @@ impl Engine {
         // Outside the writer's lock: those who wait here together share one flush.
         self.make_durable(seq)?;
         Ok(value)
+    }
+
+    /// Has no other process change anything until what is returned is dropped, or something was applied.
+    fn begin(&self, writer: &mut Writer) -> Result<Turn<'_>, StoreError> {
+        writer.stale |= self.backend.begin()?;
+        let turn = Turn(&*self.backend);
+        if writer.stale {
+            let meta = self.meta().map_err(|e| e.report(StoreError::Engine))?;
+            (writer.sums, writer.seq, writer.stale) = (meta.sums, meta.seq, false);
+            self.latest.fetch_max(meta.seq, Ordering::AcqRel);
+        }
+        Ok(turn)
+    }
+
+    /// What other processes changed since the last call, see [`Backend::follow`].
+    pub(super) fn follow(&self) -> Result<Followed, StoreError> {
+        let found = self.backend.follow()?;
+        if found != Followed::Nothing
+            && let Some(seq) = self.meta_value::<u64>(SEQ).map_err(|e| e.report(StoreError::Engine))?
+        {
+            self.latest.fetch_max(seq, Ordering::AcqRel);
+            let commit = self.durable.lock().unwrap_or_else(PoisonError::into_inner).commit.clone();
+            // A state that lacks what was followed is found by it at the next open.
+            let noted = commit.map_or(Ok(()), |commit| commit.advance(false, |to| to.seq = to.seq.max(seq)));
+            noted.map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
+        }
+        Ok(found)
     }
 
     fn apply(&self, writer: &mut Writer, changes: Changes, schema: Option<u32>) -> Result<(), StoreError> {
@@ -295,9 +353,10 @@ impl Engine {
         let seq = writer.seq + 1;
         // A new store, and a migrated one, writes every sum.
         let is_touched = |tree: &Tree| schema.is_some() || changes.keys().any(|(changed, _)| changed == tree);
+        let ledgers = self.own(LEDGERS);
         let mut meta = vec![(SEQ, encode_meta(SEQ, &seq)?)];
         if let Some(commit) = &writer.commit {
-            meta.push((LEDGERS, encode_meta(LEDGERS, &commit.reached())?));
+            meta.push((&ledgers, encode_meta(&ledgers, &commit.reached())?));
         }
         for tree in Tree::ALL.into_iter().filter(is_touched) {
             let key = tree.name().as_bytes();
@@ -315,6 +374,10 @@ impl Engine {
         let writes: Vec<Write<'_>> = records.chain(meta).collect();
         writer.unsure = true;
         if let Err(e) = self.backend.apply(&writes) {
+            if matches!(e, StoreError::TurnLost(_)) {
+                writer.unsure = false;
+                return Err(e);
+            }
             // What is stored is not known: `unsure` stays set.
             self.failed.store(true, Ordering::Release);
             return Err(e);
@@ -373,9 +436,22 @@ impl Engine {
     }
 
     /// Runs `look` while nothing is written.
-    pub(super) fn quiet<T>(&self, look: impl FnOnce(&Self) -> T) -> T {
-        let _writer = self.writer();
-        look(self)
+    ///
+    /// # Errors
+    /// If other processes cannot be kept from writing.
+    pub(super) fn quiet<T>(&self, look: impl FnOnce(&Self) -> T) -> Result<T, StoreError> {
+        let mut writer = self.writer();
+        let _turn = self.begin(&mut writer)?;
+        Ok(look(self))
+    }
+}
+
+/// Ends a transaction that was not applied.
+struct Turn<'b>(&'b dyn Backend);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -406,6 +482,12 @@ fn unread(tree: Tree, error: StoreError) -> Unsound {
 
 fn missing(name: &str) -> String {
     format!("meta/{name} is missing")
+}
+
+fn decode_meta<T: DeserializeOwned>(key: &[u8], bytes: Option<Vec<u8>>) -> Result<Option<T>, Unsound> {
+    let name = String::from_utf8_lossy(key);
+    let decode = |bytes: Vec<u8>| codec::decode(META, key, META_VERSION, &bytes);
+    Ok(bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))?)
 }
 
 fn encode_meta<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, StoreError> {

@@ -246,7 +246,10 @@ pub enum StoreError {
          and have it done with `aivonxd migrate --apply`"
     )]
     NotMigrated(String),
-    /// The settings are another data directory's: now, or since this process wrote them.
+    /// Other members were faster for too long. Nothing was changed.
+    #[error("{0}")]
+    TurnLost(String),
+    /// This process may not write any more: it was fenced, or another with this data directory took its place.
     #[error("{0}")]
     Superseded(String),
     /// What is in the database does not check out.
@@ -402,6 +405,7 @@ impl From<StoreError> for Fault {
             StoreError::Conflict { noun, .. } => Self::new(FaultKind::Conflict, text)
                 .field("revision")
                 .hint(format!("look at the {noun} again, then repeat the change")),
+            StoreError::TurnLost(_) => Self::new(FaultKind::Unavailable, text).hint("repeat the change"),
             StoreError::StaleSeal { .. } => Self::new(FaultKind::Conflict, text).hint("repeat the change"),
             StoreError::IdTaken { .. } => Self::new(FaultKind::Conflict, text),
             StoreError::NotFound { noun, .. } | StoreError::Foreign { noun, .. } => {

@@ -2,7 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{StoreError, database::Server, engine::Engine, marker::Marker, settings, tree::Tree};
+use super::{
+    StoreError,
+    database::Server,
+    engine::{Engine, Meta},
+    marker::Marker,
+    settings,
+    tree::{Tree, no_sums},
+};
 
 /// What keeps the settings, by the configuration.
 #[derive(Debug)]
@@ -66,6 +73,7 @@ impl Unsound {
             | StoreError::DatabaseRefused(_)
             | StoreError::DatabaseHeld { .. }
             | StoreError::NotMigrated(_)
+            | StoreError::TurnLost(_)
             | StoreError::Superseded(_) => Self::Unread(error),
             error => Self::Damage(format!("{what} cannot be read: {error}")),
         }
@@ -80,34 +88,16 @@ impl Unsound {
     }
 }
 
-/// The database for settings that are to be made: it must hold none but those of an attempt that did not come to its end.
-pub(super) fn empty_database(
-    server: &Server,
-    dir: &Path,
-    database: &str,
-    daemon: &str,
-) -> Result<Engine, StoreError> {
-    let engine = match server.engine(dir, database) {
-        // An owner that never stored anything loses nothing, if it is not about to.
-        Err(owned @ StoreError::Superseded(_)) if server.engine_to_read()?.backend().spaces()?.is_empty() => {
-            server.engine_taken_over(dir, database, false).map_err(|_| owned)?
-        }
-        other => other?,
-    };
-    let spaces = engine.backend().spaces()?;
-    if spaces.is_empty() {
-        return Ok(engine);
+/// The engine of a database, which this data directory joins or is the first to use, and the id of its installation.
+pub(super) fn join(engine: &Engine, daemon: &str, schema: u32) -> Result<String, StoreError> {
+    let known = |engine: &Engine| engine.get::<String>(Tree::Setting, settings::DAEMON_ID);
+    if let Some(found) = known(engine)? {
+        return Ok(found);
     }
-    // What was never finished has nothing but its own id.
-    let own: Option<String> = engine.get(Tree::Setting, settings::DAEMON_ID)?;
-    if own.as_deref() != Some(daemon) {
-        return Err(StoreError::DatabaseRefused(format!(
-            "{} holds settings already, and the data directory {} is new; give the gateway an empty database, or go on with \
-             these settings here: aivonxd takeover",
-            server.name(),
-            dir.display()
-        )));
-    }
-    spaces.iter().try_for_each(|space| engine.backend().clear(space))?;
-    Ok(engine)
+    engine.start(&Meta { schema, seq: 0, sums: no_sums() }, None);
+    engine.write_schema(Some(schema), |batch| match batch.get(Tree::Setting, settings::DAEMON_ID)? {
+        // Another member was faster.
+        Some(found) => Ok(found),
+        None => batch.put(Tree::Setting, settings::DAEMON_ID, &daemon).map(|()| daemon.to_owned()),
+    })
 }

@@ -1,8 +1,11 @@
-//! The right to write a database: shown while it lasts, and what follows when it is lost.
+//! A database that others write too: what they change is followed, and what comes of a lost right to write.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, Weak},
+    time::{Duration, Instant},
+};
 
-use super::{Engine, Feed, Inner, Store, StoreError};
+use super::{Engine, Feed, Inner, Store, StoreError, member::Followed};
 
 impl Store {
     /// Returns when another process writes the settings, and why. This one must end then: what it serves by is not what
@@ -39,23 +42,48 @@ impl Inner {
     }
 }
 
-/// Time between two signs of life to others who could write the settings.
-pub(super) const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// Time between two looks at what other members changed.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
-/// Shows that this process writes the settings, and notices if another does.
-pub(super) async fn renew(inner: Weak<Inner>) {
+/// Time between two signs of life to them.
+const SIGN_EVERY: Duration = Duration::from_secs(5);
+
+/// Tells the feed what other members change, shows them that this one is alive, and notices if it may not write any more.
+pub(super) async fn follow(inner: Weak<Inner>) {
+    let mut signed = (None, Arc::from(""));
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+        tokio::time::sleep(FOLLOW_EVERY).await;
         let Some(inner) = inner.upgrade() else { return };
         if inner.server.is_none() {
             return;
         }
-        // One that is opened anew shows itself by that.
+        // One that is opened anew shows itself by that, and has everything read again.
         if inner.condition.get().is_some() {
             continue;
         }
-        // Whoever may not show itself any more may not write either.
-        let renewed = |engine: &Engine, _: &Feed| engine.backend().renew().inspect_err(|_| engine.retire());
-        let _ = Store { inner }.run(renewed).await;
+        let address = inner.address.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_due = signed.0.is_none_or(|at: Instant| at.elapsed() >= SIGN_EVERY) || signed.1 != address;
+        if is_due {
+            signed = (Some(Instant::now()), address.clone());
+        }
+        // Whoever cannot follow may not write either.
+        let seen = inner.clone();
+        let followed = move |engine: &Engine, feed: &Feed| {
+            let look = || -> Result<_, StoreError> {
+                let found = engine.follow()?;
+                if is_due {
+                    engine.backend().sign(&address)?;
+                    seen.members.store(Arc::new(engine.backend().members()?));
+                }
+                Ok(found)
+            };
+            match look().inspect_err(|_| engine.retire())? {
+                Followed::Nothing => {}
+                Followed::These(changed) => changed.iter().for_each(|(space, key)| feed.tell_of(space, key)),
+                Followed::Any => feed.tell_all(),
+            }
+            Ok(())
+        };
+        let _ = Store { inner }.run(followed).await;
     }
 }

@@ -41,6 +41,7 @@ pub mod limit_counter;
 pub mod lockout;
 mod losses;
 mod marker;
+pub mod member;
 mod migrate;
 mod model_access;
 pub mod node;
@@ -191,6 +192,10 @@ struct Inner {
     server: Option<Arc<Server>>,
     /// Why another process writes the settings now, if that is so.
     superseded: watch::Sender<Option<String>>,
+    /// Where this gateway serves, to be shown to other members.
+    address: Mutex<Arc<str>>,
+    /// All members, as they were seen last.
+    members: ArcSwap<Vec<member::Member>>,
     options: StoreOptions,
     /// What goes on by itself until the store is closed.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -276,6 +281,8 @@ impl Store {
                 },
                 server,
                 superseded: watch::Sender::default(),
+                address: Mutex::new(Arc::from("")),
+                members: ArcSwap::default(),
                 files: Failing::default(),
                 snapshot_due: Arc::default(),
                 feed: Feed::new(),
@@ -301,7 +308,7 @@ impl Store {
             tokio::spawn(trouble::mend(weak())),
             tokio::spawn(room::watch(weak())),
             tokio::spawn(ledgers::mend(weak())),
-            tokio::spawn(lease::renew(weak())),
+            tokio::spawn(lease::follow(weak())),
             tokio::spawn(losses::verify(weak())),
             tokio::spawn(losses::keep_up(weak(), store.watch_losses())),
         ];
@@ -379,7 +386,7 @@ impl Store {
     /// [`StoreError::Damaged`] with what differs.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let dir = self.inner.layout.dir.clone();
-        self.run_long(move |engine, _| match engine.quiet(Engine::verify) {
+        self.run_long(move |engine, _| match engine.quiet(Engine::verify)? {
             Ok(_) => Ok(()),
             Err(e) => Err(e.report(|what| StoreError::Damaged { dir, what })),
         })

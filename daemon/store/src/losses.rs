@@ -141,9 +141,9 @@ fn add(known: &mut Vec<NotedLoss>, found: Vec<LedgerLoss>) -> bool {
 
 /// Keeps what was found beside what is known, durably; returns both.
 pub(super) fn keep(engine: &Engine, found: Vec<LedgerLoss>) -> Result<Vec<NotedLoss>, StoreError> {
-    let mut known: Vec<NotedLoss> = engine.get(Tree::Setting, LOSSES)?.unwrap_or_default();
+    let mut known: Vec<NotedLoss> = engine.get(Tree::Setting, &engine.own(LOSSES))?.unwrap_or_default();
     if add(&mut known, found) {
-        engine.write(|batch| batch.put(Tree::Setting, LOSSES, &known))?;
+        engine.write(|batch| batch.put(Tree::Setting, &engine.own(LOSSES), &known))?;
     }
     Ok(known)
 }
@@ -276,6 +276,7 @@ impl Store {
     }
 
     async fn keep_losses(&self, known: Vec<NotedLoss>) -> Result<(), StoreError> {
-        self.run(move |engine, _| engine.write(|batch| batch.put(Tree::Setting, LOSSES, &known))).await
+        self.run(move |engine, _| engine.write(|batch| batch.put(Tree::Setting, &engine.own(LOSSES), &known)))
+            .await
     }
 }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use aivonx_config::StoreOptions;
+use aivonx_protocol::Untrusted;
 use tokio::sync::oneshot;
 
 use super::{
@@ -23,16 +24,17 @@ use super::{
     database::Server,
     engine::{Engine, Meta},
     files,
-    keeper::{Keeper, damage, empty_database},
+    keeper::{Keeper, damage, join},
     layout::{Layout, Lock},
     ledgers::Ledgers,
     losses::{self, NotedLoss},
     marker::{Acknowledged, Commit, Found, Marker, State},
+    member::MemberState,
     migrate::Schemas,
     room, settings, snapshot,
     snapshot::Occasion,
     swap,
-    tree::{Tree, no_sums},
+    tree::Tree,
     whole,
 };
 
@@ -124,7 +126,7 @@ pub(super) async fn open_beside(
                 open_engine(&of, cache)?
             }
         };
-        let meta = engine.verify().map_err(|e| e.report(&damaged))?;
+        let meta = engine.verify_shared().map_err(|e| e.report(&damaged))?;
         check_belongs(&engine, &marker.daemon, &damaged)?;
         let acknowledged = commit.reached().seq;
         if acknowledged > meta.seq {
@@ -151,6 +153,21 @@ pub(super) fn check_db(layout: &Layout) -> Result<(), StoreError> {
             Err(damaged("its file store/db is missing"))
         }
         Err(e) => Err(StoreError::io("look at", &layout.db())(e)),
+    }
+}
+
+/// Refuses what a later build wrote.
+fn check_known(engine: &Engine, dir: &Path, meta: &Meta, schemas: Schemas) -> Result<(), StoreError> {
+    if meta.schema > schemas.current {
+        return Err(StoreError::NewerSchema {
+            dir: dir.to_owned(),
+            found: meta.schema,
+            known: schemas.current,
+        });
+    }
+    match engine.foreign_tree()? {
+        Some(tree) => Err(StoreError::NewerTree { dir: dir.to_owned(), tree }),
+        None => Ok(()),
     }
 }
 
@@ -239,30 +256,28 @@ fn create(
     files::remove_dir(&layout.ledgers())?;
     files::make_dir(&layout.snapshots())?;
     let engine = match (&keeper.server, &marker.database) {
-        (Some(server), Some(database)) => empty_database(server, &layout.dir, database, &marker.daemon)?,
+        (Some(server), Some(database)) => server.engine(&layout.dir, database)?,
         _ => {
             files::make_dir(&store)?;
             Engine::over(Sled::open(&store, keeper.cache_bytes)?)
         }
     };
     let nothing = Acknowledged::default();
-    engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, None);
-    engine.write_schema(Some(schemas.current), |batch| {
-        batch.put(Tree::Setting, settings::DAEMON_ID, &marker.daemon)
-    })?;
+    let daemon = join(&engine, &marker.daemon, schemas.current)?;
     if marker.database.is_none() {
         Sled::sync_new(&store)?;
     }
     files::sync_dir(&layout.dir)?;
-    let meta = engine.meta().map_err(|e| e.report(StoreError::Engine))?;
+    let meta = engine.verify_shared().map_err(|e| e.report(damage(&layout.dir, keeper.server.as_ref())))?;
+    check_known(&engine, &layout.dir, &meta, schemas)?;
     let commit = Arc::new(Commit::create(
         &layout.commit(),
-        Acknowledged { seq: engine.seq(), ..Acknowledged::default() },
+        Acknowledged { seq: meta.seq, ..Acknowledged::default() },
     )?);
-    let (ledgers, _) = Ledgers::open(&layout, &marker.daemon, Some(nothing), Some(&commit))?;
+    let (ledgers, _) = Ledgers::open(&layout, &daemon, Some(nothing), Some(&commit))?;
     ledgers.acknowledge(1)?;
     engine.start(&meta, Some(commit.clone()));
-    let marker = Marker { state: State::Ready, ..marker };
+    let marker = Marker { state: State::Ready, daemon, schema: meta.schema, ..marker };
     marker.write(&layout.marker())?;
     let Marker { daemon, database, .. } = marker;
     let opened = Opened { engine, layout, lock, daemon, database, commit, ledgers, lost: Vec::new() };
@@ -285,10 +300,7 @@ fn open_existing(
             open_engine(&layout, keeper.cache_bytes)?
         }
     };
-    let meta = engine.verify().map_err(|e| e.report(&damaged))?;
-    if meta.schema > schemas.current {
-        return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
-    }
+    let meta = engine.verify_shared().map_err(|e| e.report(&damaged))?;
     if fs::symlink_metadata(layout.snapshots()).is_ok()
         && let Some(what) = files::in_place_of_dir(&layout.snapshots())
     {
@@ -299,9 +311,7 @@ fn open_existing(
         return Err(StoreError::BadPath { path: layout.snapshots(), what });
     }
     snapshot::remove_unfinished(&layout.snapshots())?;
-    if let Some(tree) = engine.foreign_tree()? {
-        return Err(StoreError::NewerTree { dir, tree });
-    }
+    check_known(&engine, &dir, &meta, schemas)?;
     if meta.schema < marker.schema {
         return Err(damaged(format!(
             "it is at schema {}, but has been at schema {} before: it is an older state",
@@ -427,6 +437,19 @@ impl Verified {
             // An earlier migration may not have come to that.
             engine.drop_old_trees()?;
             return Ok(opened);
+        }
+        let others = engine.backend().members()?;
+        if let Some(other) = others
+            .iter()
+            .find(|other| other.state == MemberState::Serving && Some(&other.id) != opened.database.as_ref())
+        {
+            return Err(StoreError::DatabaseRefused(format!(
+                "the settings in the database have schema {}, and this aivonxd writes schema {}, which the member {} does \
+                 not know; stop all members of the older version first",
+                meta.schema,
+                schemas.current,
+                Untrusted::new(&other.name)
+            )));
         }
         let backup = snapshot::take(engine, layout, daemon, Occasion::Migration(schemas.current), 0)?;
         tracing::warn!(from = meta.schema, to = schemas.current, backup = %backup.display(), "migrating the store");

@@ -89,7 +89,7 @@ impl Store {
                 snapshot::remove_unfinished(&dir)?;
                 let paths = snapshot::paths(&dir)?.into_iter();
                 paths.map(|path| rewrap(&path, &with).map(|done| (path, done))).collect()
-            })
+            })?
         })
         .await
     }

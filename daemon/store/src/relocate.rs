@@ -9,7 +9,7 @@ use super::{
     database::Server,
     engine::{Engine, Meta},
     files,
-    keeper::{Unsound, damage},
+    keeper::damage,
     layout::{Layout, Lock},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
@@ -29,15 +29,6 @@ pub struct Moved {
     pub summary: Summary,
     /// The embedded store that was there: the one that was read, or one that stood in the way of another.
     pub kept: Option<PathBuf>,
-}
-
-/// What [`take_over`] did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenOver {
-    /// What the database holds; how many acknowledged changes it lacks, if the data directory knows that.
-    pub summary: Summary,
-    /// The data directory had nothing: what happened before is in the ledgers of another.
-    pub is_new: bool,
 }
 
 /// Moves the settings of the data directory `dir` from its embedded store into a database, which holds none yet or may
@@ -64,8 +55,7 @@ pub fn to_database(dir: &Path, server: Server, replace: bool) -> Result<Moved, S
             server.name()
         )));
     }
-    // An owner that never stored anything has no more claim to it than one whose settings are replaced.
-    let target = server.engine_taken_over(dir, &owner, false)?;
+    let target = server.engine_alone(dir, &owner)?;
     found.iter().try_for_each(|space| target.backend().clear(space))?;
     let before = Meta { schema: contents.schema, seq: contents.seq.saturating_sub(1), sums: no_sums() };
     target.start(&before, None);
@@ -116,12 +106,13 @@ pub fn to_sled(dir: &Path, server: Server) -> Result<Moved, StoreError> {
     Ok(Moved { summary: recover::summary(&contents, None), kept })
 }
 
-/// Gives the settings in a database to the data directory `dir`, which is new or was this gateway's before; from a process
-/// that is alive only by `force`. What the directory acknowledged and the database lacks is given up.
+/// Has the member with the data directory `dir` go on with the settings in its database as they are, though it knows of
+/// later ones; what the directory acknowledged and the database lacks is given up. From another process that is this member
+/// only by `force`. Returns what the database holds, and how many changes it lacks.
 ///
 /// # Errors
-/// If the directory has settings of its own or is in use, or if the database is in use, or empty, or not whole.
-pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<TakenOver, StoreError> {
+/// If the directory is no member's or in use, or if the database is empty, or not whole.
+pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<Summary, StoreError> {
     let layout = Layout::new(dir);
     layout.prepare()?;
     let _lock = Lock::take(&layout)?;
@@ -129,63 +120,48 @@ pub fn take_over(dir: &Path, server: Server, force: bool) -> Result<TakenOver, S
     let server = Arc::new(server);
     let damaged = damage(dir, Some(&server));
     let known = match Marker::read(&layout.marker())? {
-        Found::Marker(Marker { state: State::Creating, .. }) => None,
-        Found::Marker(marker) if marker.database.is_none() => {
-            return Err(refused(format!(
-                "{} has settings in an embedded store of its own; name a new directory with data_dir, or move these with \
-                 `aivonxd move`",
-                dir.display()
-            )));
-        }
-        Found::Marker(marker) => Some(marker),
+        Found::Marker(Marker { state: State::Creating, .. }) => return Err(new(dir, &server)),
+        Found::Marker(marker) => marker,
         Found::Absent if layout.is_ours() => {
             return Err(damaged("the file STORE of the data directory is missing".into()));
         }
-        Found::Absent => None,
+        Found::Absent => return Err(new(dir, &server)),
         Found::Damaged(why) => {
             return Err(damaged(format!("the file STORE of the data directory cannot be read: {why}")));
         }
+    };
+    let Some(id) = known.database.clone() else {
+        return Err(refused(format!(
+            "{} has settings in an embedded store of its own; name a new directory with data_dir, or move these with \
+             `aivonxd move`",
+            dir.display()
+        )));
     };
     let looked = server.engine_to_read()?;
     let daemon: Option<String> = looked.get(Tree::Setting, settings::DAEMON_ID)?;
     let Some(daemon) = daemon else {
         return Err(refused(format!("{} holds no settings: there is nothing to take over", server.name())));
     };
-    if known.as_ref().is_some_and(|known| known.daemon != daemon) {
+    if known.daemon != daemon {
         return Err(refused(format!(
             "{} holds the settings of another gateway than {}; name a new directory with data_dir",
             server.name(),
             dir.display()
         )));
     }
-    verify(&looked).map_err(|e| e.report(&damaged))?;
-    let owner = uuid::Uuid::new_v4().to_string();
-    let engine = server.engine_taken_over(dir, &owner, force)?;
-    // Only now nobody else changes it.
-    let contents = snapshot::collect(&engine, &daemon).map_err(|e| e.report(damaged))?;
+    looked.verify_shared().map_err(|e| e.report(&damaged))?;
+    let engine = server.engine_taken_over(dir, &id, force)?;
+    let contents =
+        engine.quiet(|engine| snapshot::collect(engine, &daemon))?.map_err(|e| e.report(damaged))?;
     let acknowledged = recover::reached(&layout)?;
     let summary = recover::summary(&contents, acknowledged.map(|reached| reached.seq));
     files::make_dir(&layout.snapshots())?;
     if let Some(reached) = acknowledged {
         Commit::create(&layout.commit(), Acknowledged { seq: contents.seq, ..reached })?;
     }
-    let marker = Marker { schema: contents.schema, daemon, state: State::Ready, database: Some(owner) };
+    let marker = Marker { schema: contents.schema, daemon, state: State::Ready, database: Some(id) };
     marker.write(&layout.marker())?;
-    Ok(TakenOver { summary, is_new: known.is_none() })
-}
-
-/// Checks what `engine` holds. Where another process made a change meanwhile, what was read may not fit together, and is
-/// read again.
-fn verify(engine: &Engine) -> Result<(), Unsound> {
-    let mut seq = engine.meta()?.seq;
-    loop {
-        let verified = engine.verify();
-        let now = engine.meta()?.seq;
-        if verified.is_ok() || now == seq {
-            return verified.map(drop);
-        }
-        seq = now;
-    }
+    Ok(summary)
 }
 
 /// A data directory with a store that nobody uses.
@@ -247,6 +223,15 @@ fn finish(source: &Engine, target: &Engine, contents: &Contents) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// A new data directory takes nothing over.
+fn new(dir: &Path, server: &Server) -> StoreError {
+    refused(format!(
+        "{} is new: start aivonxd with it, and it joins the members of {}",
+        dir.display(),
+        server.name()
+    ))
 }
 
 fn refused(text: String) -> StoreError {

@@ -25,6 +25,17 @@ pub(super) const RESTORATION: &[u8] = b"restoration";
 /// What the ledgers have lost, see [`super::losses`].
 pub(super) const LOSSES: &[u8] = b"ledger_losses";
 
+/// The collection that those follow who keep this setting in memory; None if nobody does.
+pub(super) fn collection(key: &[u8]) -> Option<Collection> {
+    match key {
+        STRATEGY | MODEL_STRATEGIES => Some(Collection::Strategy),
+        LIMIT_PROFILE => Some(Collection::Limit),
+        PRIVACY => Some(Collection::Privacy),
+        HIDDEN_USAGE => Some(Collection::Organization),
+        _ => None,
+    }
+}
+
 /// What `recover` did, until it is recorded in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restoration {

@@ -69,7 +69,7 @@ pub(super) fn take(
     keep: u32,
 ) -> Result<PathBuf, StoreError> {
     let contents = engine
-        .quiet(|engine| collect(engine, daemon))
+        .quiet(|engine| collect(engine, daemon))?
         .map_err(|e| e.report(|what| StoreError::Damaged { dir: layout.dir.clone(), what }))?;
     let dir = layout.snapshots();
     files::make_dir(&dir)?;

@@ -42,7 +42,7 @@ impl Store {
         let (dir, daemon) = (self.dir().to_owned(), self.daemon().to_owned());
         let records = self
             .run_long(move |engine, _| {
-                let collected = engine.quiet(|engine| snapshot::collect(engine, &daemon));
+                let collected = engine.quiet(|engine| snapshot::collect(engine, &daemon))?;
                 collected.map_err(|e| e.report(|what| StoreError::Damaged { dir, what }))
             })
             .await?;

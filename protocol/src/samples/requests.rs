@@ -4,7 +4,7 @@ use super::{audit as trail, identity as who, limits, policy as rules, usage as u
 use crate::{
     Reply, Request, WireSecret, account,
     audit::{self, AuditFilter, ExportFormat},
-    backup, block, check, config, daemon, incident, job,
+    backup, block, check, cluster, config, daemon, incident, job,
     key::{self, Priority},
     limit::{self, LimitName, LimitSetting, LimitTarget},
     lockout,
@@ -372,6 +372,8 @@ impl Request {
             }
             .into(),
             incident::Detect { since: Some(1_700_000_000_000) }.into(),
+            cluster::Members.into(),
+            cluster::Fence { member: "gw2".into() }.into(),
         ]
     }
 }

@@ -15,6 +15,7 @@ mod certificates;
 mod chaos;
 mod check;
 mod choose;
+mod cluster;
 mod completion;
 mod conformance;
 mod console;

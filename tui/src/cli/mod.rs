@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backup;
 pub mod block;
 pub mod check;
+pub mod cluster;
 pub mod config;
 pub mod connect;
 pub mod demo;
@@ -184,6 +185,9 @@ pub enum Verb {
     /// Blocks: who may not use the gateway
     #[command(subcommand, visible_alias = "blocks")]
     Block(block::BlockVerb),
+    /// The cluster: gateways whose settings are in one database
+    #[command(subcommand)]
+    Cluster(cluster::ClusterVerb),
     /// Routes: who may ask what, on which listener
     #[command(subcommand, visible_alias = "routes")]
     Route(route::RouteVerb),
@@ -311,6 +315,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Usage(verb)) => usage::run(context, verb).await,
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
         Some(Verb::Block(verb)) => block::run(context, verb).await,
+        Some(Verb::Cluster(verb)) => cluster::run(context, verb).await,
         Some(Verb::Route(verb)) => route::run(context, verb).await,
         Some(Verb::Check(args)) => check::run(context, args).await,
         Some(Verb::Incident(verb)) => incident::run(context, verb).await,

@@ -15,6 +15,7 @@ pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod limit;
 mod lockout;
+mod member;
 pub(crate) mod model;
 mod node;
 pub(crate) mod organization;

@@ -188,6 +188,11 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("backup.list", "aivonx backup list; the overview says how old the newest is"),
     ("backup.verify", "aivonx backup verify FILE"),
     ("backup.newest", "aivonx status says it"),
+    (
+        "cluster.members",
+        "aivonx cluster members lists them; a member that is away is a warning of the overview",
+    ),
+    ("cluster.fence", "it is for an operator at a shell: aivonx cluster fence MEMBER"),
     ("organization.show", "the list says all there is about an organization"),
     ("user.show", "the list says all there is about a user"),
     ("key.show", "the list says all there is about a key"),

@@ -12,6 +12,7 @@ use aivonx_tui::{
         account::{login::LoggedOut, totp},
         audit::offline::Proof,
         backup::KeyPair,
+        cluster,
         connect::Forwarding,
         key::{self, created},
         limit,
@@ -85,6 +86,11 @@ fn the_page_names_every_field_and_no_other() {
             Reply::SnapshotTaken(taken) => {
                 printed.insert("snapshot contents", json(&taken.snapshot.contents[0]));
                 printed.insert("snapshot", json(taken.snapshot));
+            }
+            Reply::Member(member) => drop(printed.insert("member", json(member))),
+            Reply::Members(members) => {
+                printed.insert("member", json(&members[0]));
+                printed.insert("cluster", json(cluster::Shown { serving: 1, members }));
             }
             Reply::Backups(all) => drop(printed.insert("backup", json(&all[0]))),
             Reply::BackupMade(made) => drop(printed.insert("backup", json(made))),

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod block;
 mod check;
+mod cluster;
 mod config;
 mod daemon;
 mod incident;

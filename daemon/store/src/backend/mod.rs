@@ -12,7 +12,10 @@ pub(super) mod sled;
 #[cfg(test)]
 mod suite;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    member::{Followed, Member},
+};
 
 /// A key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
@@ -59,11 +62,48 @@ pub(super) trait Backend: Send + Sync {
     /// The names of the spaces that hold something, in any order.
     fn spaces(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Shows to others who could write here that this process still does.
+    /// Begins a transaction: until it is applied, or ended, no other process changes anything. Whether another has since the
+    /// last one of this process.
     ///
     /// # Errors
-    /// [`StoreError::Superseded`] if another one does.
-    fn renew(&self) -> Result<(), StoreError> {
+    /// [`StoreError::Superseded`] if this process may not write any more.
+    fn begin(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Ends a transaction without a change.
+    fn end(&self) {}
+
+    /// What other processes changed since the last call. Keeps the turn of a transaction that runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] as of [`Self::begin`]; if what is stored went back to an earlier state.
+    fn follow(&self) -> Result<Followed, StoreError> {
+        Ok(Followed::Nothing)
+    }
+
+    /// Shows to others that this process is alive, and serves on `address`.
+    fn sign(&self, _address: &str) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// The id of this process among those that write; None where it is alone.
+    fn member(&self) -> Option<&str> {
+        None
+    }
+
+    /// All of them.
+    fn members(&self) -> Result<Vec<Member>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes the right to write from one; false if it had none.
+    fn fence(&self, _id: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// The token of what is done once, if that is for this process to do.
+    fn duty(&self, _name: &'static str) -> Result<Option<u64>, StoreError> {
+        Ok(Some(0))
     }
 }

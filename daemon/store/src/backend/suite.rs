@@ -20,7 +20,10 @@ fn backends(dir: &Path) -> Backends<'_> {
     #[cfg(feature = "cluster")]
     if let Some(postgres) = crate::testing::PostgresServer::start() {
         postgres.server().migrate("aivonx").unwrap();
-        all.push(("postgres", Box::new(move || Box::new(postgres.server().backend(dir, "suite").unwrap()))));
+        all.push((
+            "postgres",
+            Box::new(move || Box::new(postgres.server().backend(dir, "suite", false).unwrap())),
+        ));
     }
     all
 }

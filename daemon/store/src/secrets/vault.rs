@@ -17,7 +17,7 @@ use super::{
     cipher::{Cipher, Key, digest},
     wrap,
 };
-use crate::{DataKeyRecord, Store, StoreError};
+use crate::{Changed, Collection, DataKeyRecord, Follower, Projection, Store, StoreError};
 
 /// Holds the data keys and seals with the newest. Clones share them, and see a new one at once.
 #[derive(Clone)]
@@ -30,6 +30,32 @@ struct Shared {
     /// Where the master key was read from: it is read again when something is to be wrapped, not kept.
     master: PathBuf,
     tag: [u8; 8],
+    store: Store,
+}
+
+/// Takes in the data keys that other members made.
+impl Projection for Shared {
+    const COLLECTIONS: &'static [Collection] = &[Collection::DataKey];
+    type Error = SecretsError;
+
+    async fn refresh(&self, _: &Changed) -> Result<(), SecretsError> {
+        let mut records = self.store.data_keys().list().await?;
+        records.retain(|record| !self.keys.load().ciphers.contains_key(&record.id));
+        if records.is_empty() {
+            return Ok(());
+        }
+        let new = unwrap_all(&MasterKey::load(&self.master)?, &records)?;
+        self.keys.rcu(|keys| {
+            let mut ciphers = keys.ciphers.clone();
+            ciphers.extend(new.iter().map(|(id, key)| (*id, key.clone())));
+            Keys::new(ciphers)
+        });
+        Ok(())
+    }
+
+    fn stale(&self, error: &SecretsError) {
+        tracing::error!(event = "store_failed", %error, "a data key that another member made cannot be read; it is tried again");
+    }
 }
 
 struct Keys {
@@ -102,6 +128,7 @@ impl Vault {
     /// # Errors
     /// [`SecretsError::WrongMasterKey`] if the keys were wrapped by another master key.
     pub async fn open(master: MasterKey, store: &Store) -> Result<Self, SecretsError> {
+        let follower = Follower::<Shared>::new(store);
         let mut records = store.data_keys().list().await?;
         if records.is_empty() {
             match store.data_keys().insert(wrap::new_key(&master, 1)?.0).await {
@@ -112,13 +139,14 @@ impl Vault {
             records = store.data_keys().list().await?;
         }
         let keys = Keys::new(unwrap_all(&master, &records)?);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                keys: ArcSwap::from_pointee(keys),
-                master: master.path().to_owned(),
-                tag: master.tag(),
-            }),
-        })
+        let shared = Arc::new(Shared {
+            keys: ArcSwap::from_pointee(keys),
+            master: master.path().to_owned(),
+            tag: master.tag(),
+            store: store.clone(),
+        });
+        follower.follow(&shared);
+        Ok(Self { shared })
     }
 
     /// Seals `secret` for the record `record_id` of `tree`; it opens nowhere else. `tree` is the name of the

@@ -1,8 +1,12 @@
 use std::sync::Arc;
 
+use tokio::sync::broadcast;
+
 use super::*;
 use crate::{
+    change::Change,
     database::{Server, Tables},
+    member::MemberState,
     relocate,
     testing::PostgresServer,
 };
@@ -65,80 +69,230 @@ async fn settings_are_kept_by_a_role_with_data_rights_alone() {
     let why = refusal(dir.path(), &postgres).await;
     assert!(why.contains("version 1, not 2"), "{why}");
     postgres.server().migrate("aivonx").unwrap();
+    // Those of the next one are made before the first gateway is upgraded.
+    postgres.sql("aivonx", "UPDATE aivonx.version SET version = 3");
+    open_on(dir.path(), &postgres).await.unwrap().close().await.unwrap();
+    postgres.sql("aivonx", "UPDATE aivonx.version SET version = 2");
     postgres.sql("aivonx", "DELETE FROM aivonx.record WHERE space = 'node'");
     let why = refusal(dir.path(), &postgres).await;
     assert!(why.contains("damaged") && why.contains("node"), "{why}");
 }
 
+async fn names(store: &Store) -> Vec<String> {
+    store.nodes().list().await.unwrap().into_iter().map(|node| node.name).collect()
+}
+
 #[tokio::test]
-async fn a_second_gateway_is_refused() {
+async fn a_new_data_directory_joins_and_a_copy_of_one_is_refused() {
     let Some(postgres) = migrated() else { return };
     let dir = tempfile::tempdir().unwrap();
     let (first, other, copied) =
         (dir.path().join("first"), dir.path().join("other"), dir.path().join("copied"));
     let store = open_on(&first, &postgres).await.unwrap();
     store.nodes().insert(node("a")).await.unwrap();
-    let why = refusal(&other, &postgres).await;
-    assert!(why.contains("give each gateway a database of its own"), "{why}");
+    let second = open_on(&other, &postgres).await.unwrap();
+    assert_eq!(names(&second).await, ["a"]);
+    assert_eq!(second.settings().daemon_id(), store.settings().daemon_id());
+    assert_ne!(second.member_id(), store.member_id());
+    second.nodes().insert(node("b")).await.unwrap();
+    store.nodes().insert(node("c")).await.unwrap();
+    assert_eq!(names(&store).await, ["a", "b", "c"]);
+    store.verify().await.unwrap();
+    second.verify().await.unwrap();
     // The copy of a machine is not the machine.
     copy(&first, &copied);
     let why = refusal(&copied, &postgres).await;
-    assert!(why.contains("two gateways on one database are refused") && why.contains("/first"), "{why}");
-    store.nodes().insert(node("b")).await.unwrap();
+    assert!(why.contains("two gateways with one are refused") && why.contains("/first"), "{why}");
     store.close().await.unwrap();
-    // It is gone, but the settings are its own.
-    let why = refusal(&other, &postgres).await;
-    assert!(why.contains("aivonxd takeover"), "{why}");
-    // One that was killed comes back at once, and lets others in when it was not seen for long.
+    second.nodes().insert(node("d")).await.unwrap();
+    let states: Vec<_> = second.members().await.unwrap().into_iter().map(|member| member.state).collect();
+    assert!(states.contains(&MemberState::Serving) && states.contains(&MemberState::Stopped), "{states:?}");
+    // One that was killed comes back at once, and lets a copy in when it was not seen for long.
     postgres.sql(
         "aivonx",
-        "UPDATE aivonx.writer SET holder = 'x', place = 'elsewhere', seen = clock_timestamp()",
+        "UPDATE aivonx.member SET place = 'elsewhere', seen = clock_timestamp() WHERE place IS NULL",
     );
     let why = refusal(&first, &postgres).await;
     assert!(why.contains("30 seconds"), "{why}");
-    postgres.sql("aivonx", "UPDATE aivonx.writer SET seen = clock_timestamp() - interval '31 seconds'");
-    open_on(&first, &postgres).await.unwrap().close().await.unwrap();
+    postgres.sql(
+        "aivonx",
+        "UPDATE aivonx.member SET seen = clock_timestamp() - interval '31 seconds' WHERE place = 'elsewhere'",
+    );
+    let again = open_on(&first, &postgres).await.unwrap();
+    assert_eq!(names(&again).await, ["a", "b", "c", "d"]);
+    again.close().await.unwrap();
+    second.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn one_that_was_killed_starts_again_at_once() {
     let Some(postgres) = migrated() else { return };
     let dir = tempfile::tempdir().unwrap();
-    open_on(dir.path(), &postgres).await.unwrap().close().await.unwrap();
-    let holder = "holder = 'process 1', seen = clock_timestamp()";
-    let place = postgres.server().backend(dir.path(), "x").err().map(|e| e.to_string());
-    assert!(place.is_some_and(|why| why.contains("another data directory")));
     let store = open_on(dir.path(), &postgres).await.unwrap();
-    let place = postgres.sql("aivonx", "SELECT place FROM aivonx.writer");
+    let place = postgres.sql("aivonx", "SELECT place FROM aivonx.member");
     store.close().await.unwrap();
-    postgres.sql("aivonx", &format!("UPDATE aivonx.writer SET place = '{place}', {holder}"));
-    open_on(dir.path(), &postgres).await.unwrap().close().await.unwrap();
+    // In its turn.
+    postgres.sql(
+        "aivonx",
+        &format!(
+            "UPDATE aivonx.member SET place = '{place}', seen = clock_timestamp(); \
+             UPDATE aivonx.writer SET turn = 'its', until = clock_timestamp() + interval '2 seconds'"
+        ),
+    );
+    let store = open_on(dir.path(), &postgres).await.unwrap();
+    store.nodes().insert(node("a")).await.unwrap();
+    store.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn one_that_was_superseded_writes_nothing_and_learns_of_it() {
     let Some(postgres) = migrated() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let (first, other) = (dir.path().join("first"), dir.path().join("other"));
+    let (first, copied) = (dir.path().join("first"), dir.path().join("copied"));
+    let (at, to) = (dir.path().join("new"), server(&postgres));
+    let why = blocking(move || relocate::take_over(&at, to, false)).await.unwrap_err().to_string();
+    assert!(why.contains("it joins"), "{why}");
     let store = open_on(&first, &postgres).await.unwrap();
     store.nodes().insert(node("a")).await.unwrap();
-    let (at, to) = (other.clone(), server(&postgres));
+    copy(&first, &copied);
+    let (at, to) = (copied.clone(), server(&postgres));
     let why = blocking(move || relocate::take_over(&at, to, false)).await.unwrap_err().to_string();
     assert!(why.contains("--force"), "{why}");
-    let (at, to) = (other.clone(), server(&postgres));
-    let taken = blocking(move || relocate::take_over(&at, to, true)).await.unwrap();
-    assert!(taken.is_new);
+    let (at, to) = (copied.clone(), server(&postgres));
+    blocking(move || relocate::take_over(&at, to, true)).await.unwrap();
     let error = store.nodes().insert(node("late")).await.unwrap_err();
     assert!(matches!(error, StoreError::Superseded(_)), "{error}");
     assert!(store.superseded().await.contains("was taken over"));
-    let second = open_on(&other, &postgres).await.unwrap();
-    let names: Vec<_> = second.nodes().list().await.unwrap().into_iter().map(|node| node.name).collect();
-    assert_eq!(names, ["a"]);
+    let second = open_on(&copied, &postgres).await.unwrap();
+    assert_eq!(names(&second).await, ["a"]);
     let _ = store.close().await;
     second.nodes().insert(node("b")).await.unwrap();
     second.close().await.unwrap();
-    let why = refusal(&first, &postgres).await;
-    assert!(why.contains("aivonxd takeover"), "{why}");
+}
+
+#[tokio::test]
+async fn a_fenced_member_writes_nothing_and_learns_of_it() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (first, other) = (dir.path().join("first"), dir.path().join("other"));
+    let store = open_on(&first, &postgres).await.unwrap();
+    let second = open_on(&other, &postgres).await.unwrap();
+    let fenced = store.member_id().unwrap().to_owned();
+    assert!(second.fence_member(&fenced).await.unwrap());
+    assert!(!second.fence_member(&fenced).await.unwrap());
+    let error = store.nodes().insert(node("late")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Superseded(_)), "{error}");
+    assert!(store.superseded().await.contains("was fenced"));
+    let _ = store.close().await;
+    assert!(refusal(&first, &postgres).await.contains("was fenced"));
+    second.nodes().insert(node("a")).await.unwrap();
+    second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn members_of_another_version_are_refused() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_on(&dir.path().join("first"), &postgres).await.unwrap();
+    postgres.sql("aivonx", "UPDATE aivonx.member SET version = '99.0.0'");
+    let why = refusal(&dir.path().join("other"), &postgres).await;
+    assert!(why.contains("runs aivonxd 99.0.0"), "{why}");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_change_is_followed_and_what_they_missed_is_any() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_on(&dir.path().join("first"), &postgres).await.unwrap();
+    let second = open_on(&dir.path().join("other"), &postgres).await.unwrap();
+    let mut changes = second.subscribe();
+    let a = store.nodes().insert(node("a")).await.unwrap();
+    let told = async |changes: &mut broadcast::Receiver<Change>, wanted: Change| {
+        let told = async { while changes.recv().await.unwrap() != wanted {} };
+        tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    };
+    let one = |id: &str| Change { collection: Collection::Node, id: id.to_owned(), revision: 0 };
+    told(&mut changes, one(&a.id)).await;
+    store.settings().set_strategy(aivonx_protocol::strategy::Strategy::RoundRobin).await.unwrap();
+    told(&mut changes, Change { collection: Collection::Strategy, ..one("") }).await;
+    // What it knew is forgotten before it looks.
+    postgres.sql(
+        "aivonx",
+        "WITH new AS (UPDATE aivonx.writer SET revision = revision + 5 RETURNING revision), old AS (DELETE FROM \
+         aivonx.change) INSERT INTO aivonx.change SELECT revision, 'node', '', 'x' FROM new",
+    );
+    told(&mut changes, Change { collection: Collection::Pattern, ..one("") }).await;
+    store.close().await.unwrap();
+    second.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_write_at_once_lose_nothing_and_share_no_name() {
+    const EACH: usize = 12;
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    // All at once into a database that is empty.
+    let open = |n: usize| {
+        let (at, to) = (dir.path().join(n.to_string()), server(&postgres));
+        tokio::spawn(async move { Store::open_with(&at, &options(), Some(to)).await.unwrap() })
+    };
+    let mut stores = Vec::new();
+    for opening in (0..3).map(open).collect::<Vec<_>>() {
+        stores.push(opening.await.unwrap());
+    }
+    let writes = stores.iter().enumerate().map(|(n, store)| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut shared = 0;
+            for i in 0..EACH {
+                store.nodes().insert(node(&format!("own-{n}-{i}"))).await.unwrap();
+                shared += usize::from(store.nodes().insert(node(&format!("shared-{i}"))).await.is_ok());
+                store.settings().hide_usage(format!("{n}-{i}"), true).await.unwrap();
+            }
+            shared
+        })
+    });
+    let mut shared = 0;
+    for write in writes.collect::<Vec<_>>() {
+        shared += write.await.unwrap();
+    }
+    assert_eq!(shared, EACH, "each name was taken once");
+    for store in &stores {
+        assert_eq!(names(store).await.len(), 4 * EACH);
+        assert_eq!(store.settings().hidden_usage().await.unwrap().len(), 3 * EACH, "no update was lost");
+        store.verify().await.unwrap();
+    }
+    for store in stores {
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_member_needs_the_master_key_of_the_others() {
+    use crate::secrets::{MasterKey, SecretsError, Vault};
+
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (first, other) = (dir.path().join("first"), dir.path().join("other"));
+    let store = open_on(&first, &postgres).await.unwrap();
+    let second = open_on(&other, &postgres).await.unwrap();
+    let vault = Vault::unlock(&dir.path().join("key"), &store).await.unwrap();
+    let absent = Vault::unlock(&dir.path().join("absent"), &second).await.unwrap_err();
+    assert!(matches!(absent, SecretsError::MissingMasterKey { .. }), "{absent}");
+    MasterKey::load_or_generate(&dir.path().join("wrong")).unwrap();
+    let wrong = Vault::unlock(&dir.path().join("wrong"), &second).await.unwrap_err();
+    assert!(matches!(wrong, SecretsError::WrongMasterKey { .. }), "{wrong}");
+    // What is sealed under a key that another member made opens.
+    let others = Vault::unlock(&dir.path().join("key"), &second).await.unwrap();
+    crate::secrets::rotate::rotate(&store, &vault, &|_| std::ops::ControlFlow::Continue(())).await.unwrap();
+    let secret = aivonx_protocol::WireSecret::new("hidden".into());
+    let sealed = vault.seal("node", "id", &secret).unwrap();
+    while others.open_sealed("node", "id", &sealed).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    store.close().await.unwrap();
+    second.close().await.unwrap();
 }
 
 /// A store of two changes, whose database lacks the second, and takes the state back without another claim.
@@ -147,12 +301,14 @@ async fn gone_back(dir: &Path, postgres: &PostgresServer) -> Store {
     store.nodes().insert(node("a")).await.unwrap();
     postgres.sql(
         "aivonx",
-        "CREATE TABLE old AS SELECT * FROM aivonx.record; CREATE TABLE old_writer AS SELECT revision FROM aivonx.writer",
+        "CREATE TABLE old AS SELECT * FROM aivonx.record; CREATE TABLE old_writer AS SELECT revision FROM aivonx.writer; \
+         CREATE TABLE old_change AS SELECT * FROM aivonx.change",
     );
     store.nodes().insert(node("b")).await.unwrap();
     postgres.sql(
         "aivonx",
         "BEGIN; DELETE FROM aivonx.record; INSERT INTO aivonx.record SELECT * FROM old; \
+         DELETE FROM aivonx.change; INSERT INTO aivonx.change SELECT * FROM old_change; \
          UPDATE aivonx.writer SET revision = (SELECT revision FROM old_writer); COMMIT",
     );
     store
@@ -175,6 +331,22 @@ async fn nothing_is_written_on_top_of_an_earlier_state() {
     let _ = store.close().await;
     let why = refusal(dir.path(), &postgres).await;
     assert!(why.contains("its last 1 changes are missing"), "{why}");
+}
+
+#[tokio::test]
+async fn an_earlier_state_that_others_changed_since_is_noticed_too() {
+    let Some(postgres) = migrated() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = gone_back(dir.path(), &postgres).await;
+    postgres.sql(
+        "aivonx",
+        "WITH new AS (UPDATE aivonx.writer SET revision = revision + 10000000 RETURNING revision) \
+         INSERT INTO aivonx.change SELECT revision, 'node', '', 'x' FROM new",
+    );
+    let error = store.nodes().insert(node("c")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Database(why) if why.contains("an earlier state")), "{error}");
+    loss_is_found(&store).await;
+    let _ = store.close().await;
 }
 
 #[tokio::test]
@@ -242,28 +414,24 @@ async fn a_server_that_goes_away_during_the_open_is_no_damage() {
 }
 
 #[tokio::test]
-async fn an_empty_database_is_free_to_use_whoever_had_it() {
+async fn settings_are_moved_only_to_a_database_that_nobody_uses() {
     let Some(postgres) = migrated() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let (new, moved) = (dir.path().join("new"), dir.path().join("moved"));
-    let owned = "UPDATE aivonx.writer SET owner = 'gone', seen = clock_timestamp(), place = 'elsewhere'";
+    let moved = dir.path().join("moved");
     open(&moved).await.close().await.unwrap();
-    let into = |at: &Path| {
-        let (from, to) = (at.to_owned(), server(&postgres));
-        blocking(move || relocate::to_database(&from, to, false))
+    let into = |replace: bool| {
+        let (from, to) = (moved.clone(), server(&postgres));
+        blocking(move || relocate::to_database(&from, to, replace))
     };
-    // Not one that another process is about to use.
-    postgres.sql("aivonx", &format!("{owned}, holder = 'x'"));
-    let why = refusal(&new, &postgres).await;
-    assert!(why.contains("another data directory"), "{why}");
-    let why = into(&moved).await.unwrap_err().to_string();
-    assert!(why.contains("in use by"), "{why}");
-
-    postgres.sql("aivonx", &format!("{owned}, holder = NULL"));
-    into(&moved).await.unwrap();
+    let store = open_on(&dir.path().join("new"), &postgres).await.unwrap();
+    let why = into(true).await.unwrap_err().to_string();
+    assert!(why.contains("stop all its members first"), "{why}");
+    store.close().await.unwrap();
+    into(true).await.unwrap();
     open_on(&moved, &postgres).await.unwrap().close().await.unwrap();
-    postgres.sql("aivonx", &format!("DELETE FROM aivonx.record; {owned}, holder = NULL"));
-    open_on(&new, &postgres).await.unwrap().close().await.unwrap();
+    // What it lacks now was another installation's.
+    let why = refusal(&dir.path().join("new"), &postgres).await;
+    assert!(why.contains("belongs to another store"), "{why}");
 }
 
 #[tokio::test]
@@ -274,9 +442,9 @@ async fn what_is_damaged_is_not_taken_over() {
     store.nodes().insert(node("a")).await.unwrap();
     store.close().await.unwrap();
     postgres.sql("aivonx", "DELETE FROM aivonx.record WHERE space = 'node'");
-    let row = || postgres.sql("aivonx", "SELECT epoch, owner FROM aivonx.writer");
+    let row = || postgres.sql("aivonx", "SELECT epoch FROM aivonx.member");
     let before = row();
-    let (at, to) = (dir.path().join("other"), server(&postgres));
+    let (at, to) = (dir.path().join("first"), server(&postgres));
     let why = blocking(move || relocate::take_over(&at, to, false)).await.unwrap_err().to_string();
     assert!(why.contains("damaged"), "{why}");
     assert_eq!(row(), before);

@@ -217,3 +217,6 @@ BEGIN
 END
 $bank$;
 REVOKE ALL ON FUNCTION aivonx.bank_turn, aivonx.bank_expire FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aivonx.bank_member, aivonx.budget, aivonx.lease TO {role};
+GRANT SELECT, UPDATE ON aivonx.bank TO {role};
+GRANT EXECUTE ON FUNCTION aivonx.bank_turn, aivonx.bank_expire TO {role};
