@@ -181,8 +181,7 @@ async fn limits_are_counted_in_the_database_and_hold_over_a_restart() {
     done(&["migrate", "--apply", "--owner", "owner", "--config", &file]).await;
     let at = folder.path().join("at");
     fs::create_dir(&at).unwrap();
-    let start = || Daemon::builder().folder(&at).config(&cluster).node(&node);
-    let daemon = start().start().await;
+    let mut daemon = Daemon::builder().folder(&at).config(&cluster).node(&node).start().await;
     let aivonx = daemon.aivonx();
     aivonx.ok(&["org", "add", "base"]).await;
     aivonx.ok(&["user", "add", "ann", "--org", "base"]).await;
