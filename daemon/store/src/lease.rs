@@ -71,7 +71,8 @@ pub(super) async fn follow(inner: Weak<Inner>) {
         let followed = move |engine: &Engine, feed: &Feed| {
             let look = || -> Result<_, StoreError> {
                 let found = engine.follow()?;
-                if is_due {
+                // Where something changed, also that it is followed.
+                if is_due || found != Followed::Nothing {
                     engine.backend().sign(&address)?;
                     seen.members.store(Arc::new(engine.backend().members()?));
                 }

@@ -60,6 +60,10 @@ async fn until_status(daemon: &Daemon, secret: &str, status: u16) -> Duration {
     began.elapsed()
 }
 
+async fn ask(daemon: &Daemon, secret: &str) -> u16 {
+    daemon.ask(&with(chat(), secret)).await.status
+}
+
 async fn key(daemon: &Daemon, name: &str) -> String {
     let made = daemon.aivonx().json(&["key", "create", name]).await;
     made["secret"].as_str().unwrap().to_owned()
@@ -120,6 +124,33 @@ async fn what_one_member_changes_is_in_force_at_all_within_a_second() {
     let file = cluster.folder.path().join("b/aivonxd.toml").display().to_string();
     assert!(refused(&["run", "--config", &file]).await.contains("was fenced"));
     key(&a, "last").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_holds_over_all_members_together_and_each_has_its_own_audit_log() {
+    let Some(cluster) = Cluster::new().await else { return };
+    let node = FakeNode::ollama().await;
+    let (a, b) = (cluster.member("a").await, cluster.member("b").await);
+    a.aivonx().ok(&["node", "add", "gpu1", &node.url()]).await;
+    a.until_active(1).await;
+    b.until_active(1).await;
+    let secret = key(&a, "shared").await;
+    a.aivonx().ok(&["limit", "set", "--key", "shared", "inference.day=30"]).await;
+    within("the limit is known", async {
+        while !b.aivonx().json(&["limit", "show", "--key", "shared"]).await.to_string().contains("30") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let asked = |daemon| futures_util::future::join_all((0..30).map(|_| ask(daemon, &secret)));
+    let (at_a, at_b) = tokio::join!(asked(&a), asked(&b));
+    let statuses: Vec<u16> = at_a.into_iter().chain(at_b).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 30, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30, "{statuses:?}");
+    for member in [&a, &b] {
+        member.aivonx().ok(&["audit", "verify"]).await;
+        assert!(!member.stderr().text().contains("audit_broken"), "{}", member.stderr().text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

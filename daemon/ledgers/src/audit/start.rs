@@ -24,7 +24,11 @@ impl Audit {
         let restored = store.settings().restoration().await?;
         let (head, begin) = match head(&log).await? {
             Ok(head) => (head, None),
-            Err(lost) => begin(&log, &signer, restored.as_ref(), lost).await?,
+            Err(lost) => {
+                // The key is that of all members of a cluster, the log each one's own.
+                let may_be_new = signer.is_new || store.member_id().is_some();
+                begin(&log, &signer, may_be_new, restored.as_ref(), lost).await?
+            }
         };
         let checkpoint = log.last_checkpoint().await?.unwrap_or(0).min(head.last);
         let (queue, jobs) = mpsc::channel(QUEUE);
@@ -110,12 +114,13 @@ async fn head(log: &AuditLog) -> Result<Result<AuditHead, String>, AuditError> {
 async fn begin(
     log: &AuditLog,
     signer: &Signer,
+    may_be_new: bool,
     restored: Option<&Restoration>,
     lost: String,
 ) -> Result<(AuditHead, Option<Entry>), AuditError> {
     // The places of entries that were lost stay free, so that it shows that they were there.
     let highest = log.highest().await?.max(log.acknowledged().await?);
-    let is_new = signer.is_new && highest == 0;
+    let is_new = may_be_new && highest == 0;
     let reason = match restored {
         _ if is_new => "new",
         Some(_) if highest == 0 => "restored",

@@ -240,9 +240,14 @@ impl Claim {
         if signed.is_empty() {
             return self.check(link);
         }
-        // The newest stays: by that a member knows that nothing is missing.
+        // The newest change stays: by that a member knows that nothing is missing. A member that has stopped is made known
+        // again by its next start.
         link.once(
-            "DELETE FROM aivonx.change WHERE made < clock_timestamp() - interval '10 minutes'
+            "WITH stopped AS (
+                DELETE FROM aivonx.member
+                WHERE place IS NULL AND fenced IS NULL AND seen < clock_timestamp() - interval '1 day'
+             )
+             DELETE FROM aivonx.change WHERE made < clock_timestamp() - interval '10 minutes'
              AND revision < (SELECT revision FROM aivonx.writer)",
             Vec::new(),
         )?;
