@@ -113,7 +113,10 @@ sums() {
 
 # What the unit in the root says of $1, or the last of its drop-ins that says anything.
 unit() {
-    sed -sn "s/^$1=//p" "$root"/usr/lib/systemd/system/aivonxd.service "$root"/etc/systemd/system/aivonxd.service.d/*.conf 2>/dev/null | tail -n 1
+    {
+        sed -n "s/^$1=//p" "$root/usr/lib/systemd/system/aivonxd.service"
+        sed -sn "s/^$1=//p" "$root"/etc/systemd/system/aivonxd.service.d/*.conf 2>/dev/null || true
+    } | tail -n 1
 }
 
 # Starts the daemon in the root as the unit says, and waits until it serves. Sets `daemon` and `port`.
