@@ -45,7 +45,7 @@ shopt -s nullglob
 debs=("$packages"/*.deb) rpms=("$packages"/*.rpm)
 ((${#debs[@]} && ${#rpms[@]})) || die "there are not both kinds of packages in $packages: packaging/build.sh all"
 # The fingerprint: an address may stand for a key that is added to the ring later.
-key=$(gpg --batch --with-colons --list-secret-keys "$2" 2>/dev/null | awk -F: '$1 == "fpr" { print $10; exit }')
+key=$(gpg --batch --with-colons --list-secret-keys "$2" 2>/dev/null | awk -F: '$1 == "fpr" { print $10; exit }') || true
 [ -n "$key" ] || die "gpg has no secret key \"$2\": gpg --list-secret-keys shows those it has"
 mkdir -p "$1"/{apt/pool,apt/dists/stable/main/binary-amd64,dnf}
 out=$(realpath "$1")
