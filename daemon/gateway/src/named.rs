@@ -30,9 +30,7 @@ pub(super) async fn check(
     forwarded: &Forward,
     body: &Collected,
 ) -> Result<(), Refusal> {
-    if !is_read(forwarded.path)
-        || (forwarded.path != RESPONSES && !references::may_refer(&body.segments))
-    {
+    if !is_read(forwarded.path) || (forwarded.path != RESPONSES && !references::may_refer(&body.segments)) {
         return Ok(());
     }
     let isolated =

@@ -204,9 +204,6 @@ impl Identity {
             profile: resolved.profile,
             limits,
             revision: resolved.revision,
-            on_store_loss: counted
-                .and_then(aivonx_limits::Limits::on_store_loss)
-                .map(|loss| loss.name().to_owned()),
         })
     }
 

@@ -128,12 +128,6 @@ impl Limits {
         self.refill.as_ref().map(|refill| refill.figures())
     }
 
-    /// What happens while that cannot be done; None where this one is alone.
-    #[must_use]
-    pub fn on_store_loss(&self) -> Option<OnStoreLoss> {
-        self.refill.as_ref().map(|refill| refill.on_loss)
-    }
-
     /// What all gateways together have used of a shared limit, as the bank said last, with what others hold of it.
     pub(crate) fn used_by_all(&self, kind: Kind, id: &str, limit: LimitName) -> Option<u64> {
         self.refill.as_ref()?;

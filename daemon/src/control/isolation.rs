@@ -394,6 +394,8 @@ mod tests {
     const NAME_NOTHING: &[&str] = &[
         "daemon.status",
         "daemon.pulse",
+        "cluster.members",
+        "cluster.fence",
         "node.list",
         "node.watch",
         "model.list",

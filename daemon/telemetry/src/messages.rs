@@ -71,11 +71,6 @@ pub const MESSAGES: &[Message] = &[
     message("usage_failed", "20a49cdfffcf4d4a8fb1e93f20a36b43", "The usage ledger could not be written"),
     message("usage_lost", "5b2c1dd0cd5340129b9ea0c38a2e19a7", "Requests are missing from the usage ledger"),
     message(
-        "limits_lost",
-        "6974ed72845f445b9205847d50ceecf8",
-        "Counters of limits could not be read or saved",
-    ),
-    message(
         "budget_degraded",
         "3b0e9d4c1f5a4f0e8a6d2c7b9e1f4a53",
         "Limits cannot be shared with other gateways",
@@ -85,6 +80,11 @@ pub const MESSAGES: &[Message] = &[
         "budget_restored",
         "d15a7c30b8e24f6990a3c4e7f1b26d08",
         "The database of shared limits went back in time",
+    ),
+    message(
+        "limits_lost",
+        "6974ed72845f445b9205847d50ceecf8",
+        "Counters of limits could not be read or saved",
     ),
     message("limit_reached", "5fc0a6b40fc84b888f211408f81581b6", "A limit refused a request"),
     message("chain_lost", "1e005226fb7d57c2f7ad1933e5b257d5", "Part of a ledger is lost"),

@@ -132,10 +132,6 @@ pub struct Limits {
     pub limits: Vec<EffectiveLimit>,
     /// Revision of what was set on it; 0 if nothing was.
     pub revision: u64,
-    /// Where gateways share limits in a database: what happens while that does not answer (`slice`, `open`, `closed`);
-    /// absent where they do not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_store_loss: Option<String>,
 }
 
 /// A limit profile. `--output json` prints exactly these fields.

@@ -48,7 +48,6 @@ pub(super) fn limits() -> Limits {
             resets: Some(NOW),
         }],
         revision: 4,
-        on_store_loss: None,
     }
 }
 

@@ -136,8 +136,13 @@ async fn a_limit_holds_over_all_members_together_and_each_has_its_own_audit_log(
     b.until_active(1).await;
     let secret = key(&a, "shared").await;
     a.aivonx().ok(&["limit", "set", "--key", "shared", "inference.day=30"]).await;
-    within("the limit is known", async {
-        while !b.aivonx().json(&["limit", "show", "--key", "shared"]).await.to_string().contains("30") {
+    let is_limited = async || {
+        let shown = b.aivonx().json(&["limit", "show", "--key", "shared"]).await;
+        let limits = shown["limits"].as_array().unwrap().clone();
+        limits.iter().any(|limit| limit["name"] == "inference.day" && limit["limit"] == 30)
+    };
+    within("the key and its limit are known", async {
+        while b.ask(&with(Request::get("/api/tags"), &secret)).await.status != 200 || !is_limited().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

@@ -176,10 +176,7 @@ pub(crate) fn title(limits: &Limits) -> String {
         Some(slug) if limits.level != LimitLevel::Organization => format!(" of {}", text::safe(slug)),
         _ => String::new(),
     };
-    let loss = limits.on_store_loss.as_ref().map_or_else(String::new, |word| {
-        format!("; shared by gateways, {} while the database is away", text::safe(word))
-    });
-    format!("Limits of {whose}{of} (profile {}{loss})", profile_name(limits.profile))
+    format!("Limits of {whose}{of} (profile {})", profile_name(limits.profile))
 }
 
 /// A cap for people: `1 000`, `2.50 USD`, `unlimited`.

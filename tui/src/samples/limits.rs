@@ -43,7 +43,6 @@ pub(crate) fn limits() -> Vec<Limits> {
             limit("key.spend.day", Organization, None, LimitSource::Profile),
         ],
         revision: 3,
-        on_store_loss: None,
     };
     let key = Limits {
         level: Key,

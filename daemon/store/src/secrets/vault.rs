@@ -145,7 +145,10 @@ impl Vault {
             tag: master.tag(),
             store: store.clone(),
         });
-        follower.follow(&shared);
+        // Alone, it makes all of them itself.
+        if store.database().is_some() {
+            follower.follow(&shared);
+        }
         Ok(Self { shared })
     }
 

@@ -327,6 +327,8 @@ impl Backend for Postgres {
                 vec![Param::new(turn.token, Type::TEXT)],
             )?;
         }
+        // Before the database says where it is, or a change in between would look lost.
+        let written = self.known.load(Ordering::Acquire);
         let rows = self.link.read(
             "SELECT w.revision, m.epoch, m.fenced IS NOT NULL FROM aivonx.writer w \
              LEFT JOIN aivonx.member m ON m.id = $1",
@@ -336,10 +338,10 @@ impl Backend for Postgres {
         let (epoch, is_fenced): (Option<i64>, bool) = (link::column(row, 1)?, link::column(row, 2)?);
         self.claim.judge(&self.link, epoch.map(|epoch| (epoch, is_fenced)))?;
         let (now, known): (i64, i64) = (link::column(row, 0)?, self.followed.load(Ordering::Acquire));
-        if now == known {
+        if now == known && written <= known {
             return Ok(Followed::Nothing);
         }
-        self.check_history(known, now)?;
+        self.check_history(known.max(written), now)?;
         let rows = self.link.read(
             "SELECT space, key, member, (SELECT count(*) = 0 FROM aivonx.change WHERE revision <= $1) FROM aivonx.change \
              WHERE revision > $1 AND revision <= $2 ORDER BY revision LIMIT $3",
