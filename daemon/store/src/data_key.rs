@@ -42,16 +42,14 @@ impl DataKeys {
     /// [`StoreError::IdTaken`] if there is one of this number; or the store fails.
     pub async fn insert(&self, record: DataKeyRecord) -> Result<(), StoreError> {
         self.store
-            .run(move |engine, feed| {
+            .run(move |engine, _| {
                 engine.write(|batch| {
                     let key = record.id.to_be_bytes();
                     if batch.get::<DataKeyRecord>(Tree::DataKey, &key)?.is_some() {
                         return Err(StoreError::IdTaken { noun: "data key", id: record.id.to_string() });
                     }
                     batch.put(Tree::DataKey, &key, &record)
-                })?;
-                feed.tell_of(Tree::DataKey.name(), &record.id.to_be_bytes());
-                Ok(())
+                })
             })
             .await
     }
