@@ -178,10 +178,8 @@ impl Refill {
             if when >= When::Look {
                 looked = Instant::now();
             }
-            if when == When::Renewal {
-                self.expire().await;
-            }
             let turned = self.turns(&limits, &held, when).await;
+            let is_there = turned.is_ok();
             let mut is_forgotten = false;
             for turn in turned.into_iter().flatten() {
                 is_forgotten |= epoch.replace(turn.epoch).is_some_and(|known| known != turn.epoch);
@@ -208,6 +206,9 @@ impl Refill {
             let now = limits.now();
             held.retain(|account| account.lock().slices.as_mut().is_some_and(|slices| !slices.is_done(&now)));
             drop(limits);
+            if when == When::Renewal && is_there {
+                self.expire().await;
+            }
             tokio::time::sleep(if self.is_away() { look } else { GAP }).await;
         }
     }
@@ -225,7 +226,13 @@ impl Refill {
     }
 
     async fn expire(self: &Arc<Self>) {
-        let Ok(expired) = self.ask(|bank| bank.expire()).await else { return };
+        // Turns go on without it: whether the bank is away is for them to say.
+        let bank = self.bank.clone();
+        let asked = tokio::task::spawn_blocking(move || bank.expire()).await;
+        let Ok(Ok(expired)) = asked else {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         for lease in expired {
             self.expired.fetch_add(1, Ordering::Relaxed);
             let (budget, member) = (lease.budget, lease.member);
