@@ -46,6 +46,9 @@ const SHARED: [(LimitName, Period, Unit); COUNT] = [
 /// Milliseconds for which it is believed that a budget cannot be had.
 const BELIEVED: i64 = 1000;
 
+/// Most that is counted as used: a wrong number of one request does not leave the range of the bank.
+const MOST: u64 = 100_000_000_000_000_000;
+
 /// Whether a budget has what is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
@@ -93,6 +96,8 @@ pub(super) struct Slice {
     is_wanted: bool,
     /// From before a restart: the bank has not been told yet.
     is_resumed: bool,
+    /// The bank did not grant all that was waited for: it is told when nothing is any more.
+    is_lacking: bool,
 }
 
 impl Slice {
@@ -116,6 +121,7 @@ impl Slice {
             used_at_renewal: 0,
             is_wanted: false,
             is_resumed: false,
+            is_lacking: false,
         }
     }
 
@@ -288,7 +294,7 @@ impl Slices {
         if amount > 0 && slice.window.is_some() && slice.is_over(now) {
             slice.forget();
         }
-        slice.used = slice.used.saturating_add(amount);
+        slice.used = slice.used.saturating_add(amount).min(MOST);
         if slice.is_low(now) {
             slice.grow(1);
         }
@@ -319,7 +325,8 @@ impl Slices {
                 slice.used.saturating_sub(reserved).saturating_add(real)
             } else {
                 slice.used.saturating_add(real.saturating_sub(reserved))
-            };
+            }
+            .min(MOST);
         }
     }
 
@@ -392,12 +399,19 @@ impl Slices {
             if gives && slice.granted > most {
                 slice.granted = most;
             }
+            // Another gateway asked first for what is not enough here.
+            let is_stuck = slice.is_wanted && slice.granted < slice.used.saturating_add(slice.waiting);
+            // Places of a lease that was not renewed are free for others.
+            if is_stuck || unit == Unit::Places && now.steady >= slice.lasts {
+                slice.granted = slice.granted.min(slice.used);
+            }
             // Where the cap was lowered.
             slice.granted = slice.granted.min(slice.used.max(slice.cap.saturating_sub(slice.others_held)));
             let has_changed = slice.told != (slice.granted, slice.used);
             let is_held = slice.granted > slice.used || unit == Unit::Places && slice.granted > 0;
             let is_due = slice.waiting > 0
                 || slice.is_resumed
+                || slice.is_lacking
                 || slice.is_low(now)
                 || has_changed && gives
                 // What was given back others may have at once.
@@ -407,6 +421,7 @@ impl Slices {
                 continue;
             }
             slice.told = (slice.granted, slice.used);
+            slice.is_lacking = slice.waiting > 0;
             let budget = Budget {
                 kind: account.kind() as u8,
                 subject: account.id().to_string(),
@@ -453,6 +468,7 @@ impl Slices {
         slice.told.0 = answer.amount;
         (slice.others_held, slice.others_spent) = (answer.others_held, answer.others_spent);
         (slice.is_wanted, slice.is_resumed) = (false, false);
+        slice.is_lacking &= slice.granted < slice.used.saturating_add(slice.waiting);
     }
 
     /// Wakes requests that wait.

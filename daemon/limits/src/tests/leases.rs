@@ -139,6 +139,61 @@ impl World {
     }
 }
 
+/// Of `name`, of which there are 10.
+fn report(name: LimitName, id: i64, hold: u64, spent: u64, need: u64) -> Report {
+    let period = if name == LimitName::Concurrent { Period::None } else { Period::Day };
+    let budget = Budget { kind: 1, subject: "u".into(), name: name.name().into() };
+    Report { budget, period, cap: 10, id, window: Some(0), hold, spent, need, more: 0 }
+}
+
+#[test]
+fn places_that_expired_and_went_to_others_are_not_taken_back() {
+    let bank = MemoryBank::default();
+    let [a, b] = ["a", "b"].map(|name| bank.member(name));
+    let say = |way: &Arc<dyn Bank>, id, hold, spent, need| {
+        way.turn(&[report(LimitName::Concurrent, id, hold, spent, need)]).unwrap().answers[0].amount
+    };
+    assert_eq!(say(&a, 1, 0, 0, 6), 6);
+    bank.pass(31_000);
+    b.expire().unwrap();
+    assert_eq!(say(&b, 2, 0, 0, 8), 8);
+    assert_eq!(say(&a, 1, 6, 0, 0), 0);
+    assert_eq!(say(&a, 1, 0, 0, 6), 2);
+    assert_eq!(bank.books()[0].3, 10);
+}
+
+#[test]
+fn of_two_that_hold_what_the_other_needs_the_first_to_ask_is_given_all() {
+    let bank = MemoryBank::default();
+    let [a, b] = ["a", "b"].map(|name| bank.member(name));
+    let say = |way: &Arc<dyn Bank>, id, hold, need| {
+        let turn = way.turn(&[report(LimitName::InferenceDay, id, hold, 0, need)]).unwrap();
+        (turn.answers[0].amount, turn.wanted.len())
+    };
+    assert_eq!(say(&a, 1, 0, 5), (5, 0));
+    assert_eq!(say(&b, 2, 0, 5), (5, 0));
+    assert_eq!(say(&a, 1, 5, 8), (5, 0));
+    assert_eq!(say(&b, 2, 5, 8), (5, 1));
+    assert_eq!(say(&a, 1, 5, 8), (5, 0), "the second did not take its place");
+    assert_eq!(say(&b, 2, 0, 8), (0, 0), "what was given back is kept for the first");
+    assert_eq!(say(&a, 1, 5, 8), (8, 0));
+    assert_eq!(say(&b, 2, 0, 8), (2, 0));
+}
+
+#[test]
+fn no_epoch_comes_twice() {
+    let bank = MemoryBank::default();
+    let a = bank.member("a");
+    let backup = bank.backup();
+    let mut epochs = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        a.turn(&[]).unwrap();
+        bank.restore(&backup);
+        epochs.insert(a.turn(&[]).unwrap().epoch);
+    }
+    assert_eq!(epochs.len(), 3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -124,6 +125,8 @@ impl State {
         account.places = report.period == Period::None;
         let known = report.window == Some(window);
         let (hold, spent) = if known { (report.hold.max(report.spent), report.spent) } else { (0, 0) };
+        let is_live = account.leases.get(member).is_some_and(|lease| lease.live && lease.id == report.id);
+        let hold = if account.places && !is_held && !is_live { spent } else { hold };
         let mut corrected = 0;
         if let Some(old) = account.leases.remove(member) {
             if old.id == report.id {
@@ -141,13 +144,17 @@ impl State {
         let others_held = account.used + account.leased();
         let free = report.cap.saturating_sub(others_held + spent);
         let wish = report.need.max((report.need + report.more).min(free / 4)).min(free);
-        let amount = if is_held { hold } else { hold.max(spent + wish) };
+        let is_wanted = account.wanted.as_ref().is_some_and(|(by, until)| by != member && *until > now);
+        let is_granted = !is_held && !(is_wanted && report.need > free);
+        let amount = if is_granted { hold.max(spent + wish) } else { hold };
         let others = account.leases.values().filter(|lease| lease.live).map(|lease| lease.spent);
         let others_spent = account.used + others.sum::<u64>();
         let lease = Lease { id: report.id, amount, spent, live: true, expires: now + EXPIRES };
         account.leases.insert(member.to_owned(), lease);
-        if amount < spent + report.need {
-            account.wanted = Some((member.to_owned(), now + 2000));
+        if !is_wanted {
+            let is_short = amount < spent + report.need;
+            let until = account.wanted.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
+            account.wanted = is_short.then(|| (member.to_owned(), until.unwrap_or(now + 2000)));
         }
         Answer { window, left: left.map(i64::unsigned_abs), amount, others_held, others_spent, corrected }
     }
@@ -162,7 +169,8 @@ impl Bank for Member {
         }
         let reached = state.turns.get(&self.name).copied().unwrap_or(0);
         if reached < turns.1 {
-            state.epoch += 1;
+            // By a random step: no number comes twice when an earlier state is put back again.
+            state.epoch += 1 + (RandomState::new().hash_one(state.now) % 1_000_000) as i64;
             state.held_until = state.now + EXPIRES;
         }
         turns.0 = turns.0.max(reached) + 1;

@@ -155,6 +155,50 @@ fn a_bank_that_went_back_grants_nothing_before_all_have_said_what_they_hold() {
 }
 
 #[test]
+fn places_that_expired_and_went_to_others_are_not_taken_back() {
+    let Some(rig) = rig() else { return };
+    let (a, b) = (rig.member("a"), rig.member("b"));
+    let places = |report: Report| {
+        let budget = Budget { name: "concurrent".into(), ..budget() };
+        Report { budget, period: Period::None, ..report }
+    };
+    let held = one(a.turn(&[places(asks(1, 60))]).unwrap());
+    while b.expire().unwrap().is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(one(b.turn(&[places(asks(2, 80))]).unwrap()).amount, 80);
+    let back = one(a.turn(&[places(again(1, &held, 0, 0))]).unwrap());
+    assert_eq!(back.amount, 0);
+    assert_eq!(one(a.turn(&[places(again(1, &back, 0, 60))]).unwrap()).amount, 20);
+    assert_eq!(rig.books(), "0 100");
+}
+
+#[test]
+fn of_two_that_hold_what_the_other_needs_the_first_to_ask_is_given_all() {
+    let Some(rig) = rig() else { return };
+    let (a, b) = (rig.member("a"), rig.member("b"));
+    let (x, y) = (one(a.turn(&[asks(1, 50)]).unwrap()), one(b.turn(&[asks(2, 50)]).unwrap()));
+    assert_eq!((x.amount, y.amount), (50, 50));
+    assert_eq!(one(a.turn(&[again(1, &x, 0, 80)]).unwrap()).amount, 50);
+    let told = b.turn(&[again(2, &y, 0, 80)]).unwrap();
+    assert_eq!((told.wanted.len(), one(told).amount), (1, 50));
+    let nothing = one(b.turn(&[Report { hold: 0, ..again(2, &y, 0, 80) }]).unwrap());
+    assert_eq!(nothing.amount, 0);
+    assert_eq!(one(a.turn(&[again(1, &x, 0, 80)]).unwrap()).amount, 80);
+    assert_eq!(one(b.turn(&[again(2, &nothing, 0, 80)]).unwrap()).amount, 20);
+}
+
+#[test]
+fn numbers_beyond_the_range_do_no_harm() {
+    let Some(rig) = rig() else { return };
+    let a = rig.member("a");
+    let most = Report { cap: u64::MAX, more: u64::MAX, ..asks(1, u64::MAX) };
+    let held = one(a.turn(&[most]).unwrap());
+    let spent = Report { spent: u64::MAX, hold: u64::MAX, ..again(1, &held, 0, u64::MAX) };
+    assert_eq!(one(a.turn(&[spent]).unwrap()).amount, held.amount);
+}
+
+#[test]
 fn many_at_once_are_granted_exactly_the_cap() {
     let Some(rig) = rig() else { return };
     let members: Vec<_> = ["a", "b", "c"].map(|name| rig.member(name)).into();

@@ -143,9 +143,10 @@ fn budget(row: &tokio_postgres::Row, at: usize) -> Result<Budget, StoreError> {
     })
 }
 
-/// No amount is near the end: caps are checked when they are set.
+/// At most 10^17, so that sums of amounts stay in the range of a bigint.
 fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX / 4)
+    const MOST: i64 = 100_000_000_000_000_000;
+    i64::try_from(amount).map_or(MOST, |amount| amount.min(MOST))
 }
 
 fn unsigned(amount: i64) -> u64 {

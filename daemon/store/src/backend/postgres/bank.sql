@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS aivonx.budget (
     -- The amounts of all live leases.
     leased bigint NOT NULL DEFAULT 0 CHECK (leased >= 0),
     ends timestamptz NOT NULL,
-    -- Who was not given all that requests wait for; others give back what they do not need.
+    -- Who was the first not to be given all that requests wait for; others give back what they do not need, or what is
+    -- not enough for them.
     wanted_by text,
     wanted_until timestamptz NOT NULL DEFAULT '-infinity',
     PRIMARY KEY (kind, subject, name, period_index)
@@ -83,6 +84,7 @@ DECLARE
     v_free bigint;
     v_amount bigint;
     v_corrected bigint;
+    v_is_wanted boolean;
 BEGIN
     SELECT m.turn INTO v_turn FROM aivonx.bank_member m WHERE m.member = p_member;
     IF cardinality(p_kinds) > 0 OR v_turn IS NULL OR v_turn < p_answered THEN
@@ -94,7 +96,8 @@ BEGIN
             RETURN;
         END IF;
         IF v_turn < p_answered THEN
-            UPDATE aivonx.bank SET epoch = epoch + 1, held_until = GREATEST(held_until, v_now + v_expires);
+            -- By a random step, so that no number comes twice when an earlier state is put back again.
+            UPDATE aivonx.bank SET epoch = epoch + 1 + floor(random() * 1000000)::bigint, held_until = GREATEST(held_until, v_now + v_expires);
         END IF;
         UPDATE aivonx.bank_member m SET turn = p_turn, seen = v_now WHERE m.member = p_member;
         v_turn := p_turn;
@@ -140,22 +143,28 @@ BEGIN
         -- What the gateway holds of a period that is over says nothing of this one.
         v_held := CASE WHEN r.known = v_index THEN GREATEST(r.hold, r.spent) ELSE 0 END;
         v_spent := CASE WHEN r.known = v_index THEN r.spent ELSE 0 END;
+        -- Places of a lease that expired are free for others: only those in use are held further.
+        IF r.period = 0 AND v_bank.held_until <= v_now AND (v_lease.id = r.id AND v_lease.live) IS NOT TRUE THEN
+            v_held := v_spent;
+        END IF;
         IF v_lease.id IS NOT NULL THEN
             IF v_lease.live THEN v_leased := v_leased - v_lease.amount; END IF;
             IF v_lease.id = r.id THEN
                 IF NOT v_lease.live THEN
-                    v_used := v_used - v_lease.amount;
+                    v_used := GREATEST(0, v_used - v_lease.amount);
                     v_corrected := CASE WHEN r.period = 0 THEN 0 ELSE GREATEST(0, v_lease.amount - v_spent) END;
                 END IF;
             ELSIF r.period > 0 THEN
                 -- A lease that its gateway does not know any more: all of it may be spent. Places ended with the process.
-                IF v_lease.live THEN v_used := v_used + v_lease.amount; END IF;
+                IF v_lease.live THEN v_used := LEAST(v_used + v_lease.amount, 1000000000000000000); END IF;
                 v_corrected := v_lease.spent - v_lease.amount;
             END IF;
         END IF;
         v_free := GREATEST(0, r.cap - v_used - v_leased - v_spent);
         v_amount := v_held;
-        IF v_bank.held_until <= v_now THEN
+        v_is_wanted := v_budget.wanted_until > v_now AND v_budget.wanted_by <> p_member;
+        -- What another gateway asked for first is not handed out in parts that are too small for either.
+        IF v_bank.held_until <= v_now AND NOT (v_is_wanted AND r.need > v_free) THEN
             -- What nobody waits for takes no more than a quarter of what is free.
             v_amount := GREATEST(v_held, v_spent + LEAST(v_free, GREATEST(r.need, LEAST(r.need + r.more, v_free / 4))));
         END IF;
@@ -164,8 +173,13 @@ BEGIN
             ON CONFLICT (kind, subject, name, period_index, member) DO UPDATE
             SET id = excluded.id, amount = excluded.amount, spent = excluded.spent, live = true, expires = excluded.expires;
         UPDATE aivonx.budget b SET used = v_used, leased = v_leased + v_amount,
-            wanted_by = CASE WHEN v_amount < v_spent + r.need THEN p_member ELSE b.wanted_by END,
-            wanted_until = CASE WHEN v_amount < v_spent + r.need THEN v_now + interval '2 seconds' ELSE b.wanted_until END
+            wanted_by = CASE WHEN v_is_wanted THEN b.wanted_by ELSE p_member END,
+            wanted_until = CASE
+                WHEN v_is_wanted THEN b.wanted_until
+                WHEN v_amount >= v_spent + r.need THEN '-infinity'
+                -- Not prolonged, so that others have their turn.
+                WHEN b.wanted_until > v_now THEN b.wanted_until
+                ELSE v_now + interval '2 seconds' END
             WHERE b.kind = r.kind AND b.subject = r.subject AND b.name = r.name AND b.period_index = v_index;
         RETURN QUERY SELECT r.place, r.kind, r.subject, r.name, v_index,
             CASE WHEN r.period = 0 THEN -1 ELSE GREATEST(0, floor(extract(epoch FROM v_ends - v_now) * 1000)) END::bigint,
@@ -200,7 +214,7 @@ BEGIN
             AND l.period_index = r.period_index AND l.member = r.member AND l.live AND l.expires < clock_timestamp();
         CONTINUE WHEN v_lease.id IS NULL;
         UPDATE aivonx.budget b SET leased = leased - v_lease.amount,
-            used = used + CASE WHEN b.ends = 'infinity' THEN 0 ELSE v_lease.amount END
+            used = CASE WHEN b.ends = 'infinity' THEN used ELSE LEAST(used + v_lease.amount, 1000000000000000000) END
             WHERE b.kind = r.kind AND b.subject = r.subject AND b.name = r.name AND b.period_index = r.period_index;
         UPDATE aivonx.lease l SET live = false, amount = CASE WHEN l.period_index = 0 THEN 0 ELSE l.amount END
             WHERE l.kind = r.kind AND l.subject = r.subject AND l.name = r.name AND l.period_index = r.period_index
