@@ -161,10 +161,11 @@ impl Limits {
         }
         let mut wait = Wait::default();
         loop {
-            match reserve::throttle(levels, &self.now(), wait.patience()) {
+            let now = self.now();
+            match reserve::throttle(levels, &now, wait.patience()) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Exceeded(exceeded)) => return self.noted(Err(exceeded)),
-                Err(Refused::Short(short)) => drop(wait.for_more(short).await),
+                Err(Refused::Short(short)) => drop(wait.for_more(short, &now).await),
             }
         }
     }
@@ -256,10 +257,11 @@ impl Limits {
         }
         let mut wait = Wait::default();
         loop {
-            match reserve::reserve(levels, before, ask, &self.now(), wait.patience()) {
+            let now = self.now();
+            match reserve::reserve(levels, before, ask, &now, wait.patience()) {
                 Ok(reservation) => return Ok(reservation),
                 Err(Refused::Exceeded(exceeded)) => return self.noted(Err(exceeded)),
-                Err(Refused::Short(short)) => before = wait.for_more(short).await,
+                Err(Refused::Short(short)) => before = wait.for_more(short, &now).await,
             }
         }
     }

@@ -292,10 +292,15 @@ impl Refill {
             let turn = turn.inspect_err(|_| self.tell(held))?;
             for ((account, at, report), answer) in chunk.iter().zip(&turn.answers) {
                 if let Some(slices) = &mut account.lock().slices {
-                    slices.answered(*at, answer, sent);
-                    slices.tell();
+                    slices.answered(*at, answer, now.steady, sent);
                 }
                 self.note(report, answer.corrected);
+            }
+            // Once all are there: a request may need several.
+            for (account, ..) in chunk {
+                if let Some(slices) = &account.lock().slices {
+                    slices.tell();
+                }
             }
             done.push(turn);
         }

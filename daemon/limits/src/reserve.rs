@@ -182,10 +182,10 @@ pub(super) fn at_once(
     ask: &Ask,
     now: &Now,
 ) -> Result<Reservation, Exceeded> {
-    match reserve(levels, before, ask, now, Patience::Ended) {
+    match reserve(levels, before, ask, now, Patience::Never) {
         Ok(reservation) => Ok(reservation),
         Err(Refused::Exceeded(exceeded)) => Err(exceeded),
-        Err(Refused::Short(_)) => unreachable!("a request whose patience has ended does not wait"),
+        Err(Refused::Short(_)) => unreachable!("a request without patience does not wait"),
     }
 }
 

@@ -89,6 +89,12 @@ pub(super) struct Slice {
     /// Until when a request is refused at once because the bank said that all is used, or could not be asked.
     dry_until: i64,
     scarce_until: i64,
+    /// Least that is refused until then: what did not arrive in time.
+    scarce: u64,
+    /// What somebody needs who does not wait; asked for once.
+    passing: u64,
+    /// When the last report that was answered was made, by the steady clock.
+    heard: i64,
     /// Granted and used as the bank was told last.
     told: (u64, u64),
     used_at_renewal: u64,
@@ -96,6 +102,8 @@ pub(super) struct Slice {
     is_wanted: bool,
     /// From before a restart: the bank has not been told yet.
     is_resumed: bool,
+    /// The cap was lowered, and less is held since: the bank has not been told yet.
+    is_lowered: bool,
     /// The bank did not grant all that was waited for: it is told when nothing is any more.
     is_lacking: bool,
 }
@@ -117,10 +125,14 @@ impl Slice {
             others_spent: 0,
             dry_until: i64::MIN,
             scarce_until: i64::MIN,
+            scarce: 0,
+            passing: 0,
+            heard: i64::MIN,
             told: (0, 0),
             used_at_renewal: 0,
             is_wanted: false,
             is_resumed: false,
+            is_lowered: false,
             is_lacking: false,
         }
     }
@@ -209,8 +221,15 @@ impl Slices {
     ) -> Room {
         let Some(at) = place(limit) else { return Room::Enough };
         let slice = &mut self.each[at];
-        slice.cap = cap;
         let is_over = slice.is_over(now);
+        if cap < slice.cap && !is_over {
+            let granted = slice.used.max(slice.granted.min(cap.saturating_sub(slice.others_held)));
+            if granted < slice.granted {
+                (slice.granted, slice.is_lowered) = (granted, true);
+                self.refill.hurry();
+            }
+        }
+        slice.cap = cap;
         let used = if is_over { 0 } else { slice.used };
         let all = slice.used_by_all(now);
         if asked == 0 {
@@ -234,18 +253,33 @@ impl Slices {
             Some(_) => return Room::Unknown(all),
             None => {}
         }
-        let is_said = patience != Patience::Fresh || now.steady < slice.dry_until;
+        let has_heard = match patience {
+            Patience::Fresh | Patience::Never => false,
+            Patience::Answered(since) | Patience::Ended(since) => slice.heard >= since,
+        };
+        let is_said = has_heard || patience == Patience::Never || now.steady < slice.dry_until;
         if !is_over && is_said && cap.saturating_sub(slice.others_spent) < wanted {
             // Not renewed by those who did not wait for an answer: the bank is asked again when it is over.
-            if patience != Patience::Fresh {
+            if has_heard {
                 slice.dry_until = now.steady + BELIEVED;
             }
             return Room::Used(all);
         }
-        if patience == Patience::Ended {
-            slice.scarce_until = now.steady + BELIEVED;
+        let is_scarce = now.steady < slice.scarce_until;
+        match patience {
+            Patience::Never => {
+                slice.passing = slice.passing.max(asked);
+                self.refill.hurry();
+                Room::Unknown(all)
+            }
+            Patience::Ended(_) => {
+                slice.scarce = if is_scarce { slice.scarce.min(asked) } else { asked };
+                slice.scarce_until = now.steady + BELIEVED;
+                Room::Unknown(all)
+            }
+            _ if is_scarce && asked >= slice.scarce => Room::Unknown(all),
+            _ => Room::Short,
         }
-        if now.steady < slice.scarce_until { Room::Unknown(all) } else { Room::Short }
     }
 
     /// What is left under `cap`, as far as it is known.
@@ -383,7 +417,8 @@ impl Slices {
             if slice.window.is_some() && !slice.is_resumed && now.steady > slice.ends.saturating_add(MINUTE) {
                 slice.forget();
             }
-            if slice.waiting == 0 && !slice.is_resumed && (slice.window.is_none() || is_over) {
+            let waiting = slice.waiting.max(slice.passing);
+            if waiting == 0 && !slice.is_resumed && (slice.window.is_none() || is_over) {
                 continue;
             }
             if when >= When::Renewal {
@@ -392,15 +427,15 @@ impl Slices {
                 }
                 slice.used_at_renewal = slice.used;
             }
-            let is_idle = unit == Unit::Places && slice.used == 0 && slice.waiting == 0 && when >= When::Look;
+            let is_idle = unit == Unit::Places && slice.used == 0 && waiting == 0 && when >= When::Look;
             let gives = slice.is_wanted || when >= When::Renewal || is_idle;
             let keep = if slice.is_wanted || is_idle || when == When::End { 0 } else { slice.step };
-            let most = slice.used.saturating_add(slice.waiting).saturating_add(keep);
+            let most = slice.used.saturating_add(waiting).saturating_add(keep);
             if gives && slice.granted > most {
                 slice.granted = most;
             }
             // Another gateway asked first for what is not enough here.
-            let is_stuck = slice.is_wanted && slice.granted < slice.used.saturating_add(slice.waiting);
+            let is_stuck = slice.is_wanted && slice.granted < slice.used.saturating_add(waiting);
             // Places of a lease that was not renewed are free for others.
             if is_stuck || unit == Unit::Places && now.steady >= slice.lasts {
                 slice.granted = slice.granted.min(slice.used);
@@ -409,9 +444,10 @@ impl Slices {
             slice.granted = slice.granted.min(slice.used.max(slice.cap.saturating_sub(slice.others_held)));
             let has_changed = slice.told != (slice.granted, slice.used);
             let is_held = slice.granted > slice.used || unit == Unit::Places && slice.granted > 0;
-            let is_due = slice.waiting > 0
+            let is_due = waiting > 0
                 || slice.is_resumed
                 || slice.is_lacking
+                || slice.is_lowered
                 || slice.is_low(now)
                 || has_changed && gives
                 // What was given back others may have at once.
@@ -421,7 +457,8 @@ impl Slices {
                 continue;
             }
             slice.told = (slice.granted, slice.used);
-            slice.is_lacking = slice.waiting > 0;
+            slice.is_lacking = waiting > 0;
+            slice.passing = 0;
             let budget = Budget {
                 kind: account.kind() as u8,
                 subject: account.id().to_string(),
@@ -437,7 +474,7 @@ impl Slices {
                     window: slice.window,
                     hold: slice.granted.max(slice.used),
                     spent: slice.used,
-                    need: slice.waiting,
+                    need: waiting,
                     more: keep,
                 },
             ));
@@ -445,8 +482,8 @@ impl Slices {
         reports
     }
 
-    /// What the bank answered to a report that was sent at `sent` by the steady clock.
-    pub(super) fn answered(&mut self, at: usize, answer: &Answer, sent: i64) {
+    /// What the bank answered to a report that was made and sent at these times of the steady clock.
+    pub(super) fn answered(&mut self, at: usize, answer: &Answer, made: i64, sent: i64) {
         let slice = &mut self.each[at];
         let left = answer.left.map_or(i64::MAX, |left| i64::try_from(left).unwrap_or(i64::MAX));
         match slice.window {
@@ -462,12 +499,13 @@ impl Slices {
             slice.told = (answer.amount, slice.used);
         }
         slice.window = Some(answer.window);
+        slice.heard = made;
         slice.ends = sent.saturating_add(left);
         slice.lasts = sent.saturating_add(self.refill.expires_millis());
         slice.granted = answer.amount;
         slice.told.0 = answer.amount;
         (slice.others_held, slice.others_spent) = (answer.others_held, answer.others_spent);
-        (slice.is_wanted, slice.is_resumed) = (false, false);
+        (slice.is_wanted, slice.is_resumed, slice.is_lowered) = (false, false, false);
         slice.is_lacking &= slice.granted < slice.used.saturating_add(slice.waiting);
     }
 
@@ -511,7 +549,7 @@ impl Slices {
     pub(super) fn is_done(&mut self, now: &Now) -> bool {
         let rests = |slice: &Slice| {
             let is_told = slice.granted == slice.used && slice.told == (slice.granted, slice.used);
-            let is_asked = slice.waiting > 0 || slice.is_wanted || slice.is_resumed;
+            let is_asked = slice.waiting > 0 || slice.passing > 0 || slice.is_wanted || slice.is_resumed;
             !is_asked && (slice.window.is_none() || slice.is_over(now) || is_told)
         };
         // Places are renewed while they are held.
@@ -526,10 +564,12 @@ impl Slices {
 pub(super) enum Patience {
     /// Not yet.
     Fresh,
-    /// The bank has answered since.
-    Answered,
-    /// As long as it may.
-    Ended,
+    /// Since this time of the steady clock; the bank has answered.
+    Answered(i64),
+    /// As long as it may, since this time.
+    Ended(i64),
+    /// It does not wait.
+    Never,
 }
 
 /// What is due.

@@ -8,7 +8,7 @@ use std::{
 use aivonx_protocol::limit::LimitName;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Account, Levels, reserve::Before, slices::Patience, window::LiveCounters};
+use super::{Account, Levels, clock::Now, reserve::Before, slices::Patience, window::LiveCounters};
 
 /// Longest time that a request waits.
 const LONGEST: Duration = Duration::from_millis(2000);
@@ -70,6 +70,8 @@ impl Drop for Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Wait {
     until: Option<Instant>,
+    /// When it began, by the steady clock.
+    since: i64,
     is_answered: bool,
     is_over: bool,
     /// Kept until the next try is over, so that what arrived is not given back in between.
@@ -79,15 +81,18 @@ pub(super) struct Wait {
 impl Wait {
     pub(super) fn patience(&self) -> Patience {
         match (self.is_over, self.is_answered) {
-            (true, _) => Patience::Ended,
-            (false, true) => Patience::Answered,
+            (true, _) => Patience::Ended(self.since),
+            (false, true) => Patience::Answered(self.since),
             (false, false) => Patience::Fresh,
         }
     }
 
     /// Waits for what `short` lacks, and returns what is to be tried again with.
-    pub(super) async fn for_more(&mut self, short: Short) -> Option<Before> {
+    pub(super) async fn for_more(&mut self, short: Short, now: &Now) -> Option<Before> {
         let Short { waiting, before } = short;
+        if self.until.is_none() {
+            self.since = now.steady;
+        }
         let until = *self.until.get_or_insert_with(|| Instant::now() + LONGEST);
         let waiting = self.waiting.insert(waiting);
         match tokio::time::timeout_at(until, waiting.answered()).await {

@@ -348,3 +348,22 @@ async fn requests_of_any_kind_per_hour_are_shared_too() {
     }
     assert_eq!(through, 20);
 }
+
+#[tokio::test]
+async fn who_does_not_wait_spoils_nothing_for_others_and_a_lowered_cap_binds_at_once() {
+    let bank = MemoryBank::default();
+    let a = member(bank.member("a")).await;
+    let x = a.user("u", &[(DAY, 1000)]);
+    let levels = || [None, Some(&x), None];
+    let refused = a.limits.follow(None, levels(), &FREE).unwrap_err();
+    assert!(refused.is_unsure, "nothing is held yet");
+    let first = a.ask(&x, FREE).await.unwrap();
+    let held = || bank.books().first().map_or(0, |books| books.3);
+    drop(a.flood(&x, 100).await);
+    let second = a.limits.follow(Some((first, Used::default())), levels(), &FREE).unwrap();
+    assert!(held() > 101, "something is kept for the next ones");
+    let lowered = a.user("u", &[(DAY, 102)]);
+    let third = a.ask(&lowered, FREE).await;
+    until("it is not given back", || held() <= 102).await;
+    drop((second, third));
+}
