@@ -257,7 +257,13 @@ fn missing(
                         continue;
                     }
                     Room::Used(used) => (used, false),
-                    Room::Unknown(used) => (used, true),
+                    Room::Unknown(used) => {
+                        // What is asked for without waiting is there for the next one.
+                        if let (Patience::Never, Some(slices)) = (patience, &mut live.slices) {
+                            slices.look_after(&level.account);
+                        }
+                        (used, true)
+                    }
                 };
                 let of = [cap, used, asked];
                 let found = Exceeded { is_unsure, ..found(level, *limit, of, live.left(*limit, now), now) };

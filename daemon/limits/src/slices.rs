@@ -364,7 +364,7 @@ impl Slices {
         }
     }
 
-    fn look_after(&mut self, account: &Arc<Account>) {
+    pub(super) fn look_after(&mut self, account: &Arc<Account>) {
         if !std::mem::replace(&mut self.is_known, true) {
             self.refill.look_after(account.clone());
         }

@@ -357,9 +357,10 @@ async fn who_does_not_wait_spoils_nothing_for_others_and_a_lowered_cap_binds_at_
     let levels = || [None, Some(&x), None];
     let refused = a.limits.follow(None, levels(), &FREE).unwrap_err();
     assert!(refused.is_unsure, "nothing is held yet");
-    let first = a.ask(&x, FREE).await.unwrap();
     let held = || bank.books().first().map_or(0, |books| books.3);
-    drop(a.flood(&x, 100).await);
+    until("it is not asked for", || held() > 0).await;
+    let first = a.ask(&x, FREE).await.unwrap();
+    assert_eq!(a.flood(&x, 100).await, 100);
     let second = a.limits.follow(Some((first, Used::default())), levels(), &FREE).unwrap();
     assert!(held() > 101, "something is kept for the next ones");
     let lowered = a.user("u", &[(DAY, 102)]);
