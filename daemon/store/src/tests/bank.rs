@@ -199,6 +199,27 @@ fn numbers_beyond_the_range_do_no_harm() {
 }
 
 #[test]
+fn what_is_over_is_forgotten() {
+    let Some(rig) = rig() else { return };
+    let a = rig.member("a");
+    let minute = Report { period: Period::Minute, ..asks(1, 1) };
+    let day = Report { period: Period::Day, ..asks(1, 1) };
+    a.turn(&[minute]).unwrap();
+    a.turn(&[day]).unwrap();
+    rig.member("gone").turn(&[]).unwrap();
+    rig.postgres.sql("aivonx", "UPDATE aivonx.budget SET ends = now() - interval '3 hours'");
+    rig.postgres.sql("aivonx", "UPDATE aivonx.bank_member SET seen = now() - interval '41 days'");
+    a.expire().unwrap();
+    let left = "SELECT (SELECT count(*) FROM aivonx.budget) || ' ' || (SELECT count(*) FROM aivonx.lease)
+        || ' ' || (SELECT string_agg(member, ',') FROM aivonx.bank_member)";
+    assert_eq!(rig.postgres.sql("aivonx", left), "1 1 a");
+    rig.postgres.sql("aivonx", "UPDATE aivonx.budget SET ends = now() - interval '25 hours'");
+    a.turn(&[]).unwrap();
+    a.expire().unwrap();
+    assert_eq!(rig.postgres.sql("aivonx", left), "0 0 a", "it was seen since");
+}
+
+#[test]
 fn many_at_once_are_granted_exactly_the_cap() {
     let Some(rig) = rig() else { return };
     let members: Vec<_> = ["a", "b", "c"].map(|name| rig.member(name)).into();

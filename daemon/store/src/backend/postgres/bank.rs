@@ -130,7 +130,10 @@ impl Bank for PostgresBank {
                 spent: unsigned(link::column(row, 5)?),
             })
         };
-        rows.iter().map(expired).collect()
+        let expired = rows.iter().map(expired).collect();
+        // By itself, so that what was booked stays booked.
+        self.link.once("SELECT aivonx.bank_forget()", vec![])?;
+        expired
     }
 }
 

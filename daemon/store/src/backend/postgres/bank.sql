@@ -101,6 +101,9 @@ BEGIN
         END IF;
         UPDATE aivonx.bank_member m SET turn = p_turn, seen = v_now WHERE m.member = p_member;
         v_turn := p_turn;
+    ELSE
+        -- One that only listens is not forgotten.
+        UPDATE aivonx.bank_member m SET seen = v_now WHERE m.member = p_member AND m.seen < v_now - interval '1 day';
     END IF;
     SELECT * INTO STRICT v_bank FROM aivonx.bank;
     RETURN QUERY SELECT 0::bigint, 0::smallint, ''::text, ''::text, v_bank.epoch,
@@ -195,7 +198,7 @@ BEGIN
 END
 $bank$;
 
--- Books the leases that were not renewed as spent, frees places, and forgets periods that are over. Returns the leases.
+-- Books the leases that were not renewed as spent, and frees places. Returns the leases.
 CREATE OR REPLACE FUNCTION aivonx.bank_expire() RETURNS TABLE (
     kind smallint, subject text, name text, member text, amount bigint, spent bigint
 ) LANGUAGE plpgsql AS $bank$
@@ -223,14 +226,30 @@ BEGIN
             RETURN QUERY SELECT r.kind, r.subject, r.name, r.member, v_lease.amount, v_lease.spent;
         END IF;
     END LOOP;
-    -- By a margin: a clock of another server may be behind.
-    DELETE FROM aivonx.lease l USING aivonx.budget b
-        WHERE b.ends < clock_timestamp() - interval '1 day' AND l.kind = b.kind AND l.subject = b.subject AND l.name = b.name
-          AND l.period_index = b.period_index;
-    DELETE FROM aivonx.budget b WHERE b.ends < clock_timestamp() - interval '1 day';
 END
 $bank$;
-REVOKE ALL ON FUNCTION aivonx.bank_turn, aivonx.bank_expire FROM PUBLIC;
+
+-- Forgets periods that are over, at most 5000 at a time, and gateways that are gone.
+CREATE OR REPLACE FUNCTION aivonx.bank_forget() RETURNS void LANGUAGE plpgsql AS $bank$
+BEGIN
+    -- By a margin: a clock of another server may be behind. Numbers of minutes and hours are above 100000, those of days
+    -- and months below.
+    WITH past AS (
+        SELECT b.kind, b.subject, b.name, b.period_index FROM aivonx.budget b
+        WHERE b.ends < clock_timestamp() - interval '2 hours'
+          AND (b.period_index > 100000 OR b.ends < clock_timestamp() - interval '1 day')
+        LIMIT 5000 FOR UPDATE SKIP LOCKED
+    ), leases AS (
+        DELETE FROM aivonx.lease l USING past p
+        WHERE l.kind = p.kind AND l.subject = p.subject AND l.name = p.name AND l.period_index = p.period_index
+    )
+    DELETE FROM aivonx.budget b USING past p
+    WHERE b.kind = p.kind AND b.subject = p.subject AND b.name = p.name AND b.period_index = p.period_index;
+    DELETE FROM aivonx.bank_member m WHERE m.seen < clock_timestamp() - interval '40 days'
+        AND NOT EXISTS (SELECT FROM aivonx.lease l WHERE l.member = m.member);
+END
+$bank$;
+REVOKE ALL ON FUNCTION aivonx.bank_turn, aivonx.bank_expire, aivonx.bank_forget FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aivonx.bank_member, aivonx.budget, aivonx.lease TO {role};
 GRANT SELECT, UPDATE ON aivonx.bank TO {role};
-GRANT EXECUTE ON FUNCTION aivonx.bank_turn, aivonx.bank_expire TO {role};
+GRANT EXECUTE ON FUNCTION aivonx.bank_turn, aivonx.bank_expire, aivonx.bank_forget TO {role};
