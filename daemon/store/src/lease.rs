@@ -28,9 +28,10 @@ impl Inner {
                 self.is_superseded(why);
                 error
             }
-            (StoreError::Failed, Some(_)) => match self.condition.get() {
-                Some(trouble) => StoreError::Away(trouble.what.clone()),
-                None => error,
+            (StoreError::Failed, Some(_)) => match (self.superseded.borrow().clone(), self.condition.get()) {
+                (Some(why), _) => StoreError::Superseded(why),
+                (None, Some(trouble)) => StoreError::Away(trouble.what.clone()),
+                (None, None) => error,
             },
             _ => error,
         }
