@@ -3,6 +3,8 @@
 //! `cargo bench -p aivonx-limits --bench reserve`: nanoseconds of a reservation and its settlement under caps on requests,
 //! tokens and money of an organization and a user, the best of several rounds that take turns, of one thread.
 
+#![expect(clippy::unwrap_used, reason = "without its store there is nothing to measure")]
+
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use aivonx_limits::{Ask, Caps, Clock, Kind, Level, Limits, OnStoreLoss, Output, Price, Sharing, Used};

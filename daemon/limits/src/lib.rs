@@ -165,7 +165,7 @@ impl Limits {
             match reserve::throttle(levels, &now, wait.patience()) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Exceeded(exceeded)) => return self.noted(Err(exceeded)),
-                Err(Refused::Short(short)) => drop(wait.for_more(short, &now).await),
+                Err(Refused::Short(short)) => drop(wait.for_more(*short, &now).await),
             }
         }
     }
@@ -261,7 +261,7 @@ impl Limits {
             match reserve::reserve(levels, before, ask, &now, wait.patience()) {
                 Ok(reservation) => return Ok(reservation),
                 Err(Refused::Exceeded(exceeded)) => return self.noted(Err(exceeded)),
-                Err(Refused::Short(short)) => before = wait.for_more(short, &now).await,
+                Err(Refused::Short(short)) => before = wait.for_more(*short, &now).await,
             }
         }
     }

@@ -107,7 +107,7 @@ pub(super) enum Refused {
     /// A limit does not have it.
     Exceeded(Exceeded),
     /// What this gateway holds of a shared limit does not have it; nothing has changed.
-    Short(Short),
+    Short(Box<Short>),
 }
 
 /// Takes what `ask` needs from every level, or says which limit does not have it. `before` ends under the same lock.
@@ -149,7 +149,7 @@ pub(super) fn reserve(
                     }
                 }
             }
-            return Err(Refused::Short(Short { waiting, before }));
+            return Err(Refused::Short(Box::new(Short { waiting, before })));
         }
     }
     forget(before);
@@ -319,7 +319,7 @@ pub(super) fn throttle(levels: Levels<'_>, now: &Now, patience: Patience) -> Res
     }
     if !short.is_empty() {
         let waiting = Waiting::begin(&capped, &mut locked, &short, patience);
-        return Err(Refused::Short(Short { waiting, before: None }));
+        return Err(Refused::Short(Box::new(Short { waiting, before: None })));
     }
     for (level, live) in capped.iter().zip(&mut locked) {
         let (Some(level), Some(live)) = (level, live) else { continue };

@@ -145,7 +145,7 @@ impl State {
         let free = report.cap.saturating_sub(others_held + spent);
         let wish = report.need.max((report.need + report.more).min(free / 4)).min(free);
         let is_wanted = account.wanted.as_ref().is_some_and(|(by, until)| by != member && *until > now);
-        let is_granted = !is_held && !(is_wanted && report.need > free);
+        let is_granted = !(is_held || is_wanted && report.need > free);
         let amount = if is_granted { hold.max(spent + wish) } else { hold };
         let others = account.leases.values().filter(|lease| lease.live).map(|lease| lease.spent);
         let others_spent = account.used + others.sum::<u64>();
